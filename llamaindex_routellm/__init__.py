@@ -1,0 +1,3 @@
+"""Cost-aware routing as a drop-in model."""
+
+__all__: list[str] = []

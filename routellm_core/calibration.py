@@ -1,0 +1,88 @@
+"""From the share of calls that may go to the strong model to a threshold."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from routellm_core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from routellm_core.routers.base import Router
+    from routellm_core.types import WinRates
+
+__all__ = ["router_threshold", "threshold_for"]
+
+
+def threshold_for(win_rates: WinRates, *, strong_share: float) -> float:
+    """Return the threshold that sends a share of these prompts to the strong model.
+
+    Of n prompts, the round(`strong_share` * n) with the highest win rates go to the strong model.
+    Win rates tied with the last of them go too, so that under ties the share comes out higher.
+
+    Parameters
+    ----------
+    win_rates
+        Shape (n,), n >= 1, in any order.
+    strong_share
+        In (0, 1].
+
+    Returns
+    -------
+    A threshold t: a prompt goes to the strong model when its win rate is >= t. When the share is
+    so small that no prompt of the n may go, the smallest number above all of them, at most 1.
+
+    Raises
+    ------
+    ConfigurationError
+        If the share is outside (0, 1], or there are no win rates.
+
+    Examples
+    --------
+    >>> threshold_for(np.array([0.1, 0.4, 0.2, 0.3]), strong_share=0.5)
+    0.3
+    """
+    _check_share(strong_share)
+    n = len(win_rates)
+    if n == 0:
+        raise ConfigurationError("A threshold needs the win rate of at least one prompt, got none.")
+    k = min(n, math.floor(strong_share * n + 0.5))
+    ordered = np.sort(win_rates)
+    if k == 0:
+        return float(min(1.0, np.nextafter(ordered[-1], np.inf)))
+    return float(ordered[n - k])
+
+
+def router_threshold(router: Router, *, strong_share: float) -> float:
+    """Return the threshold at which a router sends a share of typical calls to the strong model.
+
+    The share holds for prompts like those that the router's stored calibration was made of.
+
+    Parameters
+    ----------
+    router
+        A router with a stored calibration.
+    strong_share
+        In (0, 1].
+
+    Raises
+    ------
+    ConfigurationError
+        If the share is outside (0, 1], or the router has no calibration.
+    """
+    _check_share(strong_share)
+    calibration = router.calibration
+    if calibration is None:
+        raise ConfigurationError(
+            f"`strong_share` needs a calibrated router, and this {router.name!r} router stores no "
+            "calibration. Pass `threshold` instead."
+        )
+    levels = np.linspace(0.0, 1.0, calibration.quantiles.size)
+    return float(np.interp(1.0 - strong_share, levels, calibration.quantiles))
+
+
+def _check_share(strong_share: float) -> None:
+    if not 0.0 < strong_share <= 1.0:
+        raise ConfigurationError(f"`strong_share` must lie in (0, 1], got {strong_share!r}.")

@@ -1,0 +1,5 @@
+"""Texts to vectors."""
+
+from routellm_core.embedders.base import Embedder
+
+__all__ = ["Embedder"]

@@ -1,0 +1,77 @@
+"""Every deliberate error of the project.
+
+::
+
+    RouteLLMError
+    ├── ConfigurationError (ValueError)      an argument or setting is wrong
+    │   ├── UnknownRouterError (LookupError) no router has that name
+    │   └── UnknownModelError (LookupError)  the router does not know that model
+    ├── PromptError (TypeError)              what was passed is not a prompt
+    ├── CheckpointError (ValueError)         a checkpoint is damaged, foreign or unsafe
+    │   └── CheckpointNotFoundError (FileNotFoundError)
+    ├── RouterError (RuntimeError)           a router broke its contract
+    └── MissingDependencyError (ImportError) an extra is not installed
+"""
+
+__all__ = [
+    "CheckpointError",
+    "CheckpointNotFoundError",
+    "ConfigurationError",
+    "MissingDependencyError",
+    "PromptError",
+    "RouteLLMError",
+    "RouterError",
+    "UnknownModelError",
+    "UnknownRouterError",
+    "did_you_mean",
+]
+
+
+class RouteLLMError(Exception):
+    """Be the one class that catches every deliberate error of this project."""
+
+
+class ConfigurationError(RouteLLMError, ValueError):
+    """Report an argument or a setting that cannot be used."""
+
+
+class UnknownRouterError(ConfigurationError, LookupError):
+    """Report a router name that nobody registered."""
+
+
+class UnknownModelError(ConfigurationError, LookupError):
+    """Report a model that the router was not fitted for."""
+
+
+class PromptError(RouteLLMError, TypeError):
+    """Report a value that is not a prompt, or not a sequence of prompts."""
+
+
+class CheckpointError(RouteLLMError, ValueError):
+    """Report a checkpoint that is damaged, of another format, or unsafe to read."""
+
+
+class CheckpointNotFoundError(CheckpointError, FileNotFoundError):
+    """Report a checkpoint, or one of its files, that is not there."""
+
+
+class RouterError(RouteLLMError, RuntimeError):
+    """Report a router whose win rates are not n finite numbers in [0, 1]."""
+
+
+class MissingDependencyError(RouteLLMError, ImportError):
+    """Report an optional library that is not installed, and the extra that brings it."""
+
+
+def did_you_mean(name: str, known: list[str]) -> str:
+    """Return " Did you mean 'x'?" for the nearest of the known names, or "" when none is near.
+
+    Examples
+    --------
+    >>> did_you_mean("rnadom", ["mf", "random"])
+    " Did you mean 'random'?"
+    """
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, known, n=1, cutoff=0.5)
+    return f" Did you mean {near[0]!r}?" if near else ""

@@ -1,0 +1,42 @@
+"""Everything between a win rate and an answer. No module here calls a model."""
+
+from routellm_core.policy.attempts import Attempts, escalation_filter
+from routellm_core.policy.capabilities import Capabilities, missing_capability
+from routellm_core.policy.conversation import (
+    MessageView,
+    Role,
+    RoutingText,
+    Turn,
+    check_routing_text,
+    read_turn,
+)
+from routellm_core.policy.decider import Decider
+from routellm_core.policy.faults import Fault, fault_of
+from routellm_core.policy.routing import (
+    NO_OVERRIDES,
+    Overrides,
+    Route,
+    RoutingPolicy,
+    check_threshold,
+)
+
+__all__ = [
+    "NO_OVERRIDES",
+    "Attempts",
+    "Capabilities",
+    "Decider",
+    "Fault",
+    "MessageView",
+    "Overrides",
+    "Role",
+    "Route",
+    "RoutingPolicy",
+    "RoutingText",
+    "Turn",
+    "check_routing_text",
+    "check_threshold",
+    "escalation_filter",
+    "fault_of",
+    "missing_capability",
+    "read_turn",
+]

@@ -1,0 +1,180 @@
+"""The one base class of all routers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from routellm_core.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
+from routellm_core.errors import CheckpointError, ConfigurationError, PromptError, RouterError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from typing_extensions import Self
+
+    from routellm_core.types import Calibration, ModelPair, WinRates
+
+__all__ = ["Router"]
+
+
+class Router(ABC):
+    """Score how much a prompt needs the strong model.
+
+    A subclass implements `_win_rates`, and `_to_checkpoint` and `_from_checkpoint` if it has
+    something to save. A router is a pure function of the prompt: the same prompt has the same win
+    rate alone or in a batch, today or tomorrow, in any thread.
+    """
+
+    name: ClassVar[str]
+    """The name under which the router is registered."""
+
+    inline: ClassVar[bool] = False
+    """Whether one prompt is scored so fast (well under 1 ms) that a thread would cost more."""
+
+    @property
+    def pair(self) -> ModelPair | None:
+        """The models that the router was fitted for; None when it fits any pair."""
+        return None
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """The stored win rates of representative prompts; None when there are none."""
+        return None
+
+    def win_rates(self, prompts: Sequence[str]) -> WinRates:
+        """Return the win rate of every prompt.
+
+        Parameters
+        ----------
+        prompts
+            n prompts of any length; the empty string is a prompt. Not mutated.
+
+        Returns
+        -------
+        Shape (n,), float64, finite, in [0, 1]: the probability that the strong model's answer is
+        the better one, ties counting half.
+
+        Raises
+        ------
+        PromptError
+            If `prompts` is one string, or holds anything but strings.
+        RouterError
+            If the router broke its contract: another shape, NaN, or a number outside [0, 1].
+        """
+        checked = _check_prompts(prompts)
+        if not checked:
+            return np.empty(0, dtype=np.float64)
+        return _check_win_rates(self._win_rates(checked), n=len(checked), name=self.name)
+
+    def win_rate(self, prompt: str) -> float:
+        """Return the win rate of one prompt, as `win_rates` does for many."""
+        return float(self.win_rates((prompt,))[0])
+
+    async def awin_rates(self, prompts: Sequence[str]) -> WinRates:
+        """Return the win rates without blocking the event loop.
+
+        The work moves to a thread, unless there is so little of it that it is done at once.
+        """
+        if self.inline and len(prompts) <= 1:
+            return self.win_rates(prompts)
+        from asyncio import to_thread
+
+        return await to_thread(self.win_rates, prompts)
+
+    async def awin_rate(self, prompt: str) -> float:
+        """Return the win rate of one prompt without blocking the event loop."""
+        return float((await self.awin_rates((prompt,)))[0])
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the router as a checkpoint folder and return the folder.
+
+        Raises
+        ------
+        CheckpointError
+            If the folder holds something that is not a checkpoint.
+        ConfigurationError
+            If this router cannot be saved.
+        """
+        return write_checkpoint(self._to_checkpoint(), folder)
+
+    @classmethod
+    def load(cls, source: str | Path, **options: Any) -> Self:
+        """Read a router from a checkpoint folder.
+
+        Parameters
+        ----------
+        source
+            The folder that `save` wrote.
+        options
+            What this router's checkpoints leave open; see the class.
+
+        Raises
+        ------
+        CheckpointError
+            If the checkpoint is missing, damaged, unsafe, or another router's.
+        """
+        checkpoint = read_checkpoint(source)
+        if checkpoint.router != cls.name:
+            raise CheckpointError(
+                f"{str(source)!r} is a checkpoint of router {checkpoint.router!r}, not of "
+                f"{cls.name!r}. Load it with `load_router({checkpoint.router!r}, checkpoint=...)`."
+            )
+        return cls._from_checkpoint(checkpoint, **options)
+
+    @classmethod
+    def default(cls, **options: Any) -> Self:
+        """Return the router that a bare name means: constructed, or from bundled weights."""
+        return cls(**options)
+
+    @abstractmethod
+    def _win_rates(self, prompts: Sequence[str]) -> WinRates:
+        """Compute the win rates of n >= 1 checked prompts: shape (n,)."""
+
+    def _to_checkpoint(self) -> Checkpoint:
+        raise ConfigurationError(f"A {self.name!r} router cannot be saved.")
+
+    @classmethod
+    def _from_checkpoint(cls, checkpoint: Checkpoint, **options: Any) -> Self:  # noqa: ARG003
+        raise ConfigurationError(f"A {cls.name!r} router cannot be loaded from a checkpoint.")
+
+
+def _check_prompts(prompts: Sequence[str]) -> Sequence[str]:
+    if isinstance(prompts, str):
+        raise PromptError(
+            "`prompts` must be a sequence of strings, got one string. Use `win_rate(prompt)`."
+        )
+    if not isinstance(prompts, (list, tuple)):
+        try:
+            prompts = tuple(prompts)
+        except TypeError:
+            raise PromptError(
+                f"`prompts` must be a sequence of strings, got {type(prompts).__name__}."
+            ) from None
+    for index, prompt in enumerate(prompts):
+        if not isinstance(prompt, str):
+            raise PromptError(
+                f"Every prompt must be a string, got {type(prompt).__name__} at index {index}."
+            )
+    return prompts
+
+
+def _check_win_rates(values: WinRates, *, n: int, name: str) -> WinRates:
+    try:
+        win_rates = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise RouterError(f"Router {name!r} did not return numbers: {error}") from error
+    if win_rates.shape != (n,):
+        raise RouterError(
+            f"Router {name!r} must return win rates of shape ({n},), got shape {win_rates.shape}."
+        )
+    # Written so that NaN fails it.
+    if not (win_rates.min() >= 0.0 and win_rates.max() <= 1.0):
+        bad = win_rates[~((win_rates >= 0.0) & (win_rates <= 1.0))][0]
+        raise RouterError(
+            f"Router {name!r} must return win rates in [0, 1], got {float(bad)!r} among {n}."
+        )
+    return win_rates

@@ -1,0 +1,105 @@
+"""Names of routers, and what they stand for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from routellm_core.errors import ConfigurationError, UnknownRouterError, did_you_mean
+from routellm_core.routers.base import Router
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["ENTRY_POINT_GROUP", "load_router", "router_class", "router_names"]
+
+ENTRY_POINT_GROUP = "routellm.routers"
+"""Packages register routers of their own under this group: `name = "module:Class"`."""
+
+
+class _Row(NamedTuple):
+    target: str
+
+
+_BUILT_IN = {
+    "random": _Row("routellm_core.routers.random:RandomRouter"),
+}
+
+
+def router_names() -> list[str]:
+    """Return every registered name, sorted: built in, and from installed packages."""
+    return sorted({*_BUILT_IN, *_entry_points()})
+
+
+def router_class(name: str) -> type[Router]:
+    """Return the class that a name stands for, importing only that one.
+
+    A built-in name cannot be taken over by an installed package.
+
+    Raises
+    ------
+    UnknownRouterError
+        If nobody registered the name.
+    ConfigurationError
+        If a package registered something that is not a `Router` under it.
+    """
+    row = _BUILT_IN.get(name)
+    target = row.target if row else _entry_points().get(name)
+    if target is None:
+        known = router_names()
+        raise UnknownRouterError(
+            f"Unknown router {name!r}.{did_you_mean(str(name), known)} "
+            f"Known routers: {', '.join(known)}."
+        )
+    module, _, attribute = target.partition(":")
+    try:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ConfigurationError(
+            f"Router {name!r} is registered as {target!r}, which cannot be imported: {error}"
+        ) from error
+    if not (isinstance(found, type) and issubclass(found, Router)):
+        raise ConfigurationError(f"Router {name!r} is registered as {target!r}, not a `Router`.")
+    return found
+
+
+def load_router(name: str, *, checkpoint: str | Path | None = None, **options: Any) -> Router:
+    """Return a ready router.
+
+    Parameters
+    ----------
+    name
+        A registered name; `router_names` lists them.
+    checkpoint
+        A checkpoint folder. Without one the router's default is returned: for "mf" the bundled
+        checkpoint.
+    options
+        Passed to the router, for "mf" for example `strong_model` and `weak_model`.
+
+    Raises
+    ------
+    UnknownRouterError
+        If nobody registered the name.
+    CheckpointError
+        If the checkpoint is missing, damaged, unsafe, or another router's.
+    ConfigurationError
+        If an option is not one of the router's, or has a wrong value.
+
+    Examples
+    --------
+    >>> load_router("random", seed=7).seed
+    7
+    """
+    found = router_class(name)
+    try:
+        return found.default(**options) if checkpoint is None else found.load(checkpoint, **options)
+    except TypeError as error:
+        if "keyword argument" not in str(error):
+            raise
+        raise ConfigurationError(f"Router {name!r}: {error}.") from error
+
+
+def _entry_points() -> dict[str, str]:
+    from importlib.metadata import entry_points
+
+    return {point.name: point.value for point in entry_points(group=ENTRY_POINT_GROUP)}
