@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "RECORD_KEY",
     "Calibration",
     "Decision",
     "DecisionRecord",
@@ -20,6 +21,9 @@ __all__ = [
     "ModelPair",
     "WinRates",
 ]
+
+RECORD_KEY = "routellm"
+"""The key under which an answer carries its decision record."""
 
 WinRates: TypeAlias = "NDArray[np.float64]"
 """Win rates of n prompts: shape (n,), each in [0, 1]."""
@@ -97,6 +101,17 @@ class Decision:
             "threshold": self.threshold,
             "router": self.router,
             "reason": self.reason,
+        }
+
+    def metadata(self) -> dict[str, str | float | None]:
+        """Return the decision as flat metadata for a run or a span: "routellm_route" and so on."""
+        return {
+            "routellm_route": self.route,
+            "routellm_model": self.model,
+            "routellm_win_rate": self.win_rate,
+            "routellm_threshold": self.threshold,
+            "routellm_router": self.router,
+            "routellm_reason": self.reason,
         }
 
 

@@ -19,8 +19,15 @@ from routellm_core.policy.routing import (
     RoutingPolicy,
     check_threshold,
 )
+from routellm_core.policy.settings import (
+    DEFAULT_STRONG_SHARE,
+    make_decider,
+    resolve_router,
+    resolve_threshold,
+)
 
 __all__ = [
+    "DEFAULT_STRONG_SHARE",
     "NO_OVERRIDES",
     "Attempts",
     "Capabilities",
@@ -37,6 +44,9 @@ __all__ = [
     "check_threshold",
     "escalation_filter",
     "fault_of",
+    "make_decider",
     "missing_capability",
     "read_turn",
+    "resolve_router",
+    "resolve_threshold",
 ]

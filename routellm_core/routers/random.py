@@ -66,7 +66,8 @@ class RandomRouter(Router):
         )
         bits = np.frombuffer(digests, dtype="<u8").astype(np.uint64)
         # The upper 53 bits fill a float64's mantissa: every value is k / 2**53, below 1.
-        return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
+        win_rates: WinRates = (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
+        return win_rates
 
     def _to_checkpoint(self) -> Checkpoint:
         return Checkpoint(router=self.name, parameters={"seed": self.seed})
