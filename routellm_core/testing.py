@@ -10,7 +10,7 @@ Run every check on a router of your own::
 from __future__ import annotations
 
 import asyncio
-import pickle  # noqa: S403 - checks that routers survive it; nothing foreign is loaded
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from pathlib import Path
@@ -102,7 +102,7 @@ class HashingEmbedder:
         self.identity = f"hashing-{dimension}"
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return one vector of length 1 for each of n texts, of length 0 for a blank one: (n, d)."""
+        """Return a vector of length 1 for each of n texts, of 0 for a blank one: (n, d)."""
         vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
         for row, text in zip(vectors, texts, strict=True):
             for word in text.lower().split():
@@ -110,7 +110,7 @@ class HashingEmbedder:
                 number = int.from_bytes(digest, "little")
                 row[number % self.dimension] += 1.0 if number >> 63 else -1.0
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return vectors / np.where(lengths > 0.0, lengths, 1.0)
+        return (vectors / np.where(lengths > 0.0, lengths, 1.0)).astype(np.float32)
 
 
 def check_win_rates_are_probabilities(router: Router) -> None:
