@@ -9,6 +9,7 @@
     ├── PromptError (TypeError)              what was passed is not a prompt
     ├── CheckpointError (ValueError)         a checkpoint is damaged, foreign or unsafe
     │   └── CheckpointNotFoundError (FileNotFoundError)
+    ├── DataError (ValueError)               battles or outcomes cannot be read
     ├── RouterError (RuntimeError)           a router broke its contract
     └── MissingDependencyError (ImportError) an extra is not installed
 """
@@ -17,6 +18,7 @@ __all__ = [
     "CheckpointError",
     "CheckpointNotFoundError",
     "ConfigurationError",
+    "DataError",
     "MissingDependencyError",
     "PromptError",
     "RouteLLMError",
@@ -53,6 +55,10 @@ class CheckpointError(RouteLLMError, ValueError):
 
 class CheckpointNotFoundError(CheckpointError, FileNotFoundError):
     """Report a checkpoint, or one of its files, that is not there."""
+
+
+class DataError(RouteLLMError, ValueError):
+    """Report battles, outcomes or prompts that cannot be read, or one bad row of them."""
 
 
 class RouterError(RouteLLMError, RuntimeError):

@@ -1,0 +1,15 @@
+"""Own logs, battles and outcomes, read as they are."""
+
+from routellm_core.data.battles import Battles, read_battles
+from routellm_core.data.outcomes import Outcomes, read_outcomes
+from routellm_core.data.rows import BadRow, RowReport, RowSource
+
+__all__ = [
+    "BadRow",
+    "Battles",
+    "Outcomes",
+    "RowReport",
+    "RowSource",
+    "read_battles",
+    "read_outcomes",
+]
