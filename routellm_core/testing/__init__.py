@@ -1,0 +1,29 @@
+"""What tests of routers and of routed applications need: checks, and parts without a network.
+
+Run every check on a router of your own::
+
+    @pytest.mark.parametrize("check", ROUTER_CHECKS, ids=lambda check: check.__name__)
+    def test_my_router_keeps_the_contract(check):
+        check(MyRouter())
+
+Answer a routed application from this process, with the faults that a test needs::
+
+    with OpenAIServer() as server:
+        server.script(Step(status=429), model="gpt-4o-mini")
+        answer = application(base_url=server.base_url)
+    assert [request.model for request in server.requests] == ["gpt-4o-mini", "gpt-4o"]
+"""
+
+from routellm_core.testing.checks import ROUTER_CHECKS
+from routellm_core.testing.openai_answers import Step
+from routellm_core.testing.openai_server import OpenAIServer, ReceivedRequest
+from routellm_core.testing.parts import HashingEmbedder, ScriptedRouter
+
+__all__ = [
+    "ROUTER_CHECKS",
+    "HashingEmbedder",
+    "OpenAIServer",
+    "ReceivedRequest",
+    "ScriptedRouter",
+    "Step",
+]
