@@ -109,7 +109,9 @@ def test_heavy_libraries_are_imported_where_they_are_used(path: Path) -> None:
     parts = name_of(path).split(".")
     if len(parts) > 1 and parts[1] in MAY_IMPORT_HEAVY:
         return
-    top = {name.split(".")[0] for name in imports(ast.parse(path.read_text()), at_run_time_only=True)}
+    top = {
+        name.split(".")[0] for name in imports(ast.parse(path.read_text()), at_run_time_only=True)
+    }
     assert not top & HEAVY
 
 
