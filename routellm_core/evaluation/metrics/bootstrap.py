@@ -1,0 +1,199 @@
+"""Intervals by resampling prompts, all rounds at once.
+
+A statistic is a function of weights: shape (r, n), how often each of n prompts was drawn in each
+of r rounds, to r numbers. Routers that are compared see the same draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from routellm_core.errors import ConfigurationError
+from routellm_core.evaluation.metrics.arrays import Floats, checked, same_length
+from routellm_core.evaluation.metrics.curves import area, first_crossing, ranked
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+__all__ = [
+    "Interval",
+    "Statistic",
+    "apgr_of",
+    "bootstrap_interval",
+    "bootstrap_rounds",
+    "cpt_of",
+    "mean_of",
+    "paired_difference",
+    "quality_of",
+]
+
+Statistic: TypeAlias = Callable[[Floats], Floats]
+"""From weights (r, n) to values (r,), NaN where a round has none."""
+
+_CHUNK = 2**21
+"""How many weights are held at once: 16 MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A percentile interval.
+
+    Parameters
+    ----------
+    low, high
+        Its ends; NaN when no round had a value.
+    confidence
+        In (0, 1).
+    rounds, undefined
+        How many rounds were drawn, and in how many of them the statistic had no value, as APGR has
+        none where the weak model happened to win.
+    """
+
+    low: float
+    high: float
+    confidence: float
+    rounds: int
+    undefined: int
+
+
+def bootstrap_rounds(statistic: Statistic, *, n: int, rounds: int = 1000, seed: int = 0) -> Floats:
+    """Return the statistic in every round.
+
+    Parameters
+    ----------
+    statistic
+        A function of weights, as `apgr_of` returns.
+    n
+        How many prompts there are; each round draws n of them with replacement.
+    rounds
+        At least 1.
+    seed
+        The same seed gives the same draws, for pairing.
+
+    Returns
+    -------
+    Shape (rounds,).
+
+    Raises
+    ------
+    ConfigurationError
+        If `n` or `rounds` is below 1.
+    """
+    if n < 1 or rounds < 1:
+        raise ConfigurationError(f"`n` and `rounds` must be at least 1, got {n!r} and {rounds!r}.")
+    rng = np.random.default_rng(seed)
+    size = max(1, _CHUNK // n)
+    values = []
+    for start in range(0, rounds, size):
+        r = min(size, rounds - start)
+        draws = rng.integers(0, n, size=(r, n)) + n * np.arange(r)[:, None]
+        weights = np.bincount(draws.ravel(), minlength=r * n).reshape(r, n)
+        values.append(statistic(weights.astype(np.float64)))
+    return np.concatenate(values)
+
+
+def bootstrap_interval(
+    statistic: Statistic,
+    *,
+    n: int,
+    rounds: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """Return the percentile interval of a statistic over resampled prompts.
+
+    Raises
+    ------
+    ConfigurationError
+        If `confidence` is outside (0, 1), or as `bootstrap_rounds`.
+
+    Examples
+    --------
+    >>> bootstrap_interval(mean_of([1.0, 1.0]), n=2, rounds=10).low
+    1.0
+    """
+    if not 0.0 < confidence < 1.0:
+        raise ConfigurationError(f"`confidence` must lie in (0, 1), got {confidence!r}.")
+    values = bootstrap_rounds(statistic, n=n, rounds=rounds, seed=seed)
+    defined = values[~np.isnan(values)]
+    tail = (1.0 - confidence) / 2.0
+    low, high = np.quantile(defined, [tail, 1.0 - tail]) if defined.size else (np.nan, np.nan)
+    return Interval(float(low), float(high), confidence, rounds, len(values) - len(defined))
+
+
+def paired_difference(first: Statistic, second: Statistic) -> Statistic:
+    """Return the statistic `first - second`, both on the same draws."""
+    return lambda weights: first(weights) - second(weights)
+
+
+def apgr_of(scores: ArrayLike, *, weak: ArrayLike, strong: ArrayLike) -> Statistic:
+    """Return APGR as a function of weights; see `apgr`."""
+    curve = _curve_of(scores, weak, strong)
+
+    def statistic(weights: Floats) -> Floats:
+        return area(*curve(weights))
+
+    return statistic
+
+
+def cpt_of(
+    scores: ArrayLike, *, weak: ArrayLike, strong: ArrayLike, target: float = 0.5
+) -> Statistic:
+    """Return CPT as a function of weights; see `cpt`."""
+    curve = _curve_of(scores, weak, strong)
+
+    def statistic(weights: Floats) -> Floats:
+        shares, gains = curve(weights)
+        return np.where(np.isnan(gains[:, -1]), np.nan, first_crossing(shares, gains, target))
+
+    return statistic
+
+
+def quality_of(
+    scores: ArrayLike, *, weak: ArrayLike, strong: ArrayLike, threshold: float
+) -> Statistic:
+    """Return mean quality at a fixed threshold as a function of weights."""
+    score_values = checked(scores, name="scores")
+    weak_values, strong_values = checked(weak, name="weak"), checked(strong, name="strong")
+    same_length(scores=score_values, weak=weak_values, strong=strong_values)
+    return mean_of(np.where(score_values >= threshold, strong_values, weak_values))
+
+
+def mean_of(values: ArrayLike) -> Statistic:
+    """Return the mean of per-prompt values as a function of weights."""
+    checked_values = checked(values, name="values")
+
+    def statistic(weights: Floats) -> Floats:
+        means: Floats = weights @ checked_values / weights.sum(axis=1)
+        return means
+
+    return statistic
+
+
+def _curve_of(
+    scores: ArrayLike, weak: ArrayLike, strong: ArrayLike
+) -> Callable[[Floats], tuple[Floats, Floats]]:
+    """Return weights (r, n) -> shares and PGR, both (r, s + 1); PGR is NaN without a gap."""
+    score_values = checked(scores, name="scores")
+    weak_values, strong_values = checked(weak, name="weak"), checked(strong, name="strong")
+    same_length(scores=score_values, weak=weak_values, strong=strong_values)
+    ranking = ranked(score_values)
+    gains = (strong_values - weak_values)[ranking.order]
+    last = ranking.ends - 1
+
+    def curve(weights: Floats) -> tuple[Floats, Floats]:
+        ordered = weights[:, ranking.order]
+        shares = np.zeros((len(weights), len(last) + 1))
+        gained = np.zeros_like(shares)
+        shares[:, 1:] = np.cumsum(ordered, axis=1)[:, last]
+        gained[:, 1:] = np.cumsum(ordered * gains, axis=1)[:, last]
+        gap = gained[:, -1:]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            recovered = np.where(gap > 0.0, gained / gap, np.nan)
+        return shares / shares[:, -1:], recovered
+
+    return curve
