@@ -117,8 +117,6 @@ class Breaker:
 
     def enter(self) -> Permit | None:
         """Return a permit for one call, or None when it must not be made."""
-        if self.state == "closed":
-            return Permit(self, self._generation, is_probe=False)
         with self._lock:
             state = self.state
             if state == "closed":
