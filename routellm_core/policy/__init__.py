@@ -12,6 +12,7 @@ from routellm_core.policy.conversation import (
 )
 from routellm_core.policy.decider import Decider
 from routellm_core.policy.faults import Fault, fault_of
+from routellm_core.policy.memory import RecentValues
 from routellm_core.policy.routing import (
     NO_OVERRIDES,
     Overrides,
@@ -35,6 +36,7 @@ __all__ = [
     "Fault",
     "MessageView",
     "Overrides",
+    "RecentValues",
     "Role",
     "Route",
     "RoutingPolicy",

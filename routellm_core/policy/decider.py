@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from routellm_core.policy.memory import ScoreMemory
 from routellm_core.policy.routing import NO_OVERRIDES, Overrides, RoutingPolicy
 
 if TYPE_CHECKING:
@@ -31,13 +32,17 @@ class Decider:
         Scores the texts.
     policy
         Makes decisions of the scores.
+    remember
+        How many of the latest win rates are kept, for calls that ask again about a text, as the
+        steps of an agent do. Batches are scored as they come.
     """
 
-    __slots__ = ("policy", "router")
+    __slots__ = ("_scores", "policy", "router")
 
-    def __init__(self, router: Router, policy: RoutingPolicy) -> None:
+    def __init__(self, router: Router, policy: RoutingPolicy, *, remember: int = 0) -> None:
         self.router = router
         self.policy = policy
+        self._scores = ScoreMemory(router, size=remember)
 
     def decide(self, turn: Turn, overrides: Overrides = NO_OVERRIDES) -> Decision:
         """Return the decision for one turn."""
@@ -45,7 +50,7 @@ class Decider:
         if decision is not None:
             return decision
         try:
-            win_rate = self.router.win_rate(turn.text)
+            win_rate = self._scores.win_rate(turn.text)
         except Exception as error:  # noqa: BLE001 - a router's fault is never the caller's
             return self._survive(error, overrides)
         return self.policy.after_scoring(win_rate, overrides)
@@ -56,7 +61,7 @@ class Decider:
         if decision is not None:
             return decision
         try:
-            win_rate = await self.router.awin_rate(turn.text)
+            win_rate = await self._scores.awin_rate(turn.text)
         except Exception as error:  # noqa: BLE001 - a router's fault is never the caller's
             return self._survive(error, overrides)
         return self.policy.after_scoring(win_rate, overrides)

@@ -79,8 +79,9 @@ def make_decider(
     sticky: bool = True,
     on_router_error: Route = "strong",
     on_empty_prompt: Route = "strong",
+    remember: int = 0,
 ) -> Decider:
-    """Return the decider for an adapter's arguments; see `RoutingPolicy` for each.
+    """Return the decider for an adapter's arguments; see `RoutingPolicy` and `Decider` for each.
 
     Raises
     ------
@@ -98,4 +99,4 @@ def make_decider(
         on_router_error=on_router_error,
         on_empty_prompt=on_empty_prompt,
     )
-    return Decider(router, policy)
+    return Decider(router, policy, remember=remember)
