@@ -11,13 +11,17 @@
     │   └── CheckpointNotFoundError (FileNotFoundError)
     ├── DataError (ValueError)               battles or outcomes cannot be read
     ├── RouterError (RuntimeError)           a router broke its contract
+    ├── CircuitOpenError (RuntimeError)      a model failed so often that it is not asked
+    ├── EmptyAnswerError (RuntimeError)      a model's stream ended without content
     └── MissingDependencyError (ImportError) an extra is not installed
 """
 
 __all__ = [
     "CheckpointError",
     "CheckpointNotFoundError",
+    "CircuitOpenError",
     "ConfigurationError",
+    "EmptyAnswerError",
     "DataError",
     "MissingDependencyError",
     "PromptError",
@@ -63,6 +67,14 @@ class DataError(RouteLLMError, ValueError):
 
 class RouterError(RouteLLMError, RuntimeError):
     """Report a router whose win rates are not n finite numbers in [0, 1]."""
+
+
+class CircuitOpenError(RouteLLMError, RuntimeError):
+    """Report that every model for a call failed repeatedly and is not asked for a while."""
+
+
+class EmptyAnswerError(RouteLLMError, RuntimeError):
+    """Report a stream that ended before its first content."""
 
 
 class MissingDependencyError(RouteLLMError, ImportError):

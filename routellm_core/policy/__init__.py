@@ -1,6 +1,12 @@
 """Everything between a win rate and an answer. No module here calls a model."""
 
-from routellm_core.policy.attempts import Attempts, escalation_filter
+from routellm_core.policy.attempts import (
+    Attempts,
+    FailedAttempt,
+    RetrySettings,
+    escalation_filter,
+)
+from routellm_core.policy.breaker import Breaker, BreakerSettings, BreakerState, Permit
 from routellm_core.policy.capabilities import Capabilities, missing_capability
 from routellm_core.policy.conversation import (
     MessageView,
@@ -11,7 +17,7 @@ from routellm_core.policy.conversation import (
     read_turn,
 )
 from routellm_core.policy.decider import Decider
-from routellm_core.policy.faults import Fault, fault_of
+from routellm_core.policy.faults import Fault, fault_of, retry_after_of
 from routellm_core.policy.memory import RecentValues
 from routellm_core.policy.routing import (
     NO_OVERRIDES,
@@ -31,12 +37,18 @@ __all__ = [
     "DEFAULT_STRONG_SHARE",
     "NO_OVERRIDES",
     "Attempts",
+    "Breaker",
+    "BreakerSettings",
+    "BreakerState",
     "Capabilities",
     "Decider",
+    "FailedAttempt",
     "Fault",
     "MessageView",
     "Overrides",
+    "Permit",
     "RecentValues",
+    "RetrySettings",
     "Role",
     "Route",
     "RoutingPolicy",
@@ -51,4 +63,5 @@ __all__ = [
     "read_turn",
     "resolve_router",
     "resolve_threshold",
+    "retry_after_of",
 ]

@@ -1,25 +1,82 @@
 """What to try next when a model fails: the attempt machine.
 
 It does no input or output. A caller asks for the decision, makes the call, and reports what
-happened; sync and async callers drive the same object. One call, one machine: nothing is shared.
+happened; sync and async callers drive the same object. One call, one machine: nothing is shared
+but the breakers.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+import random
+import time
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from routellm_core.policy.faults import fault_of
+from routellm_core.errors import CircuitOpenError, ConfigurationError
+from routellm_core.policy.faults import fault_of, retry_after_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+    from routellm_core.policy.breaker import Breaker, Permit
     from routellm_core.types import Decision
 
-__all__ = ["Attempts", "escalation_filter"]
+__all__ = ["Attempts", "FailedAttempt", "RetrySettings", "escalation_filter"]
 
 logger = logging.getLogger(__name__)
+
+LONGEST_WAIT_S = 60.0
+"""Without a deadline, a provider that asks for a longer pause is not waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetrySettings:
+    """How often and how long one call may be tried.
+
+    Parameters
+    ----------
+    retries
+        Further tries of the same model after a transient fault, at least 0. Provider clients
+        retry by themselves; ask for retries here where they do not.
+    backoff_s, max_backoff_s
+        The first pause and the longest, in seconds, at least 0. Pauses double and are drawn
+        between half and all of their length.
+    deadline_s
+        Seconds, above 0, after which no further attempt begins; None means never.
+
+    Raises
+    ------
+    ConfigurationError
+        If a number is out of its range.
+    """
+
+    retries: int = 0
+    backoff_s: float = 0.5
+    max_backoff_s: float = 8.0
+    deadline_s: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("retries", "backoff_s", "max_backoff_s"):
+            if not getattr(self, name) >= 0:
+                raise ConfigurationError(
+                    f"`{name}` must be at least 0, got {getattr(self, name)!r}."
+                )
+        if self.deadline_s is not None and not self.deadline_s > 0.0:
+            raise ConfigurationError(f"`deadline_s` must be above 0, got {self.deadline_s!r}.")
+
+
+NO_RETRIES = RetrySettings()
+
+
+@dataclass(frozen=True, slots=True)
+class FailedAttempt:
+    """One attempt that did not lead to an answer."""
+
+    route: str
+    model: str
+    error: str
+    """Class of the error; its message may hold secrets."""
 
 
 def escalation_filter(
@@ -30,11 +87,11 @@ def escalation_filter(
     Parameters
     ----------
     escalate_on
-        None: errors that another model may not have, as `fault_of` tells them ("transient" and
-        "capacity"). Otherwise exactly these classes; () means never.
+        None: errors that another model may not have, as `fault_of` tells them ("transient",
+        "capacity" and "answer"). Otherwise exactly these classes; () means never.
     """
     if escalate_on is None:
-        return lambda error: fault_of(error) in ("transient", "capacity")
+        return lambda error: fault_of(error) in ("transient", "capacity", "answer")
     return lambda error: isinstance(error, escalate_on)
 
 
@@ -43,7 +100,8 @@ class Attempts:
 
     Until the first content or tool-call chunk reached the caller, a failed weak model is followed
     by the strong one; after it, never. The strong model never falls back to the weak one, and a
-    cancellation is never an occasion to try again.
+    cancellation is never an occasion to try again. A weak model whose breaker is open is not
+    asked at all.
 
     Parameters
     ----------
@@ -53,9 +111,35 @@ class Attempts:
         Name of the strong model, for the record of an escalation.
     worth_escalating
         The test that an error must pass.
+    retry
+        Tries of the same model, and the total deadline.
+    breakers
+        The breaker of each route that has one.
+    clock, jitter
+        Seconds from any origin; numbers in [0, 1).
+
+    Raises
+    ------
+    CircuitOpenError
+        If no model may be asked.
     """
 
-    __slots__ = ("_committed", "_strong_model", "_worth_escalating", "decision")
+    __slots__ = (
+        "_breakers",
+        "_clock",
+        "_committed",
+        "_jitter",
+        "_last_error",
+        "_permit",
+        "_retries_left",
+        "_retry",
+        "_started",
+        "_strong_model",
+        "_worth_escalating",
+        "decision",
+        "failures",
+        "wait_s",
+    )
 
     def __init__(
         self,
@@ -63,43 +147,138 @@ class Attempts:
         *,
         strong_model: str,
         worth_escalating: Callable[[BaseException], bool],
+        retry: RetrySettings = NO_RETRIES,
+        breakers: Mapping[str, Breaker] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
         self.decision = decision
+        self.wait_s = 0.0
+        """Seconds to wait before the next attempt."""
+        self.failures: list[FailedAttempt] = []
+        """The attempts that failed, in order."""
         self._strong_model = strong_model
         self._worth_escalating = worth_escalating
+        self._retry = retry
+        self._retries_left = retry.retries
+        self._breakers = breakers or {}
+        self._clock = clock
+        self._jitter = jitter
+        self._started = clock() if retry.deadline_s is not None else 0.0
         self._committed = False
+        self._last_error: BaseException | None = None
+        self._permit: Permit | None = None
+        if self._breakers and not self._enter() and not self._escalate("breaker_open"):
+            raise self._circuit_open()
 
     @property
     def may_escalate(self) -> bool:
-        """Whether an error could still lead to another attempt."""
+        """Whether an error could still lead to the strong model."""
         return not self._committed and self.decision.route != "strong"
+
+    @property
+    def remaining_s(self) -> float | None:
+        """Seconds until the deadline, at least 0; None when there is no deadline."""
+        if self._retry.deadline_s is None:
+            return None
+        return max(0.0, self._started + self._retry.deadline_s - self._clock())
 
     def commit(self) -> None:
         """Note that content reached the caller: from here on every error is final."""
         self._committed = True
 
-    def failed(self, error: BaseException) -> bool:
-        """Report an error; return whether to try again with the new `decision`.
+    def succeeded(self) -> None:
+        """Report that the answer is complete."""
+        if self._permit is not None:
+            self._permit.succeeded()
+            self._permit = None
 
-        On False the caller raises the error as it is.
+    def failed(self, error: BaseException) -> bool:
+        """Report an error; return whether to try again with the new `decision` after `wait_s`.
+
+        On False the caller raises the error as it is; earlier errors are chained to it.
         """
-        if (
-            not self.may_escalate
-            or not isinstance(error, Exception)
-            or not self._worth_escalating(error)
-        ):
-            return False
-        failed = self.decision
-        self.decision = replace(
-            failed,
-            route="strong",
-            model=self._strong_model,
-            reason=f"escalation:{type(error).__name__}",
+        self._report(error)
+        self.failures.append(
+            FailedAttempt(self.decision.route, self.decision.model, type(error).__name__)
         )
+        _chain(error, self._last_error)
+        self._last_error = error
+        if self._committed or not isinstance(error, Exception):
+            return False
+        pause = self._pause(error)
+        if pause is not None and (not self._breakers or self._enter()):
+            self.wait_s = pause
+            return True
+        return self._worth_escalating(error) and self._escalate(
+            f"escalation:{type(error).__name__}"
+        )
+
+    def _report(self, error: BaseException) -> None:
+        if self._permit is None:
+            return
+        if fault_of(error) in ("transient", "answer"):
+            self._permit.failed(retry_after_s=retry_after_of(error) or 0.0)
+        else:
+            self._permit.dropped()
+        self._permit = None
+
+    def _pause(self, error: Exception) -> float | None:
+        """Return the pause before another try of the same model; None when there is none."""
+        if self._retries_left <= 0 or fault_of(error) != "transient":
+            return None
+        done = self._retry.retries - self._retries_left
+        longest = min(self._retry.backoff_s * 2.0**done, self._retry.max_backoff_s)
+        asked = retry_after_of(error) or 0.0
+        pause = max(asked, longest * (0.5 + 0.5 * self._jitter()))
+        remaining = self.remaining_s
+        if pause > (LONGEST_WAIT_S if remaining is None else remaining):
+            return None
+        self._retries_left -= 1
+        return pause
+
+    def _escalate(self, reason: str) -> bool:
+        """Turn to the strong model, if that is a change and may be asked; return whether so."""
+        failed = self.decision
+        if failed.route == "strong" or self.remaining_s == 0.0:
+            return False
+        self.decision = replace(failed, route="strong", model=self._strong_model, reason=reason)
+        if self._breakers and not self._enter():
+            self.decision = failed
+            return False
+        self.wait_s = 0.0
+        self._retries_left = self._retry.retries
         logger.warning(
-            "Model %r failed with %s; escalating to %r.",
-            failed.model,
-            type(error).__name__,
-            self._strong_model,
+            "Model %r is passed over (%s); trying %r.", failed.model, reason, self._strong_model
         )
         return True
+
+    def _enter(self) -> bool:
+        breaker = self._breakers.get(self.decision.route)
+        if breaker is None:
+            return True
+        self._permit = breaker.enter()
+        return self._permit is not None
+
+    def _circuit_open(self) -> CircuitOpenError:
+        waits = {route: round(breaker.retry_in_s, 1) for route, breaker in self._breakers.items()}
+        return CircuitOpenError(
+            f"Model {self.decision.model!r} failed repeatedly and is not asked for now. Seconds "
+            f"until another try, by route: {waits}."
+        )
+
+
+def _chain(error: BaseException, earlier: BaseException | None) -> None:
+    """Hang the earlier error at the end of the later one's chain of causes."""
+    if earlier is None or earlier is error:
+        return
+    last, seen = error, {id(error), id(earlier)}
+    while True:
+        following = last.__cause__ or last.__context__
+        if following is None:
+            last.__context__ = earlier
+            return
+        if id(following) in seen:
+            return
+        seen.add(id(following))
+        last = following

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from typing import Literal
 
-__all__ = ["Fault", "fault_of"]
+__all__ = ["Fault", "fault_of", "retry_after_of"]
 
-Fault = Literal["transient", "capacity", "request", "unknown"]
+Fault = Literal["transient", "capacity", "answer", "request", "unknown"]
 """Why a call failed.
 
 "transient": the provider is unreachable, slow, overloaded or broken; another try or another model
-may work. "capacity": the prompt is too long for this model; a larger one may take it. "request":
-the request or its credentials are at fault; no model would answer. "unknown": anything else, for
-example a bug.
+may work. "capacity": the prompt is too long for this model; a larger one may take it. "answer": the
+provider answered with something that is no answer; another model may do better. "request": the
+request, its content or its credentials are at fault; no model would answer. "unknown": anything
+else, for example a bug.
 """
 
 _TRANSIENT_STATUS = frozenset({408, 409, 425, 429, 529})
@@ -24,13 +25,21 @@ _CAPACITY_CODES = frozenset({"context_length_exceeded", "string_above_max_length
 _CAPACITY_NAMES = frozenset(
     {"ContextWindowExceededError", "ContextOverflowError", "OpenAIContextOverflowError"}
 )
+_ANSWER_NAMES = frozenset(
+    {
+        "APIResponseValidationError",
+        "EmptyAnswerError",
+        "JSONDecodeError",
+        "JSONSchemaValidationError",
+    }
+)
+_REQUEST_NAMES = frozenset({"ContentPolicyViolationError", "ContentFilterFinishReasonError"})
 _TRANSIENT_NAMES = frozenset(
     {
         "APIConnectionError",
         "APITimeoutError",
         "ConnectError",
         "ConnectTimeout",
-        "EmptyStreamError",
         "InternalServerError",
         "OverloadedError",
         "PoolTimeout",
@@ -61,12 +70,46 @@ def fault_of(error: BaseException) -> Fault:
     names = {cls.__name__ for cls in type(error).__mro__}
     if names & _CAPACITY_NAMES or getattr(error, "code", None) in _CAPACITY_CODES:
         return "capacity"
+    if names & _REQUEST_NAMES:
+        return "request"
+    if names & _ANSWER_NAMES:
+        return "answer"
     status = _status(error)
     if status is not None:
         return "transient" if status >= 500 or status in _TRANSIENT_STATUS else "request"
     if isinstance(error, (ConnectionError, TimeoutError)) or names & _TRANSIENT_NAMES:
         return "transient"
     return "unknown"
+
+
+def retry_after_of(error: BaseException) -> float | None:
+    """Return the pause in seconds that the provider asked for; None when it asked for none.
+
+    Read from the `Retry-After` header of the error's response, in seconds or as an HTTP date.
+    """
+    headers = getattr(getattr(error, "response", None), "headers", None)
+    get = getattr(headers, "get", None)
+    value = get("retry-after") if get else None
+    if value is None:
+        return None
+    try:
+        pause = float(value)
+    except (TypeError, ValueError):
+        pause = _seconds_until(str(value))
+    return pause if 0.0 <= pause < float("inf") else None
+
+
+def _seconds_until(date: str) -> float:
+    from datetime import datetime, timezone
+    from email.utils import parsedate_to_datetime
+
+    try:
+        then = parsedate_to_datetime(date)
+    except ValueError:
+        return -1.0
+    if then.tzinfo is None:
+        then = then.replace(tzinfo=timezone.utc)
+    return max(0.0, (then - datetime.now(timezone.utc)).total_seconds())
 
 
 def _status(error: BaseException) -> int | None:

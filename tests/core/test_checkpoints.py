@@ -128,9 +128,13 @@ def test_no_damage_is_anything_but_a_checkpoint_error(
     keep = data.draw(st.integers(0, len(original) - start))
     damaged = original[:start] + junk + original[start + keep :]
     (folder / name).write_bytes(damaged)
-    if damaged != original:
-        with pytest.raises(CheckpointError):
-            read_checkpoint(folder)
+    try:
+        read = read_checkpoint(folder)
+    except CheckpointError:
+        return
+    # Only white space between JSON tokens may come or go.
+    assert b"".join(damaged.split()) == b"".join(original.split())
+    assert (read.router, read.parameters) == (CHECKPOINT.router, CHECKPOINT.parameters)
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
