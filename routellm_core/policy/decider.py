@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from routellm_core.policy.memory import ScoreMemory
 from routellm_core.policy.routing import NO_OVERRIDES, Overrides, RoutingPolicy
+from routellm_core.policy.scoring import TIMEOUTS, Scorer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,14 +36,24 @@ class Decider:
     remember
         How many of the latest win rates are kept, for calls that ask again about a text, as the
         steps of an agent do. Batches are scored as they come.
+    deadline_s
+        Seconds that a router may take for one text, unless it scores inline; None means any time.
     """
 
-    __slots__ = ("_scores", "policy", "router")
+    __slots__ = ("_memory", "_scorer", "policy", "router")
 
-    def __init__(self, router: Router, policy: RoutingPolicy, *, remember: int = 0) -> None:
+    def __init__(
+        self,
+        router: Router,
+        policy: RoutingPolicy,
+        *,
+        remember: int = 0,
+        deadline_s: float | None = None,
+    ) -> None:
         self.router = router
         self.policy = policy
-        self._scores = ScoreMemory(router, size=remember)
+        self._scorer = Scorer(router, deadline_s=deadline_s)
+        self._memory = ScoreMemory(self._scorer, size=remember)
 
     def decide(self, turn: Turn, overrides: Overrides = NO_OVERRIDES) -> Decision:
         """Return the decision for one turn."""
@@ -50,7 +61,7 @@ class Decider:
         if decision is not None:
             return decision
         try:
-            win_rate = self._scores.win_rate(turn.text)
+            win_rate = self._memory.win_rate(turn.text)
         except Exception as error:  # noqa: BLE001 - a router's fault is never the caller's
             return self._survive(error, overrides)
         return self.policy.after_scoring(win_rate, overrides)
@@ -61,7 +72,7 @@ class Decider:
         if decision is not None:
             return decision
         try:
-            win_rate = await self._scores.awin_rate(turn.text)
+            win_rate = await self._memory.awin_rate(turn.text)
         except Exception as error:  # noqa: BLE001 - a router's fault is never the caller's
             return self._survive(error, overrides)
         return self.policy.after_scoring(win_rate, overrides)
@@ -70,13 +81,17 @@ class Decider:
         """Return n decisions for n turns, scoring in one batch what has to be scored.
 
         When the batch fails, its turns are scored one by one, so that a prompt on which the router
-        fails costs no other its win rate.
+        fails costs no other its win rate; a batch that runs late is given up whole.
         """
         decisions, open_turns = self._before_scoring(turns, overrides)
         if not open_turns:
             return decisions
         try:
-            win_rates = self.router.win_rates([turns[index].text for index in open_turns])
+            win_rates = self._scorer.win_rates([turns[index].text for index in open_turns])
+        except TIMEOUTS as error:
+            for index in open_turns:
+                decisions[index] = self._survive(error, overrides[index])
+            return decisions
         except Exception:  # noqa: BLE001 - scored again, one by one
             for index in open_turns:
                 decisions[index] = self.decide(turns[index], overrides[index])
@@ -93,7 +108,11 @@ class Decider:
         if not open_turns:
             return decisions
         try:
-            win_rates = await self.router.awin_rates([turns[index].text for index in open_turns])
+            win_rates = await self._scorer.awin_rates([turns[index].text for index in open_turns])
+        except TIMEOUTS as error:
+            for index in open_turns:
+                decisions[index] = self._survive(error, overrides[index])
+            return decisions
         except Exception:  # noqa: BLE001 - scored again, one by one
             for index in open_turns:
                 decisions[index] = await self.adecide(turns[index], overrides[index])

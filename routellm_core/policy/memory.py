@@ -13,7 +13,7 @@ from routellm_core.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from routellm_core.routers.base import Router
+    from routellm_core.policy.scoring import Scorer
 
 __all__ = ["RecentValues", "ScoreMemory"]
 
@@ -77,16 +77,16 @@ class ScoreMemory:
 
     Parameters
     ----------
-    router
-        Scores the texts.
+    scorer
+        Asks the router.
     size
         How many win rates are remembered; 0 for none.
     """
 
-    __slots__ = ("_flights", "_recent", "_router", "_size")
+    __slots__ = ("_flights", "_recent", "_scorer", "_size")
 
-    def __init__(self, router: Router, *, size: int) -> None:
-        self._router = router
+    def __init__(self, scorer: Scorer, *, size: int) -> None:
+        self._scorer = scorer
         self._size = size
         self._recent: RecentValues[Hashable, float] = RecentValues(size=size)
         # `Future` of `concurrent.futures`, because it belongs to no event loop.
@@ -95,18 +95,18 @@ class ScoreMemory:
     def win_rate(self, text: str) -> float:
         """Return the win rate of a text."""
         if not self._size:
-            return self._router.win_rate(text)
+            return self._scorer.win_rate(text)
         key = _key(text)
         known = self._recent.get(key)
         if known is None:
-            known = self._router.win_rate(text)
+            known = self._scorer.win_rate(text)
             self._recent.put(key, known)
         return known
 
     async def awin_rate(self, text: str) -> float:
         """Return the win rate of a text without blocking the event loop."""
         if not self._size:
-            return await self._router.awin_rate(text)
+            return await self._scorer.awin_rate(text)
         key = _key(text)
         while (known := self._recent.get(key)) is None:
             mine: Future[float | None] = Future()
@@ -122,7 +122,7 @@ class ScoreMemory:
         """Ask the router on behalf of everybody who waits for this text."""
         known = None
         try:
-            known = await self._router.awin_rate(text)
+            known = await self._scorer.awin_rate(text)
             self._recent.put(key, known)
             return known
         finally:

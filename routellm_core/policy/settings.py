@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from routellm_core.calibration import router_threshold
+from routellm_core.calibration import cost_threshold, quality_threshold, router_threshold
 from routellm_core.errors import ConfigurationError
 from routellm_core.policy.capabilities import Capabilities
 from routellm_core.policy.decider import Decider
@@ -15,10 +16,20 @@ from routellm_core.routers.registry import load_router
 if TYPE_CHECKING:
     from routellm_core.policy.routing import Route
 
-__all__ = ["DEFAULT_STRONG_SHARE", "make_decider", "resolve_router", "resolve_threshold"]
+__all__ = [
+    "DEFAULT_ROUTER_DEADLINE_S",
+    "DEFAULT_STRONG_SHARE",
+    "Target",
+    "make_decider",
+    "resolve_router",
+    "resolve_threshold",
+]
 
 DEFAULT_STRONG_SHARE = 0.5
 """What a calibrated router is set to when neither a threshold nor a share is given."""
+
+DEFAULT_ROUTER_DEADLINE_S = 2.0
+"""Seconds that a router may take: enough for a slow embedding service, too little to be hung."""
 
 
 def resolve_router(router: Any) -> Router:
@@ -41,25 +52,89 @@ def resolve_router(router: Any) -> Router:
     return router
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a user asks of routing: at most one of the first four.
+
+    Parameters
+    ----------
+    threshold
+        In [0, 1]: the win rate from which calls go to the strong model.
+    strong_share
+        In (0, 1]: the share of calls that goes there.
+    max_cost
+        Mean cost of a call, in US dollars.
+    min_quality
+        In (0, 1]: the share of the strong model's quality to keep.
+    call_tokens
+        For `max_cost`: mean tokens read and written by a call, when the router's calibration has
+        not counted them, or counted other calls.
+    """
+
+    threshold: float | None = None
+    strong_share: float | None = None
+    max_cost: float | None = None
+    min_quality: float | None = None
+    call_tokens: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        named = {
+            name: getattr(self, name)
+            for name in ("threshold", "strong_share", "max_cost", "min_quality")
+            if getattr(self, name) is not None
+        }
+        if len(named) > 1:
+            stated = " or ".join(f"`{name}` ({value!r})" for name, value in named.items())
+            only = "not both" if len(named) == 2 else "only one of them"
+            raise ConfigurationError(f"Pass {stated}, {only}.")
+        if self.call_tokens is not None and self.max_cost is None:
+            raise ConfigurationError("`call_tokens` is read with `max_cost` only.")
+
+
 def resolve_threshold(
-    router: Router, *, threshold: float | None, strong_share: float | None
+    router: Router,
+    *,
+    threshold: float | None = None,
+    strong_share: float | None = None,
+    max_cost: float | None = None,
+    min_quality: float | None = None,
+    call_tokens: tuple[float, float] | None = None,
+    strong_model: str = "",
+    weak_model: str = "",
 ) -> float:
     """Return the threshold that the arguments mean for this router.
 
-    With neither argument a calibrated router sends half of typical calls to the strong model, and
-    any other uses 0.5: strong where its answer is more likely the better one.
+    With no target a calibrated router sends half of typical calls to the strong model, and any
+    other uses 0.5: strong where its answer is more likely the better one.
+
+    Parameters
+    ----------
+    router
+        Its calibration answers everything but a threshold.
+    threshold, strong_share, max_cost, min_quality, call_tokens
+        See `Target`.
+    strong_model, weak_model
+        Names in LiteLLM's price table, for `max_cost`.
 
     Raises
     ------
     ConfigurationError
-        If both are given, or one has a wrong value, or a share meets an uncalibrated router.
+        If two targets are given, or one has a wrong value, or the calibration cannot answer it, or
+        a model has no known price.
     """
-    if threshold is not None and strong_share is not None:
-        raise ConfigurationError(
-            f"Pass `threshold` ({threshold!r}) or `strong_share` ({strong_share!r}), not both."
+    target = Target(threshold, strong_share, max_cost, min_quality, call_tokens)
+    if target.threshold is not None:
+        return check_threshold(target.threshold)
+    if target.min_quality is not None:
+        return quality_threshold(router, min_quality=target.min_quality)
+    if target.max_cost is not None:
+        return cost_threshold(
+            router,
+            max_cost=target.max_cost,
+            strong_usd=_token_prices(strong_model),
+            weak_usd=_token_prices(weak_model),
+            call_tokens=target.call_tokens,
         )
-    if threshold is not None:
-        return check_threshold(threshold)
     if strong_share is None:
         if router.calibration is None:
             return 0.5
@@ -67,11 +142,26 @@ def resolve_threshold(
     return router_threshold(router, strong_share=strong_share)
 
 
+def _token_prices(model: str) -> tuple[float, float]:
+    from routellm_core.monitoring.prices import price_of
+
+    price = price_of(model)
+    if price is None:
+        raise ConfigurationError(
+            f"`max_cost` needs the price of {model!r}, and LiteLLM's price table does not know it. "
+            "Name the model as LiteLLM does, or pass `strong_share` instead."
+        )
+    return price.input_usd, price.output_usd
+
+
 def make_decider(
     *,
     router: Router,
     threshold: float | None = None,
     strong_share: float | None = None,
+    max_cost: float | None = None,
+    min_quality: float | None = None,
+    call_tokens: tuple[float, float] | None = None,
     strong_model: str,
     weak_model: str,
     strong: Capabilities | None = None,
@@ -80,6 +170,7 @@ def make_decider(
     on_router_error: Route = "strong",
     on_empty_prompt: Route = "strong",
     remember: int = 0,
+    router_deadline_s: float | None = DEFAULT_ROUTER_DEADLINE_S,
 ) -> Decider:
     """Return the decider for an adapter's arguments; see `RoutingPolicy` and `Decider` for each.
 
@@ -89,7 +180,16 @@ def make_decider(
         If an argument has a value that cannot be used.
     """
     policy = RoutingPolicy(
-        threshold=resolve_threshold(router, threshold=threshold, strong_share=strong_share),
+        threshold=resolve_threshold(
+            router,
+            threshold=threshold,
+            strong_share=strong_share,
+            max_cost=max_cost,
+            min_quality=min_quality,
+            call_tokens=call_tokens,
+            strong_model=strong_model,
+            weak_model=weak_model,
+        ),
         router=router.name,
         strong_model=strong_model,
         weak_model=weak_model,
@@ -99,4 +199,4 @@ def make_decider(
         on_router_error=on_router_error,
         on_empty_prompt=on_empty_prompt,
     )
-    return Decider(router, policy, remember=remember)
+    return Decider(router, policy, remember=remember, deadline_s=router_deadline_s)

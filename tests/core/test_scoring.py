@@ -1,0 +1,103 @@
+"""A router that is late, hangs or is busy costs a call its win rate, never its answer."""
+
+import asyncio
+import threading
+import time
+
+import pytest
+
+from routellm_core import ConfigurationError, Decider, Overrides, RoutingPolicy, Turn, make_decider
+from routellm_core.policy.scoring import WORKERS
+from routellm_core.testing import ScriptedRouter
+
+POLICY = RoutingPolicy(threshold=0.5, router="scripted")
+
+
+class Blocked(ScriptedRouter):
+    """Wait for `release` before every answer."""
+
+    inline = False
+
+    def __init__(self):
+        super().__init__(default=0.1)
+        self.release = threading.Event()
+
+    def _win_rates(self, prompts):
+        self.release.wait(30)
+        return super()._win_rates(prompts)
+
+
+@pytest.fixture
+def router():
+    router = Blocked()
+    yield router
+    router.release.set()
+
+
+async def test_a_router_that_is_late_means_the_strong_model(router) -> None:
+    decider = Decider(router, POLICY, deadline_s=0.02)
+    one, two = [Turn("a")], [Overrides()]
+    for decision in [
+        decider.decide(Turn("a")),
+        await decider.adecide(Turn("a")),
+        *decider.decide_many(one, two),
+        *(await decider.adecide_many(one, two)),
+    ]:
+        assert (decision.route, decision.reason) == ("strong", "router_error:TimeoutError")
+
+
+def test_a_hanging_router_exhausts_no_pool_and_is_asked_again_when_it_is_back(router) -> None:
+    decider = Decider(router, POLICY, deadline_s=0.01)
+    reasons = [decider.decide(Turn("a")).reason for _ in range(50)]
+    assert reasons == ["router_error:TimeoutError"] * WORKERS + ["router_error:RouterError"] * (
+        50 - WORKERS
+    )
+    router.release.set()
+    patience = time.monotonic() + 10
+    while decider.decide(Turn("a")).reason != "win_rate":
+        assert time.monotonic() < patience
+
+
+async def test_an_async_router_is_cancelled_at_its_deadline() -> None:
+    class Waiting(ScriptedRouter):
+        cancelled = False
+
+        async def awin_rates(self, prompts):
+            try:
+                await asyncio.sleep(30)
+            except asyncio.CancelledError:
+                self.cancelled = True
+                raise
+
+    router = Waiting()
+    router.inline = False
+    decision = await Decider(router, POLICY, deadline_s=0.01).adecide(Turn("a"))
+    assert decision.reason == "router_error:TimeoutError"
+    assert router.cancelled
+
+
+async def test_a_router_in_time_is_heard_and_runs_off_the_loop(router) -> None:
+    router.release.set()
+    decider = Decider(router, POLICY, deadline_s=30.0)
+    assert decider.decide(Turn("a")).route == "weak"
+    assert (await decider.adecide(Turn("a"))).route == "weak"
+    assert [d.win_rate for d in decider.decide_many([Turn("a")] * 2, [Overrides()] * 2)] == [
+        0.1
+    ] * 2
+
+
+def test_an_inline_router_is_asked_without_a_thread() -> None:
+    class Here(ScriptedRouter):
+        def _win_rates(self, prompts):
+            assert threading.current_thread() is threading.main_thread()
+            return super()._win_rates(prompts)
+
+    assert Decider(Here(), POLICY, deadline_s=1.0).decide(Turn("a")).reason == "win_rate"
+
+
+@pytest.mark.parametrize("bad", [0, -1.0, float("nan")])
+def test_a_deadline_that_is_none_is_refused(bad) -> None:
+    with pytest.raises(ConfigurationError, match="router_deadline_s"):
+        make_decider(
+            router=ScriptedRouter(), strong_model="a", weak_model="b", router_deadline_s=bad
+        )
