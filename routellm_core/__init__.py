@@ -1,6 +1,13 @@
 """Cost-aware LLM routing: a prompt goes in, a win rate comes out, a policy makes it a decision."""
 
-from routellm_core.calibration import router_threshold, threshold_for
+from routellm_core.calibration import (
+    CalibrationWarning,
+    calibrate_cost,
+    calibrate_quality,
+    calibrate_share,
+    router_threshold,
+    threshold_for,
+)
 from routellm_core.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
 from routellm_core.embedders import Embedder
 from routellm_core.errors import (
@@ -56,6 +63,7 @@ __all__ = [
     "Breaker",
     "BreakerSettings",
     "Calibration",
+    "CalibrationWarning",
     "Capabilities",
     "Checkpoint",
     "CheckpointError",
@@ -87,6 +95,9 @@ __all__ = [
     "UnknownModelError",
     "UnknownRouterError",
     "WinRates",
+    "calibrate_cost",
+    "calibrate_quality",
+    "calibrate_share",
     "check_routing_text",
     "escalation_filter",
     "fault_of",

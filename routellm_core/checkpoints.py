@@ -34,7 +34,7 @@ _CONFIG = "config.json"
 _TENSORS = "model.safetensors"
 _MAX_CONFIG_BYTES = 4 * 2**20
 _MAX_TENSOR_BYTES = 16 * 2**30
-_CALIBRATION = "calibration.quantiles"
+_CALIBRATION = ("quantiles", "quality_floors", "tokens", "probability")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _KEYS = {
     "format",
@@ -141,7 +141,10 @@ def write_checkpoint(checkpoint: Checkpoint, folder: str | Path) -> Path:
         )
     tensors = {name: np.ascontiguousarray(array) for name, array in checkpoint.tensors.items()}
     if checkpoint.calibration is not None:
-        tensors[_CALIBRATION] = checkpoint.calibration.quantiles
+        for name in _CALIBRATION:
+            array = getattr(checkpoint.calibration, name)
+            if array is not None:
+                tensors[f"calibration.{name}"] = np.ascontiguousarray(array)
     for name, array in tensors.items():
         if array.dtype.kind not in "fiub":
             raise ConfigurationError(f"Tensor {name!r} must be numeric, got {array.dtype}.")
@@ -177,7 +180,11 @@ def read_checkpoint(folder: str | Path, *, within: str | Path | None = None) -> 
     raw = _read(folder / _CONFIG, root=root, limit=_MAX_CONFIG_BYTES)
     config = _parse(raw, folder)
     tensors = _tensors(config["tensors"], folder=folder, root=root)
-    quantiles = tensors.pop(_CALIBRATION, np.empty(0))
+    arrays: dict[str, Any] = {
+        name: tensors.pop(f"calibration.{name}", None) for name in _CALIBRATION
+    }
+    if arrays["quantiles"] is None:
+        arrays["quantiles"] = np.empty(0)
     try:
         pair = config["pair"]
         stored = config["calibration"]
@@ -187,7 +194,7 @@ def read_checkpoint(folder: str | Path, *, within: str | Path | None = None) -> 
             tensors=tensors,
             pair=None if pair is None else ModelPair(**pair),
             embedder=config["embedder"],
-            calibration=None if stored is None else Calibration(quantiles=quantiles, **stored),
+            calibration=None if stored is None else Calibration(**stored, **arrays),
             training=config["training"],
         )
     except (TypeError, AttributeError, ConfigurationError) as error:

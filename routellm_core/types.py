@@ -128,13 +128,42 @@ class Calibration:
         How many prompts were scored.
     source
         What the prompts were, in words.
+    quality_floors
+        Shape (f, 2), ascending: a share of the strong model's quality and the highest threshold
+        that was shown to keep it. None when the prompts' outcomes were not known.
+    tokens
+        Shape (q - 1, 3): for the prompts between two quantiles, the mean tokens of a prompt, of the
+        strong model's answer and of the weak model's. None when they were not counted.
+    probability
+        Shape (k, 2), ascending: win rates and the observed ones that they stand for, joined by
+        straight lines. None when the prompts' outcomes were not known.
     """
 
     quantiles: WinRates
     n_prompts: int
     source: str
+    quality_floors: NDArray[np.float64] | None = None
+    tokens: NDArray[np.float64] | None = None
+    probability: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
+        self._check_quantiles()
+        for name in ("quality_floors", "probability"):
+            table = getattr(self, name)
+            if table is not None and not _is_ascending_map(table):
+                raise ConfigurationError(
+                    f"`{name}` must be ascending pairs in [0, 1], got shape {table.shape}."
+                )
+        tokens, cells = self.tokens, self.quantiles.size - 1
+        # Written so that NaN fails it.
+        if tokens is not None and not (
+            tokens.shape == (cells, 3) and tokens.min() >= 0.0 and np.isfinite(tokens).all()
+        ):
+            raise ConfigurationError(
+                f"`tokens` must be {cells} rows of 3 counts, got shape {tokens.shape}."
+            )
+
+    def _check_quantiles(self) -> None:
         quantiles = self.quantiles
         valid = (
             quantiles.ndim == 1
@@ -149,3 +178,15 @@ class Calibration:
                 "Calibration quantiles must be at least 2 ascending numbers in [0, 1], got an "
                 f"array of shape {quantiles.shape}."
             )
+
+
+def _is_ascending_map(table: NDArray[np.float64]) -> bool:
+    """Return whether rows (x, y) in [0, 1] ascend strictly in x."""
+    return (
+        table.ndim == 2
+        and table.shape[1] == 2
+        and len(table) >= 1
+        and bool(table.min() >= 0.0)
+        and bool(table.max() <= 1.0)
+        and bool((np.diff(table[:, 0]) > 0.0).all())
+    )

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
     from routellm_core.routers.base import Router
     from routellm_core.types import WinRates
 
-__all__ = ["router_threshold", "threshold_for"]
+__all__ = ["CalibrationWarning", "check_win_rates", "router_threshold", "threshold_for"]
+
+
+class CalibrationWarning(UserWarning):
+    """Say that a share, a cost or a quality was asked for that cannot be reached."""
 
 
 def threshold_for(win_rates: WinRates, *, strong_share: float) -> float:
@@ -81,6 +85,26 @@ def router_threshold(router: Router, *, strong_share: float) -> float:
         )
     levels = np.linspace(0.0, 1.0, calibration.quantiles.size)
     return float(np.interp(1.0 - strong_share, levels, calibration.quantiles))
+
+
+def check_win_rates(win_rates: WinRates) -> None:
+    """Refuse what is not n >= 1 numbers in [0, 1].
+
+    Raises
+    ------
+    ConfigurationError
+        If it is not.
+    """
+    # Written so that NaN fails it.
+    if (
+        win_rates.ndim != 1
+        or not win_rates.size
+        or not (win_rates.min() >= 0.0 and win_rates.max() <= 1.0)
+    ):
+        raise ConfigurationError(
+            "Win rates must be at least one number in [0, 1], got an array of shape "
+            f"{win_rates.shape}."
+        )
 
 
 def _check_share(strong_share: float) -> None:

@@ -1,0 +1,47 @@
+"""From scores of real prompts to a threshold: for a share, for a cost, or for a quality floor."""
+
+from routellm_core.calibration.cost import CostTarget, calibrate_cost
+from routellm_core.calibration.probability import ProbabilityMap, fit_isotonic, fit_platt
+from routellm_core.calibration.quality import QualityTarget, calibrate_quality
+from routellm_core.calibration.share import (
+    ShareInterval,
+    ShareTarget,
+    calibrate_share,
+    future_share_interval,
+    share_interval,
+)
+from routellm_core.calibration.stored import (
+    CallTokens,
+    calibration_of,
+    cost_threshold,
+    quality_threshold,
+    with_calibration,
+)
+from routellm_core.calibration.thresholds import (
+    CalibrationWarning,
+    router_threshold,
+    threshold_for,
+)
+
+__all__ = [
+    "CalibrationWarning",
+    "CallTokens",
+    "CostTarget",
+    "ProbabilityMap",
+    "QualityTarget",
+    "ShareInterval",
+    "ShareTarget",
+    "calibrate_cost",
+    "calibrate_quality",
+    "calibrate_share",
+    "calibration_of",
+    "cost_threshold",
+    "fit_isotonic",
+    "fit_platt",
+    "future_share_interval",
+    "quality_threshold",
+    "router_threshold",
+    "share_interval",
+    "threshold_for",
+    "with_calibration",
+]
