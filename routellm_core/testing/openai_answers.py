@@ -14,7 +14,15 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
-__all__ = ["Answer", "Step", "ToolCall", "answer_request", "completion", "completion_chunks"]
+__all__ = [
+    "Answer",
+    "Step",
+    "ToolCall",
+    "answer_request",
+    "completion",
+    "completion_chunks",
+    "unknown_message_field",
+]
 
 Json = Mapping[str, Any]
 """A JSON object as it crosses the wire."""
@@ -148,6 +156,27 @@ def completion_chunks(answer: Answer, *, usage: bool) -> list[dict[str, Any]]:
     if usage and answer.usage is not None:
         chunks.append({**envelope, "choices": [], "usage": answer.usage})
     return chunks
+
+
+_MESSAGE_FIELDS = frozenset(
+    {"role", "content", "name", "tool_calls", "tool_call_id", "refusal", "audio", "function_call"}
+)
+_CALL_FIELDS = frozenset({"id", "type", "function", "custom"})
+_FUNCTION_FIELDS = frozenset({"name", "arguments"})
+
+
+def unknown_message_field(request: Json) -> str | None:
+    """Return the first field of a request's messages that OpenAI's API does not know."""
+    for message in request.get("messages") or ():
+        calls = message.get("tool_calls") or ()
+        found = [
+            set(message) - _MESSAGE_FIELDS,
+            *(set(call) - _CALL_FIELDS for call in calls),
+            *(set(call.get("function") or ()) - _FUNCTION_FIELDS for call in calls),
+        ]
+        for field in sorted(set().union(*found)):
+            return str(field)
+    return None
 
 
 def _envelope(answer: Answer, kind: str) -> dict[str, Any]:

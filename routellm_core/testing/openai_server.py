@@ -17,6 +17,7 @@ from routellm_core.testing.openai_answers import (
     answer_request,
     completion,
     completion_chunks,
+    unknown_message_field,
 )
 
 if TYPE_CHECKING:
@@ -75,6 +76,12 @@ class OpenAIServer:
     clients. A request takes the oldest scripted step for its model, else the oldest for any model;
     without one it gets a plausible answer that depends on the request alone.
 
+    Parameters
+    ----------
+    strict
+        Whether a message with a field that OpenAI's API does not know is refused with status 400,
+        as some providers do.
+
     Examples
     --------
     ::
@@ -84,7 +91,8 @@ class OpenAIServer:
             client = OpenAI(base_url=server.base_url, api_key="any")
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, strict: bool = False) -> None:
+        self._strict = strict
         self.requests: list[ReceivedRequest] = []
         """Every request, in order of arrival."""
         self._steps: dict[str | None, deque[Step]] = {}
@@ -158,7 +166,8 @@ class OpenAIServer:
         try:
             while (request := await _read_request(reader)) is not None:
                 self.requests.append(request)
-                if not await _Exchange(request, reader, writer).respond(self._next_step(request)):
+                step = self._refusal(request) or self._next_step(request)
+                if not await _Exchange(request, reader, writer).respond(step):
                     break
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
@@ -166,6 +175,10 @@ class OpenAIServer:
             writer.close()
             with suppress(ConnectionError, asyncio.CancelledError):
                 await writer.wait_closed()
+
+    def _refusal(self, request: ReceivedRequest) -> Step | None:
+        field = unknown_message_field(request.body) if self._strict else None
+        return None if field is None else Step(status=400, error_code=f"unknown_field:{field}")
 
     def _next_step(self, request: ReceivedRequest) -> Step:
         with self._lock:

@@ -157,3 +157,19 @@ async def test_a_client_that_leaves_ends_its_request(server: OpenAIServer) -> No
 def test_a_stopped_server_has_no_address() -> None:
     with pytest.raises(ConfigurationError, match="not running"):
         _ = OpenAIServer().base_url
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"role": "user", "content": "Hi", "routellm": {}},
+        {"role": "assistant", "tool_calls": [{"id": "1", "type": "function", "index": 0}]},
+        {"role": "assistant", "tool_calls": [{"id": "1", "function": {"name": "f", "parsed": 1}}]},
+    ],
+)
+def test_a_strict_server_refuses_message_fields_that_openai_does_not_know(
+    message: dict[str, Any],
+) -> None:
+    with OpenAIServer(strict=True) as server:
+        assert post(server, {"model": "small", "messages": [message]})[0] == 400
+        assert post(server, HELLO)[0] == 200
