@@ -174,8 +174,8 @@ def unknown_message_field(request: Json) -> str | None:
             *(set(call) - _CALL_FIELDS for call in calls),
             *(set(call.get("function") or ()) - _FUNCTION_FIELDS for call in calls),
         ]
-        for field in sorted(set().union(*found)):
-            return str(field)
+        for name in sorted(set().union(*found)):
+            return str(name)
     return None
 
 
