@@ -1,0 +1,103 @@
+"""One call of the Controller, before and between its attempts. Nothing here calls a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from routellm_core.controller.names import AUTO, read_model_name
+from routellm_core.errors import ConfigurationError
+from routellm_core.policy import Attempts, Overrides
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from routellm_core.controller.fleet import Fleet
+    from routellm_core.policy import Decider, Turn
+    from routellm_core.types import Decision
+
+__all__ = ["Call", "Endpoint", "read_call"]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Endpoint:
+    """Where a model is reached, as LiteLLM takes it.
+
+    Parameters
+    ----------
+    api_base
+        URL; None for the provider's own.
+    api_key
+        Secret; None for the one in the provider's environment variable. Never shown.
+    """
+
+    api_base: str | None = None
+    api_key: str | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """Return LiteLLM's arguments for what is set."""
+        given = {"api_base": self.api_base, "api_key": self.api_key}
+        return {name: value for name, value in given.items() if value is not None}
+
+    def __repr__(self) -> str:
+        return f"Endpoint(api_base={self.api_base!r}, api_key={'***' if self.api_key else None})"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Be a routed request: who decides it, about what, and what is sent.
+
+    Parameters
+    ----------
+    decider, turn, overrides
+        What the decision is made of.
+    request
+        The fields for the chosen model, without its name.
+    """
+
+    decider: Decider
+    turn: Turn
+    overrides: Overrides
+    request: Mapping[str, Any]
+
+    def attempts(
+        self, decision: Decision, *, worth_escalating: Callable[[BaseException], bool]
+    ) -> Attempts:
+        """Return the machine that follows this call; LiteLLM retries by itself."""
+        return Attempts(
+            decision,
+            strong_model=self.decider.policy.strong_model,
+            worth_escalating=worth_escalating,
+        )
+
+
+def read_call(
+    fleet: Fleet, request: Mapping[str, Any], *, router: str | None, threshold: float | None
+) -> Call | None:
+    """Return the call that the arguments mean; None when they name a model to be asked as it is.
+
+    Raises
+    ------
+    ConfigurationError
+        If neither a model nor a router and a threshold are given, or one has a wrong value.
+    UnknownRouterError
+        If the router is not loaded.
+    """
+    fields = dict(request)
+    model = fields.pop("model", None)
+    messages = fields.get("messages")
+    if not isinstance(messages, list):
+        raise ConfigurationError(f"`messages` must be a list, got {type(messages).__name__}.")
+    if model is None:
+        if router is None or threshold is None:
+            raise ConfigurationError(
+                "Pass `model`, as in 'router-mf-0.116', or both `router` and `threshold`; got "
+                f"`router` {router!r} and `threshold` {threshold!r}."
+            )
+        decider, overrides = fleet.wish(router, threshold=threshold)
+    elif model == AUTO or read_model_name(str(model), routers=fleet.deciders) is not None:
+        decider, overrides = fleet.plan(str(model))
+    else:
+        return None
+    turn = fleet.turn(messages, tools=bool(fields.get("tools")), decider=decider)
+    return Call(decider, turn, overrides, fields)

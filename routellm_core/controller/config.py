@@ -1,0 +1,123 @@
+"""Load routers from a configuration as RouteLLM writes it: a mapping, or a YAML file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from routellm_core._optional import require
+from routellm_core.errors import ConfigurationError
+from routellm_core.routers import load_router
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from routellm_core.routers.base import Router
+
+__all__ = ["RouterOptions", "load_routers", "read_yaml", "router_options"]
+
+RouterOptions: TypeAlias = Mapping[str, Mapping[str, Any]]
+"""For each router's name, what it is loaded with."""
+
+# RouteLLM's words, and those of `load_router`.
+_OPTIONS = {
+    "checkpoint_path": "checkpoint",
+    "arena_battle_datasets": "battles",
+    "arena_embedding_datasets": "embeddings",
+}
+# What RouteLLM lets one set, and a checkpoint says by itself.
+_IN_CHECKPOINT = frozenset(
+    {
+        "hidden_size", "num_models", "text_dim", "num_classes", "use_proj", "num_labels",
+        "model_id", "model_type", "num_outputs", "special_tokens", "flash_attention_2",
+    }
+)  # fmt: skip
+
+
+def load_routers(
+    names: Iterable[str],
+    *,
+    config: RouterOptions | str | Path | None = None,
+    show_progress: bool = False,
+) -> dict[str, Router]:
+    """Return the named routers, each loaded once.
+
+    Parameters
+    ----------
+    names
+        Registered names.
+    config
+        What each is loaded with, or the YAML file that says so. Keys are `load_router`'s, or
+        RouteLLM's: `checkpoint_path`, `arena_battle_datasets`, `arena_embedding_datasets`.
+        A router without an entry is loaded as its bare name means it.
+    show_progress
+        Whether a bar on stderr shows which router is loading.
+
+    Raises
+    ------
+    UnknownRouterError
+        If nobody registered a name.
+    ConfigurationError
+        If the configuration cannot be used.
+    CheckpointError
+        If a checkpoint is missing, damaged, unsafe, or another router's.
+    """
+    if isinstance(names, str):
+        names = [names]
+    options = router_options(config)
+    ordered = list(dict.fromkeys(names))
+    if show_progress:
+        from rich.progress import track
+
+        ordered_or_bar: Iterable[str] = track(ordered, description="Loading routers")
+    else:
+        ordered_or_bar = ordered
+    return {name: _load(name, options.get(name, {})) for name in ordered_or_bar}
+
+
+def router_options(config: RouterOptions | str | Path | None) -> RouterOptions:
+    """Return the configuration as a mapping, read from its file if it is the name of one.
+
+    Raises
+    ------
+    ConfigurationError
+        If it is not a mapping of router names to mappings.
+    """
+    if config is None:
+        return {}
+    read = read_yaml(config) if isinstance(config, (str, Path)) else config
+    if not isinstance(read, Mapping) or not all(
+        isinstance(entry, Mapping) for entry in read.values()
+    ):
+        raise ConfigurationError(
+            f"`config` must map router names to their options, got {type(read).__name__}: "
+            f"{str(read)[:80]!r}."
+        )
+    return read
+
+
+def read_yaml(path: str | Path) -> Any:
+    """Return what a YAML file says, without building any object but plain ones.
+
+    Raises
+    ------
+    ConfigurationError
+        If the file cannot be read, or is not YAML.
+    MissingDependencyError
+        If PyYAML is not installed.
+    """
+    yaml = require("yaml", extra="server")
+    try:
+        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"Cannot read {str(path)!r}: {error.strerror}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{str(path)!r} is not YAML: {error}") from error
+
+
+def _load(name: str, given: Mapping[str, Any]) -> Router:
+    options = {
+        _OPTIONS.get(key, key): value for key, value in given.items() if key not in _IN_CHECKPOINT
+    }
+    return load_router(name, **options)

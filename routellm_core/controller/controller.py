@@ -1,0 +1,237 @@
+"""The drop-in for RouteLLM's Controller: OpenAI's chat completions, routed, over LiteLLM."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import defaultdict
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from routellm_core.controller.calls import Endpoint, read_call
+from routellm_core.controller.config import load_routers
+from routellm_core.controller.fleet import Fleet
+from routellm_core.controller.litellm_client import import_litellm
+from routellm_core.controller.streams import AsyncRoutedStream, RoutedStream
+from routellm_core.errors import ConfigurationError
+from routellm_core.policy import check_threshold, escalation_filter
+from routellm_core.types import RECORD_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from routellm_core.controller.calls import Call
+    from routellm_core.controller.config import RouterOptions
+    from routellm_core.routers.base import Router
+    from routellm_core.types import Decision
+
+__all__ = ["Controller", "RoutingError"]
+
+RoutingError = ConfigurationError
+"""RouteLLM's name for what is wrong with a router, a threshold or a model name."""
+
+
+class Controller:
+    """Answer chat completions with the strong or the weak model, whichever the prompt needs.
+
+    The answer is LiteLLM's, with the decision under `answer.routellm`, or `stream.decision` for a
+    stream. A weak model that fails before its first content is followed by the strong one.
+
+    Parameters
+    ----------
+    routers
+        Registered names, or a router for each name that requests will use.
+    strong_model, weak_model
+        Models as LiteLLM names them: "gpt-4o", "anthropic/claude-sonnet-4-5",
+        "ollama_chat/llama3.2".
+    config
+        What each router is loaded with: a mapping, or a YAML file; see `load_routers`.
+    api_base, api_key
+        Where both models are reached. Left out, LiteLLM's environment variables apply.
+    progress_bar
+        Whether loading the routers shows a bar.
+    strong_api_base, strong_api_key, weak_api_base, weak_api_key
+        The same for one model, instead of `api_base` and `api_key`.
+    escalate_on
+        Errors of the weak model after which the strong one is asked; None for faults that another
+        model may not have, () for none.
+    options
+        Further arguments of `Fleet`: `threshold` or `strong_share` for the model name "auto", and
+        what `make_decider` takes.
+
+    Raises
+    ------
+    UnknownRouterError
+        If nobody registered a name.
+    ConfigurationError
+        If an argument has a value that cannot be used.
+
+    Examples
+    --------
+    ::
+
+        client = Controller(routers=["mf"], strong_model="gpt-4o", weak_model="gpt-4o-mini")
+        answer = client.chat.completions.create(
+            model="router-mf-0.5", messages=[{"role": "user", "content": "Hello!"}]
+        )
+    """
+
+    def __init__(
+        self,
+        routers: Sequence[str] | Mapping[str, Router],
+        strong_model: str,
+        weak_model: str,
+        config: RouterOptions | str | Path | None = None,
+        api_base: str | None = None,
+        api_key: str | None = None,
+        progress_bar: bool = False,
+        *,
+        strong_api_base: str | None = None,
+        strong_api_key: str | None = None,
+        weak_api_base: str | None = None,
+        weak_api_key: str | None = None,
+        escalate_on: tuple[type[BaseException], ...] | None = None,
+        **options: Any,
+    ) -> None:
+        loaded = (
+            load_routers(routers, config=config, show_progress=progress_bar)
+            if not hasattr(routers, "items")
+            else dict(routers.items())
+        )
+        self.fleet = Fleet(loaded, strong_model=strong_model, weak_model=weak_model, **options)
+        self.model_counts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+        """How often each router chose each model, by router and model name."""
+        self._both = Endpoint(api_base, api_key)
+        self._endpoints = {
+            "strong": Endpoint(strong_api_base or api_base, strong_api_key or api_key),
+            "weak": Endpoint(weak_api_base or api_base, weak_api_key or api_key),
+        }
+        self._worth_escalating = escalation_filter(escalate_on)
+        self._counting = threading.Lock()
+        self.chat = SimpleNamespace(
+            completions=SimpleNamespace(create=self.completion, acreate=self.acompletion)
+        )
+
+    @property
+    def routers(self) -> dict[str, Router]:
+        """The loaded routers, by name."""
+        return {name: decider.router for name, decider in self.fleet.deciders.items()}
+
+    def completion(
+        self, *, router: str | None = None, threshold: float | None = None, **request: Any
+    ) -> Any:
+        """Return the routed answer to a chat completion request.
+
+        Parameters
+        ----------
+        router, threshold
+            Who decides and from which win rate on, when `model` is not given.
+        request
+            LiteLLM's arguments. `model` is "router-NAME-THRESHOLD", "router-NAME-share-PERCENT",
+            "auto", or any model that LiteLLM knows, which is then asked without routing.
+
+        Returns
+        -------
+        LiteLLM's answer; with `stream=True` a `RoutedStream` of its chunks.
+
+        Raises
+        ------
+        ConfigurationError
+            If the router, threshold or model name cannot be used.
+        """
+        litellm = import_litellm()
+        call = read_call(self.fleet, request, router=router, threshold=threshold)
+        if call is None:
+            return litellm.completion(**{**self._plain(request), **request})
+        decision = self._counted(call, call.decider.decide(call.turn, call.overrides))
+        attempts = call.attempts(decision, worth_escalating=self._worth_escalating)
+        while True:
+            try:
+                answer = litellm.completion(**self._arguments(attempts.decision, call))
+                if call.request.get("stream"):
+                    answer = RoutedStream.open(answer, attempts.decision)
+            except Exception as error:
+                if not attempts.failed(error):
+                    raise
+                time.sleep(attempts.wait_s)
+            else:
+                return _recorded(answer, attempts.decision)
+
+    async def acompletion(
+        self, *, router: str | None = None, threshold: float | None = None, **request: Any
+    ) -> Any:
+        """Return what `completion` returns, without blocking the event loop."""
+        litellm = import_litellm()
+        call = read_call(self.fleet, request, router=router, threshold=threshold)
+        if call is None:
+            return await litellm.acompletion(**{**self._plain(request), **request})
+        decision = self._counted(call, await call.decider.adecide(call.turn, call.overrides))
+        attempts = call.attempts(decision, worth_escalating=self._worth_escalating)
+        while True:
+            try:
+                answer = await litellm.acompletion(**self._arguments(attempts.decision, call))
+                if call.request.get("stream"):
+                    answer = await AsyncRoutedStream.open(answer, attempts.decision)
+            except Exception as error:
+                if not attempts.failed(error):
+                    raise
+                await asyncio.sleep(attempts.wait_s)
+            else:
+                return _recorded(answer, attempts.decision)
+
+    def route(self, prompt: str, router: str, threshold: float) -> str:
+        """Return the name of the model that a prompt goes to.
+
+        Raises
+        ------
+        ConfigurationError
+            If the router is not loaded, or the threshold is not a number in [0, 1].
+        """
+        win_rate = self.fleet.decider(router).router.win_rate(prompt)
+        strong = win_rate >= check_threshold(threshold)
+        return self.fleet.strong_model if strong else self.fleet.weak_model
+
+    def batch_calculate_win_rate(self, prompts: Any, router: str) -> Any:
+        """Return the win rates of n prompts, scored in one batch.
+
+        Parameters
+        ----------
+        prompts
+            A sequence of strings, or a pandas series of them.
+        router
+            Name of a loaded router.
+
+        Returns
+        -------
+        Shape (n,): an array, or a series with the prompts' index when a series was given.
+        """
+        win_rates = self.fleet.decider(router).router.win_rates(list(prompts))
+        if not hasattr(prompts, "index") or not hasattr(prompts, "iloc"):
+            return win_rates
+        return type(prompts)(win_rates, index=prompts.index, name=prompts.name)
+
+    def _counted(self, call: Call, decision: Decision) -> Decision:
+        with self._counting:
+            self.model_counts[call.decider.policy.router][decision.model] += 1
+        return decision
+
+    def _arguments(self, decision: Decision, call: Call) -> dict[str, Any]:
+        endpoint = self._endpoints[decision.route]
+        return {**endpoint.arguments(), **call.request, "model": decision.model}
+
+    def _plain(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Return where a model is reached that was named without routing."""
+        by_model = {
+            self.fleet.weak_model: self._endpoints["weak"],
+            self.fleet.strong_model: self._endpoints["strong"],
+        }
+        return by_model.get(str(request.get("model")), self._both).arguments()
+
+
+def _recorded(answer: Any, decision: Decision) -> Any:
+    """Return the answer with its decision, which a stream already has."""
+    if not isinstance(answer, (RoutedStream, AsyncRoutedStream)):
+        setattr(answer, RECORD_KEY, decision.record())
+    return answer

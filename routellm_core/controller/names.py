@@ -1,0 +1,106 @@
+"""What a model's name asks for: a router with its threshold, or a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from routellm_core.errors import ConfigurationError, UnknownRouterError, did_you_mean
+from routellm_core.policy import check_threshold
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["AUTO", "RoutedName", "read_model_name"]
+
+AUTO = "auto"
+"""The name that asks for the first router, at the threshold it is set to."""
+
+_PREFIX = "router-"
+_SHARE = "share-"
+
+
+@dataclass(frozen=True, slots=True)
+class RoutedName:
+    """Be what a router's model name says.
+
+    Parameters
+    ----------
+    router
+        Name of a loaded router.
+    threshold
+        In [0, 1]; None when a share is asked for.
+    strong_share
+        In (0, 1]; None when a threshold is asked for.
+    """
+
+    router: str
+    threshold: float | None = None
+    strong_share: float | None = None
+
+
+def read_model_name(model: str, *, routers: Iterable[str]) -> RoutedName | None:
+    """Read "router-NAME-THRESHOLD" or "router-NAME-share-PERCENT"; None for any other name.
+
+    Parameters
+    ----------
+    model
+        What a client put in the field `model`.
+    routers
+        Names of the loaded routers. They may hold hyphens.
+
+    Raises
+    ------
+    UnknownRouterError
+        If the name asks for a router that is not loaded.
+    ConfigurationError
+        If its threshold or share is not a number in range.
+
+    Examples
+    --------
+    >>> read_model_name("router-mf-0.116", routers=["mf"])
+    RoutedName(router='mf', threshold=0.116, strong_share=None)
+    >>> read_model_name("router-mf-share-30", routers=["mf"]).strong_share
+    0.3
+    >>> read_model_name("gpt-4o", routers=["mf"])
+    """
+    if not model.startswith(_PREFIX):
+        return None
+    wish = model.removeprefix(_PREFIX)
+    known = sorted(routers, key=len, reverse=True)
+    for router in known:
+        if not wish.startswith(f"{router}-"):
+            continue
+        number = wish[len(router) + 1 :]
+        if number.startswith(_SHARE):
+            return RoutedName(router, strong_share=_share(number[len(_SHARE) :], model))
+        return RoutedName(router, threshold=_threshold(number, model))
+    name = wish.rpartition("-")[0] or wish
+    raise UnknownRouterError(
+        f"Model {model!r} names no loaded router.{did_you_mean(name, known)} "
+        f"Loaded routers: {', '.join(sorted(known))}. "
+        "Write 'router-NAME-THRESHOLD' or 'router-NAME-share-PERCENT'."
+    )
+
+
+def _threshold(text: str, model: str) -> float:
+    return check_threshold(_number(text, model), name=f"threshold of model {model!r}")
+
+
+def _share(text: str, model: str) -> float:
+    percent = _number(text, model)
+    if not 0.0 < percent <= 100.0:
+        raise ConfigurationError(
+            f"The share of model {model!r} must be a percentage in (0, 100], got {text!r}."
+        )
+    return percent / 100.0
+
+
+def _number(text: str, model: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ConfigurationError(
+            f"Model {model!r} must end in a number, got {text!r}. "
+            "Write 'router-NAME-THRESHOLD' or 'router-NAME-share-PERCENT'."
+        ) from None

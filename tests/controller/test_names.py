@@ -1,0 +1,54 @@
+"""Model names that ask for a router."""
+
+import pytest
+
+from routellm_core.controller import RoutedName, read_model_name
+from routellm_core.errors import ConfigurationError, UnknownRouterError
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("router-mf-0.116", RoutedName("mf", threshold=0.116)),
+        ("router-mf-1e-3", RoutedName("mf", threshold=0.001)),
+        ("router-mf-0", RoutedName("mf", threshold=0.0)),
+        ("router-sw_ranking-1", RoutedName("sw_ranking", threshold=1.0)),
+        ("router-mf-share-30", RoutedName("mf", strong_share=0.3)),
+        ("router-my-own-0.5", RoutedName("my-own", threshold=0.5)),
+        ("router-my-own-share-100", RoutedName("my-own", strong_share=1.0)),
+    ],
+)
+def test_a_routed_name_holds_a_router_and_a_number(name: str, expected: RoutedName) -> None:
+    assert read_model_name(name, routers=["mf", "sw_ranking", "my", "my-own"]) == expected
+
+
+@pytest.mark.parametrize("name", ["gpt-4o", "gpt-4-turbo", "auto", "", "Router-mf-0.5", "router"])
+def test_any_other_name_is_a_models(name: str) -> None:
+    assert read_model_name(name, routers=["mf"]) is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "router-mf-",
+        "router-mf-x",
+        "router-mf-0.3-extra",
+        "router-mf-1.5",
+        "router-mf--0.1",
+        "router-mf-nan",
+        "router-mf-inf",
+        "router-mf-share-0",
+        "router-mf-share-101",
+        "router-mf-share-nan",
+        "router-mf-share-",
+    ],
+)
+def test_a_number_that_cannot_be_used_is_refused_with_the_name(name: str) -> None:
+    with pytest.raises(ConfigurationError, match="mf"):
+        read_model_name(name, routers=["mf"])
+
+
+@pytest.mark.parametrize("name", ["router-fm-0.5", "router-mf", "router-", "router--"])
+def test_a_router_that_is_not_loaded_is_named_beside_those_that_are(name: str) -> None:
+    with pytest.raises(UnknownRouterError, match="Loaded routers: mf, random"):
+        read_model_name(name, routers=["random", "mf"])
