@@ -1,0 +1,196 @@
+"""The two models behind a routed one: made from strings, checked, and adapted in private copies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from langchain_core.language_models import BaseChatModel, ModelProfile
+from langchain_core.runnables import Runnable
+from langchain_core.runnables.base import RunnableBindingBase
+from pydantic import SecretStr
+
+from routellm_core import Capabilities, ConfigurationError, MissingDependencyError, Modality
+
+__all__ = ["adapted", "capabilities", "joint_profile", "make_model", "model_label"]
+
+_CALL_SETTINGS = frozenset({"temperature", "max_tokens", "stop", "streaming"})
+"""What a model reads at every call, so that a copy of it may differ."""
+
+_MODALITY_KEYS: Mapping[str, Modality] = {
+    "image_inputs": "image",
+    "audio_inputs": "audio",
+    "video_inputs": "video",
+    "pdf_inputs": "file",
+}
+
+
+def make_model(name: str, settings: Mapping[str, Any]) -> BaseChatModel:
+    """Return the chat model that a string means.
+
+    Parameters
+    ----------
+    name
+        "provider:model" as `init_chat_model` reads it, or a LiteLLM name with a "/". Whichever of
+        the two characters comes first decides, so that "ollama:hf.co/x/y" is a provider's model
+        and "openrouter/x/y:free" is LiteLLM's.
+    settings
+        Constructor arguments.
+
+    Raises
+    ------
+    ConfigurationError
+        If no provider can be told from the name.
+    MissingDependencyError
+        If the provider's package is not installed.
+    """
+    provider, _, _ = name.partition(":")
+    uses_litellm = "/" in provider
+    try:
+        if uses_litellm:
+            from langchain_litellm import ChatLiteLLM
+
+            return ChatLiteLLM(model=name, **settings)
+        from langchain.chat_models import init_chat_model
+
+        model: BaseChatModel = init_chat_model(name, **settings)
+    except ImportError as error:
+        raise MissingDependencyError(f"Model {name!r} needs a package: {error}") from error
+    except ValueError as error:
+        if "provider" not in str(error):
+            raise
+        raise ConfigurationError(
+            f"No provider can be told from the model name {name!r}. Write 'provider:model', a "
+            "LiteLLM name with a '/', or pass a chat model."
+        ) from error
+    return model
+
+
+def adapted(model: Any, *, role: str, settings: Mapping[str, object]) -> BaseChatModel:
+    """Return a ready model, or a private copy of it that has the settings.
+
+    Parameters
+    ----------
+    model
+        The user's model; not mutated.
+    role
+        "strong" or "weak", for messages.
+    settings
+        Values by field name. Callbacks, tags and metadata are added to the model's own; everything
+        else replaces it.
+
+    Raises
+    ------
+    ConfigurationError
+        If it is not a chat model, or has its own value of something that cannot be changed any
+        more.
+    """
+    if not isinstance(model, BaseChatModel):
+        raise ConfigurationError(_not_a_model(model, role))
+    changes: dict[str, object] = {}
+    for name, value in settings.items():
+        field = _field_of(model, name)
+        if field is None:
+            raise ConfigurationError(_not_settable(model, role, name))
+        current = getattr(model, field)
+        if name in _ADDED:
+            changes[field] = _ADDED[name](current, value)
+        elif _plain(current) != _plain(value):
+            if name not in _CALL_SETTINGS and name not in BaseChatModel.model_fields:
+                raise ConfigurationError(_not_settable(model, role, name))
+            changes[field] = value
+    if not changes:
+        return model
+    copy = model.model_copy(update=changes)
+    # Cached from the original: what is part of the cache key would name the wrong settings.
+    copy.__dict__.pop("_serialized", None)
+    return copy
+
+
+def model_label(model: BaseChatModel) -> str:
+    """Return the name under which a provider knows the model, else its class's name."""
+    name = model._get_ls_params().get("ls_model_name")
+    return name if isinstance(name, str) and name else type(model).__name__
+
+
+def capabilities(model: BaseChatModel) -> Capabilities:
+    """Return what the model can take, from its profile; what that leaves open is assumed."""
+    profile: Mapping[str, object] = model.profile or {}
+    lacking = {modality for key, modality in _MODALITY_KEYS.items() if profile.get(key) is False}
+    window = profile.get("max_input_tokens")
+    calls_tools = type(model).bind_tools is not BaseChatModel.bind_tools
+    return Capabilities(
+        modalities=Capabilities().modalities - lacking,
+        tools=calls_tools and profile.get("tool_calling") is not False,
+        context_window=window if isinstance(window, int) and window > 0 else None,
+    )
+
+
+def joint_profile(strong: BaseChatModel, weak: BaseChatModel) -> ModelProfile | None:
+    """Return what both models promise: flags by AND, limits by min; None if either has none."""
+    if strong.profile is None or weak.profile is None:
+        return None
+    joint: dict[str, object] = {}
+    mine: Mapping[str, object] = strong.profile
+    theirs: Mapping[str, object] = weak.profile
+    for key in mine.keys() & theirs.keys():
+        left, right = mine[key], theirs[key]
+        if isinstance(left, bool) and isinstance(right, bool):
+            joint[key] = left and right
+        elif isinstance(left, int) and isinstance(right, int):
+            joint[key] = min(left, right)
+        elif left == right:
+            joint[key] = left
+    return cast("ModelProfile", joint)
+
+
+def _added_lists(own: Any, more: Any) -> Any:
+    if not own:
+        return more
+    if isinstance(own, list) and isinstance(more, list):
+        return [*own, *more]
+    manager, others = (own, more) if not isinstance(own, list) else (more, own)
+    merged = manager.copy()
+    for handler in others if isinstance(others, list) else others.handlers:
+        merged.add_handler(handler, inherit=False)
+    return merged
+
+
+def _added_mappings(own: Any, more: Any) -> Any:
+    return {**(own or {}), **more}
+
+
+_ADDED: Mapping[str, Callable[[Any, Any], Any]] = {
+    "callbacks": _added_lists,
+    "tags": _added_lists,
+    "metadata": _added_mappings,
+}
+
+
+def _field_of(model: BaseChatModel, name: str) -> str | None:
+    fields = type(model).model_fields
+    if name in fields:
+        return name
+    return next((field for field, info in fields.items() if info.alias == name), None)
+
+
+def _plain(value: object) -> object:
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
+
+
+def _not_settable(model: BaseChatModel, role: str, name: str) -> str:
+    return (
+        f"`{name}` cannot be set on the ready `{role}` model, a {type(model).__name__}. Set it "
+        "where that model is made, or name the model by a string."
+    )
+
+
+def _not_a_model(model: object, role: str) -> str:
+    if isinstance(model, RunnableBindingBase):
+        return (
+            f"`{role}` must be a plain chat model, got {type(model).__name__}: what is bound to it "
+            "would be lost as soon as tools are bound. Call `bind`, `with_config` or `with_retry` "
+            "on the routed model instead."
+        )
+    hint = " Make the model before, and pass it." if isinstance(model, Runnable) else ""
+    return f"`{role}` must be a chat model or a model's name, got {type(model).__name__}.{hint}"

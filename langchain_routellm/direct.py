@@ -1,0 +1,199 @@
+"""The older entry points, `generate` and `_generate`, for those who still call them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from time import perf_counter, sleep
+from typing import Any, TypeVar, cast
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatResult, LLMResult
+from langchain_core.runnables import RunnableBinding, RunnableConfig, ensure_config
+
+from langchain_routellm.dispatch import Dispatching
+from langchain_routellm.messages import stamped
+from langchain_routellm.routing import Call
+
+__all__ = ["DirectCalls"]
+
+Result = TypeVar("Result", ChatResult, LLMResult)
+
+
+class DirectCalls(Dispatching):
+    """Add `generate`, `agenerate` and the hooks below them.
+
+    `generate` opens the target's own runs, one for each list of messages; `_generate` runs inside
+    whatever run its caller has opened.
+    """
+
+    def generate(
+        self,
+        messages: list[list[BaseMessage]],
+        stop: list[str] | None = None,
+        callbacks: Any = None,
+        **kwargs: Any,
+    ) -> LLMResult:
+        """Answer each list of messages from the model that the router chooses for it."""
+        settings, kwargs = _split(callbacks, kwargs)
+        calls = self._calls(messages, settings, kwargs)
+        results = [
+            self._generate_call(call, item, stop, kwargs)
+            for call, item in zip(calls, messages, strict=True)
+        ]
+        return _joined(results)
+
+    async def agenerate(
+        self,
+        messages: list[list[BaseMessage]],
+        stop: list[str] | None = None,
+        callbacks: Any = None,
+        **kwargs: Any,
+    ) -> LLMResult:
+        """Answer each list of messages from the model that the router chooses for it."""
+        settings, kwargs = _split(callbacks, kwargs)
+        calls = await self._acalls(messages, settings, kwargs)
+        tasks = [
+            self._agenerate_call(call, item, stop, kwargs)
+            for call, item in zip(calls, messages, strict=True)
+        ]
+        return _joined(await asyncio.gather(*tasks))
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: Any = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        call = self._begin(messages, None, kwargs)
+        while True:
+            model, rest = self._model(call, kwargs)
+            try:
+                result = model._generate(messages, stop=stop, run_manager=run_manager, **rest)
+            except BaseException as error:  # `failed` knows what is worth another attempt
+                if not call.failed(error):
+                    raise
+                sleep(call.wait_s)
+            else:
+                return _stamped_result(call, result)
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: Any = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        call = await self._abegin(messages, None, kwargs)
+        while True:
+            model, rest = self._model(call, kwargs)
+            try:
+                result = await model._agenerate(
+                    messages, stop=stop, run_manager=run_manager, **rest
+                )
+            except BaseException as error:  # `failed` knows what is worth another attempt
+                if not call.failed(error):
+                    raise
+                await asyncio.sleep(call.wait_s)
+            else:
+                return _stamped_result(call, result)
+
+    def _calls(
+        self, messages: Sequence[list[BaseMessage]], config: RunnableConfig, kwargs: dict[str, Any]
+    ) -> list[Call]:
+        routing, started_s = self._routing(), perf_counter()
+        tools, overrides = self._offers_tools(kwargs), routing.overrides(config)
+        turns = [routing.turn(item, tools=tools) for item in messages]
+        decisions = routing.decider.decide_many(turns, [overrides] * len(turns))
+        return [routing.call(decision, config, started_s) for decision in decisions]
+
+    async def _acalls(
+        self, messages: Sequence[list[BaseMessage]], config: RunnableConfig, kwargs: dict[str, Any]
+    ) -> list[Call]:
+        routing, started_s = await self._arouting(), perf_counter()
+        tools, overrides = self._offers_tools(kwargs), routing.overrides(config)
+        turns = [routing.turn(item, tools=tools) for item in messages]
+        decisions = await routing.decider.adecide_many(turns, [overrides] * len(turns))
+        return [routing.call(decision, config, started_s) for decision in decisions]
+
+    def _generate_call(
+        self, call: Call, messages: list[BaseMessage], stop: list[str] | None, kwargs: Any
+    ) -> LLMResult:
+        while True:
+            model, rest = self._model(call, kwargs)
+            try:
+                result = model.generate([messages], stop=stop, **_run_arguments(call), **rest)
+            except BaseException as error:  # `failed` knows what is worth another attempt
+                if not call.failed(error):
+                    raise
+                sleep(call.wait_s)
+            else:
+                return _stamped_result(call, result)
+
+    async def _agenerate_call(
+        self, call: Call, messages: list[BaseMessage], stop: list[str] | None, kwargs: Any
+    ) -> LLMResult:
+        while True:
+            model, rest = self._model(call, kwargs)
+            try:
+                result = await model.agenerate(
+                    [messages], stop=stop, **_run_arguments(call), **rest
+                )
+            except BaseException as error:  # `failed` knows what is worth another attempt
+                if not call.failed(error):
+                    raise
+                await asyncio.sleep(call.wait_s)
+            else:
+                return _stamped_result(call, result)
+
+    def _model(self, call: Call, kwargs: dict[str, Any]) -> tuple[BaseChatModel, dict[str, Any]]:
+        """Return the chat model itself, with what a binding around it would add."""
+        target, rest = self._target(call.route, kwargs)
+        while isinstance(target, RunnableBinding):
+            rest = {**target.kwargs, **rest}
+            target = target.bound
+        return cast("BaseChatModel", target), rest
+
+
+def _split(callbacks: Any, kwargs: dict[str, Any]) -> tuple[RunnableConfig, dict[str, Any]]:
+    """Part what belongs to the run from what belongs to the model."""
+    names = ("tags", "metadata", "run_name", "run_id")
+    given = {name: kwargs[name] for name in names if kwargs.get(name) is not None}
+    if callbacks is not None:
+        given["callbacks"] = callbacks
+    rest = {name: value for name, value in kwargs.items() if name not in names}
+    return ensure_config(cast("RunnableConfig", given)), rest
+
+
+def _run_arguments(call: Call) -> dict[str, Any]:
+    config = call.config()
+    names = ("callbacks", "tags", "metadata", "run_name", "run_id")
+    return {name: config.get(name) for name in names}
+
+
+def _stamped_result(call: Call, result: Result) -> Result:
+    """Put the record on every generation's message, on copies."""
+    call.succeeded()
+    record = call.decision.record()
+
+    def copied(generation: Any) -> Any:
+        if isinstance(generation, list):
+            return [copied(inner) for inner in generation]
+        if not isinstance(generation, ChatGeneration):
+            return generation
+        return generation.model_copy(update={"message": stamped(generation.message, record)})
+
+    generations = [copied(generation) for generation in result.generations]
+    return result.model_copy(update={"generations": generations})
+
+
+def _joined(results: Sequence[LLMResult]) -> LLMResult:
+    """Return the results as one; what the provider says of a call is only kept for a single one."""
+    runs = [run for result in results for run in result.run or ()]
+    return LLMResult(
+        generations=[generations for result in results for generations in result.generations],
+        llm_output=results[0].llm_output if len(results) == 1 else {},
+        run=runs or None,
+    )

@@ -1,0 +1,201 @@
+"""Route at the level of a Runnable: decide, then call the target, and open no run of one's own."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import aclosing, closing
+from time import perf_counter, sleep
+from typing import Any, cast
+
+from langchain_core.language_models import LanguageModelInput
+from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
+from langchain_core.runnables.utils import ConfigurableFieldSpec
+
+from langchain_routellm.routing import Call, Routing
+
+__all__ = ["Dispatching", "offers_tools"]
+
+
+class Dispatching:
+    """Give a Runnable its entry points: each decides once and calls the target of the same name.
+
+    A subclass says how to decide, and which Runnable and arguments stand behind a route.
+    """
+
+    @abstractmethod
+    def _routing(self) -> Routing:
+        """Return how calls are decided; the first time this may load a router."""
+
+    @abstractmethod
+    async def _arouting(self) -> Routing:
+        """Return how calls are decided without blocking the event loop."""
+
+    @abstractmethod
+    def _target(
+        self, route: str, kwargs: dict[str, Any]
+    ) -> tuple[Runnable[Any, Any], dict[str, Any]]:
+        """Return the Runnable of a route and the arguments to call it with."""
+
+    def _offers_tools(self, kwargs: Mapping[str, Any]) -> bool:
+        return offers_tools(kwargs)
+
+    @property
+    def config_specs(self) -> list[ConfigurableFieldSpec]:
+        """What a call's `configurable` may hold."""
+        return [
+            ConfigurableFieldSpec(
+                id="routellm_route",
+                annotation=str,
+                name="Route",
+                description="'strong' or 'weak': go there, whatever the router would say.",
+                default=None,
+                is_shared=True,
+            ),
+            ConfigurableFieldSpec(
+                id="routellm_threshold",
+                annotation=float,
+                name="Threshold",
+                description="In [0, 1]: the threshold of this call.",
+                default=None,
+                is_shared=True,
+            ),
+        ]
+
+    def _begin(
+        self, model_input: LanguageModelInput, config: RunnableConfig | None, kwargs: dict[str, Any]
+    ) -> Call:
+        routing = self._routing()
+        complete = ensure_config(config)
+        started_s = perf_counter()
+        turn = routing.turn(model_input, tools=self._offers_tools(kwargs))
+        decision = routing.decider.decide(turn, routing.overrides(complete))
+        return routing.call(decision, complete, started_s)
+
+    async def _abegin(
+        self, model_input: LanguageModelInput, config: RunnableConfig | None, kwargs: dict[str, Any]
+    ) -> Call:
+        routing = await self._arouting()
+        complete = ensure_config(config)
+        started_s = perf_counter()
+        turn = routing.turn(model_input, tools=self._offers_tools(kwargs))
+        decision = await routing.decider.adecide(turn, routing.overrides(complete))
+        return routing.call(decision, complete, started_s)
+
+    def invoke(
+        self,
+        input: LanguageModelInput,  # noqa: A002 - LangChain's name
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Answer from the model that the router chooses."""
+        return self._invoke_call(self._begin(input, config, kwargs), input, kwargs)
+
+    def _invoke_call(
+        self, call: Call, model_input: LanguageModelInput, kwargs: dict[str, Any]
+    ) -> Any:
+        target, rest = self._target(call.route, kwargs)
+        try:
+            answer = target.invoke(model_input, call.config(), **rest)
+        except BaseException as error:  # `failed` knows what is worth another attempt
+            if not call.failed(error):
+                raise
+            sleep(call.wait_s)
+            return self._invoke_call(call, model_input, kwargs)
+        return call.finished(answer)
+
+    async def ainvoke(
+        self,
+        input: LanguageModelInput,  # noqa: A002 - LangChain's name
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Answer from the model that the router chooses."""
+        return await self._ainvoke_call(await self._abegin(input, config, kwargs), input, kwargs)
+
+    async def _ainvoke_call(
+        self, call: Call, model_input: LanguageModelInput, kwargs: dict[str, Any]
+    ) -> Any:
+        target, rest = self._target(call.route, kwargs)
+        try:
+            answer = await target.ainvoke(model_input, call.config(), **rest)
+        except BaseException as error:  # `failed` knows what is worth another attempt
+            if not call.failed(error):
+                raise
+            await asyncio.sleep(call.wait_s)
+            return await self._ainvoke_call(call, model_input, kwargs)
+        return call.finished(answer)
+
+    def stream(
+        self,
+        input: LanguageModelInput,  # noqa: A002 - LangChain's name
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> Iterator[Any]:
+        """Stream the answer of the model that the router chooses."""
+        yield from self._stream_call(self._begin(input, config, kwargs), input, kwargs)
+
+    def _stream_call(
+        self, call: Call, model_input: LanguageModelInput, kwargs: dict[str, Any]
+    ) -> Iterator[Any]:
+        target, rest = self._target(call.route, kwargs)
+        gate = call.gate()
+        stream = cast("Any", target.stream(model_input, call.config(), **rest))
+        try:
+            with closing(stream) as chunks:
+                for chunk in chunks:
+                    yield from gate.admit(chunk)
+                    if gate.is_open:
+                        break
+                yield from chunks if gate.is_open else gate.release()
+            call.succeeded()
+        except BaseException as error:  # `failed` knows what is worth another attempt
+            if not call.failed(error):
+                raise
+            sleep(call.wait_s)
+            yield from self._stream_call(call, model_input, kwargs)
+
+    async def astream(
+        self,
+        input: LanguageModelInput,  # noqa: A002 - LangChain's name
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[Any]:
+        """Stream the answer of the model that the router chooses."""
+        call = await self._abegin(input, config, kwargs)
+        async with aclosing(self._astream_call(call, input, kwargs)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def _astream_call(
+        self, call: Call, model_input: LanguageModelInput, kwargs: dict[str, Any]
+    ) -> Any:
+        target, rest = self._target(call.route, kwargs)
+        gate = call.gate()
+        stream = cast("Any", target.astream(model_input, call.config(), **rest))
+        try:
+            # Leaving the loop does not close the inner stream; only this ends its run.
+            async with aclosing(stream) as chunks:
+                async for chunk in chunks:
+                    if gate.is_open:
+                        yield chunk
+                        continue
+                    for admitted in gate.admit(chunk):
+                        yield admitted
+                if not gate.is_open:
+                    for held in gate.release():
+                        yield held
+            call.succeeded()
+        except BaseException as error:  # `failed` knows what is worth another attempt
+            if not call.failed(error):
+                raise
+            await asyncio.sleep(call.wait_s)
+            async with aclosing(self._astream_call(call, model_input, kwargs)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+
+
+def offers_tools(kwargs: Mapping[str, Any]) -> bool:
+    """Tell whether a call's arguments offer tools, bound by us or by hand."""
+    return bool(kwargs.get("tools") or kwargs.get("functions"))

@@ -1,0 +1,164 @@
+"""LangChain's third streaming protocol: typed events, pulled by the reader.
+
+The reader gets one stream of our own, fed from the target's. Until the first event that holds
+content, the target's stream may be replaced by the strong model's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import aclosing
+from time import sleep
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.language_models import LanguageModelInput
+from langchain_core.runnables import RunnableConfig
+
+from langchain_routellm.dispatch import Dispatching
+from langchain_routellm.routing import Call
+from routellm_core import RECORD_KEY
+
+if TYPE_CHECKING:
+    # Not there in every version of LangChain that this package accepts.
+    from langchain_core.language_models.chat_model_stream import (
+        AsyncChatModelStream,
+        ChatModelStream,
+    )
+
+__all__ = ["EventDispatching"]
+
+Event = Mapping[str, Any]
+
+
+class EventDispatching(Dispatching):
+    """Add what `stream_events(version="v3")` and `astream_events(version="v3")` call."""
+
+    def _chat_model_stream_v3(
+        self,
+        input: LanguageModelInput,  # noqa: A002 - LangChain's name
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> ChatModelStream:
+        """Return the routed event stream; nothing is decided before it is read."""
+        from langchain_core.language_models.chat_model_stream import ChatModelStream
+
+        outer = ChatModelStream()
+        events: Iterator[Event] | None = None
+
+        def start() -> None:
+            nonlocal events
+            if events is None:
+                call = self._begin(input, config, kwargs)
+                events = self._events(call, input, kwargs)
+
+        def pump() -> bool:
+            start()
+            assert events is not None  # noqa: S101 - `start` sees to it
+            return _feed(outer, events)
+
+        outer.set_start(start)
+        outer.bind_pump(pump)
+        return outer
+
+    def _events(
+        self, call: Call, model_input: LanguageModelInput, kwargs: dict[str, Any]
+    ) -> Iterator[Event]:
+        target, rest = self._target(call.route, kwargs)
+        gate = _EventGate(call)
+        try:
+            inner: Any = target.stream_events(model_input, call.config(), version="v3", **rest)
+            for event in inner:
+                yield from gate.admit(event)
+            call.succeeded()
+        except BaseException as error:  # `failed` knows what is worth another attempt
+            if not call.failed(error):
+                raise
+            sleep(call.wait_s)
+            yield from self._events(call, model_input, kwargs)
+
+    async def _achat_model_stream_v3(
+        self,
+        input: LanguageModelInput,  # noqa: A002 - LangChain's name
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> AsyncChatModelStream:
+        """Return the routed event stream; nothing is decided before it is read."""
+        from langchain_core.language_models.chat_model_stream import AsyncChatModelStream
+
+        outer = AsyncChatModelStream()
+
+        async def produce() -> None:
+            try:
+                call = await self._abegin(input, config, kwargs)
+                async with aclosing(self._aevents(call, input, kwargs)) as events:
+                    async for event in events:
+                        outer.dispatch(event)
+            except BaseException as error:
+                outer.fail(error)
+                if not isinstance(error, Exception):
+                    raise
+
+        async def start() -> None:
+            if outer._producer_task is None:
+                outer._producer_task = asyncio.get_running_loop().create_task(produce())
+
+        outer.set_start(start)
+        return outer
+
+    async def _aevents(
+        self, call: Call, model_input: LanguageModelInput, kwargs: dict[str, Any]
+    ) -> AsyncGenerator[Event, None]:
+        target, rest = self._target(call.route, kwargs)
+        gate = _EventGate(call)
+        try:
+            inner: Any = await target.astream_events(
+                model_input, call.config(), version="v3", **rest
+            )
+            async with inner:
+                async for event in inner:
+                    for admitted in gate.admit(event):
+                        yield admitted
+            call.succeeded()
+        except BaseException as error:  # `failed` knows what is worth another attempt
+            if not call.failed(error):
+                raise
+            await asyncio.sleep(call.wait_s)
+            async with aclosing(self._aevents(call, model_input, kwargs)) as events:
+                async for event in events:
+                    yield event
+
+
+class _EventGate:
+    """Hold the start of a message back until its content; put the record on its end."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._held: list[Event] = []
+
+    def admit(self, event: Event) -> list[Event]:
+        """Return the events that may be handed out now, in order."""
+        kind = event.get("event")
+        if kind == "message-start" and self._call.may_escalate:
+            self._held.append(event)
+            return []
+        if kind == "message-finish":
+            metadata = {**(event.get("metadata") or {})}
+            metadata[RECORD_KEY] = self._call.decision.record()
+            event = {**event, "metadata": metadata}
+        self._call.commit()
+        admitted, self._held = [*self._held, event], []
+        return admitted
+
+
+def _feed(outer: ChatModelStream, events: Iterator[Event]) -> bool:
+    """Move one event into the outer stream; return whether there was one."""
+    try:
+        event = next(events, None)
+    except Exception as error:  # noqa: BLE001 - the reader of the stream gets it
+        outer.fail(error)
+        return False
+    if event is None:
+        return False
+    outer.dispatch(event)
+    return True

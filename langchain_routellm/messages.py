@@ -1,0 +1,159 @@
+"""Translate LangChain's messages for the policy, and put the decision on the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from langchain_core.language_models import LanguageModelInput
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    BaseMessage,
+    ChatMessage,
+    HumanMessage,
+    SystemMessage,
+    convert_to_messages,
+)
+from langchain_core.prompt_values import PromptValue
+
+from routellm_core import RECORD_KEY, DecisionRecord, Modality, Role
+
+__all__ = ["LangChainView", "has_content", "read_messages", "stamped"]
+
+_NOTHING: frozenset[Modality] = frozenset()
+_TEXT_BLOCKS = frozenset({"text", "input_text", "text-plain"})
+_MODALITIES: Mapping[str, Modality] = {
+    "image": "image",
+    "image_url": "image",
+    "input_image": "image",
+    "audio": "audio",
+    "input_audio": "audio",
+    "video": "video",
+    "video_url": "video",
+    "file": "file",
+    "document": "file",
+    "input_file": "file",
+    "media": "file",
+}
+_CHAT_ROLES: Mapping[str, Role] = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "human": "user",
+    "assistant": "assistant",
+    "ai": "assistant",
+}
+
+
+class LangChainView:
+    """Read LangChain's messages."""
+
+    __slots__ = ()
+
+    def role(self, message: BaseMessage) -> Role:
+        """Return who speaks; a tool's result in the user's name counts as the tool's."""
+        if isinstance(message, HumanMessage):
+            return "tool" if _is_tool_result(message.content) else "user"
+        if isinstance(message, AIMessage):
+            return "assistant"
+        if isinstance(message, SystemMessage):
+            return "system"
+        if isinstance(message, ChatMessage):
+            return _CHAT_ROLES.get(message.role, "tool")
+        return "tool"
+
+    def text(self, message: BaseMessage) -> str:
+        """Return the words, text blocks joined by newlines."""
+        content = message.content
+        if isinstance(content, str):
+            return content
+        return "\n".join(
+            text for text in (_block_text(block) for block in content) if text is not None
+        )
+
+    def modalities(self, message: BaseMessage) -> frozenset[Modality]:
+        """Return what the message holds besides text."""
+        content = message.content
+        if isinstance(content, str):
+            return _NOTHING
+        found = [_modality(block) for block in content if isinstance(block, dict)]
+        return frozenset(modality for modality in found if modality is not None)
+
+    def record(self, message: BaseMessage) -> Mapping[str, Any] | None:
+        """Return the decision record that an assistant message carries, unchecked."""
+        record = message.response_metadata.get(RECORD_KEY)
+        return record if isinstance(record, Mapping) else None
+
+
+def read_messages(model_input: LanguageModelInput) -> Sequence[BaseMessage]:
+    """Return the messages that a chat model would make of its input.
+
+    Raises
+    ------
+    ValueError
+        If it is none of a prompt value, a string and a sequence of messages, as from any model.
+    """
+    if isinstance(model_input, str):
+        return (HumanMessage.model_construct(content=model_input),)
+    if isinstance(model_input, PromptValue):
+        return model_input.to_messages()
+    if isinstance(model_input, Sequence):
+        if all(isinstance(message, BaseMessage) for message in model_input):
+            return model_input  # type: ignore[return-value]
+        return convert_to_messages(model_input)
+    raise ValueError(
+        f"Invalid input type {type(model_input)}. "
+        "Must be a PromptValue, str, or list of BaseMessages."
+    )
+
+
+def stamped(answer: Any, record: DecisionRecord) -> Any:
+    """Return the answer with the record on it, on a copy of its message.
+
+    The message itself may lie in a cache. An answer that is no message, for example a parsed
+    object, is returned as it is; beside its raw message the record is put on that.
+    """
+    if isinstance(answer, BaseMessage):
+        copy = answer.model_copy()
+        copy.response_metadata = {**answer.response_metadata, RECORD_KEY: record}
+        return copy
+    if isinstance(answer, dict) and isinstance(answer.get("raw"), BaseMessage):
+        return {**answer, "raw": stamped(answer["raw"], record)}
+    return answer
+
+
+def has_content(chunk: Any) -> bool:
+    """Tell whether a streamed chunk holds words, a tool call, or anything that is no message."""
+    if not isinstance(chunk, AIMessage):
+        return True
+    return bool(
+        chunk.content
+        or chunk.tool_calls
+        or (isinstance(chunk, AIMessageChunk) and chunk.tool_call_chunks)
+        or chunk.additional_kwargs
+    )
+
+
+def _is_tool_result(content: str | list[str | dict[str, Any]]) -> bool:
+    return (
+        isinstance(content, list)
+        and bool(content)
+        and all(isinstance(b, dict) and b.get("type") == "tool_result" for b in content)
+    )
+
+
+def _block_text(block: str | dict[str, Any]) -> str | None:
+    if isinstance(block, str):
+        return block
+    text = block.get("text") if block.get("type") in _TEXT_BLOCKS else None
+    return text if isinstance(text, str) else None
+
+
+def _modality(block: dict[str, Any]) -> Modality | None:
+    found = _MODALITIES.get(str(block.get("type")))
+    if found != "file":
+        return found
+    # A file says more precisely what it is.
+    kind = str(block.get("mime_type", "")).partition("/")[0]
+    return _MODALITIES.get(kind, "file") if kind in ("image", "audio", "video") else "file"

@@ -1,0 +1,224 @@
+"""One call's way from its input to its answer: what is read, decided, sent and stamped.
+
+Nothing here calls a model. The entry points in `dispatch`, `batching` and `events` do, sync and
+async, and share these steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from time import perf_counter
+from typing import Any, TypeAlias
+
+from langchain_core.language_models import LanguageModelInput
+from langchain_core.messages import BaseMessage
+from langchain_core.runnables import RunnableConfig
+
+from langchain_routellm.messages import LangChainView, has_content, read_messages, stamped
+from routellm_core import (
+    Attempts,
+    Decider,
+    Decision,
+    Overrides,
+    PromptError,
+    RoutingText,
+    Turn,
+    read_turn,
+)
+
+__all__ = ["Call", "ChunkGate", "Routing", "TextReader"]
+
+TextReader: TypeAlias = Callable[[Sequence[BaseMessage]], str]
+"""A user's own choice of the text that is routed."""
+
+_VIEW = LangChainView()
+
+
+class Call:
+    """Follow one call: which route is next, under which config, and what its answer carries.
+
+    Parameters
+    ----------
+    attempts
+        Holds the decision, and may turn it into an escalation.
+    config
+        The caller's, complete.
+    latency_ms
+        How long the decision took.
+    """
+
+    __slots__ = ("_attempts", "_config", "_latency_ms", "_tried")
+
+    def __init__(self, attempts: Attempts, config: RunnableConfig, latency_ms: float) -> None:
+        self._attempts = attempts
+        self._config = config
+        self._latency_ms = latency_ms
+        self._tried = False
+
+    @property
+    def route(self) -> str:
+        """The route of the current attempt."""
+        return self._attempts.decision.route
+
+    @property
+    def decision(self) -> Decision:
+        """The decision behind the current attempt."""
+        return self._attempts.decision
+
+    @property
+    def may_escalate(self) -> bool:
+        """Whether an error could still lead to another attempt."""
+        return self._attempts.may_escalate
+
+    def commit(self) -> None:
+        """Note that content reached the caller."""
+        self._attempts.commit()
+
+    def config(self) -> RunnableConfig:
+        """Return the caller's config with the decision in its metadata and tags."""
+        decision = self._attempts.decision
+        metadata = {
+            **self._config.get("metadata", {}),
+            **decision.metadata(),
+            "routellm_latency_ms": self._latency_ms,
+        }
+        tags = [*self._config.get("tags", ()), f"routellm:{decision.route}"]
+        config: RunnableConfig = {**self._config, "metadata": metadata, "tags": tags}
+        if self._tried:
+            # The first attempt's run has it already.
+            config.pop("run_id", None)
+        return config
+
+    @property
+    def wait_s(self) -> float:
+        """Seconds to wait before the next attempt."""
+        return self._attempts.wait_s
+
+    def failed(self, error: BaseException) -> bool:
+        """Report an error; return whether to try again on the new `route`."""
+        if not self._attempts.failed(error):
+            return False
+        self._tried = True
+        return True
+
+    def succeeded(self) -> None:
+        """Report that the answer is complete."""
+        self._attempts.succeeded()
+
+    def finished(self, answer: Any) -> Any:
+        """Report the complete answer; return it with this call's record, on a copy."""
+        self._attempts.succeeded()
+        return stamped(answer, self._attempts.decision.record())
+
+    def gate(self) -> ChunkGate:
+        """Return the gate for the current attempt's stream."""
+        return ChunkGate(self._attempts)
+
+
+class ChunkGate:
+    """Hold a stream's empty beginning back while another model could still take over.
+
+    The first chunk that is let through carries the record, and no other: records on several would
+    be merged into nonsense.
+
+    Parameters
+    ----------
+    attempts
+        Told when content passes.
+    """
+
+    __slots__ = ("_attempts", "_held", "is_open")
+
+    def __init__(self, attempts: Attempts) -> None:
+        self._attempts = attempts
+        self._held: list[Any] = []
+        self.is_open = False
+        """Whether every further chunk may pass as it is."""
+
+    def admit(self, chunk: Any) -> list[Any]:
+        """Return the chunks that may be handed out now, in order."""
+        self._held.append(chunk)
+        if self._attempts.may_escalate and not has_content(chunk):
+            return []
+        return self.release()
+
+    def release(self) -> list[Any]:
+        """Commit to this attempt; return what was held back."""
+        self._attempts.commit()
+        self.is_open = True
+        if not self._held:
+            return []
+        first, *others = self._held
+        return [stamped(first, self._attempts.decision.record()), *others]
+
+
+class Routing:
+    """Decide calls for one pair of models.
+
+    Parameters
+    ----------
+    decider
+        The router and the policy.
+    routing_text
+        Which text is routed, or a function of the messages.
+    worth_escalating
+        The test that an error must pass for the strong model to be tried.
+    """
+
+    __slots__ = ("_read_text", "_routing_text", "_small_window", "_worth_escalating", "decider")
+
+    def __init__(
+        self,
+        decider: Decider,
+        *,
+        routing_text: RoutingText | TextReader,
+        worth_escalating: Callable[[BaseException], bool],
+    ) -> None:
+        self.decider = decider
+        self._read_text = routing_text if callable(routing_text) else None
+        self._routing_text: RoutingText = "last_user" if callable(routing_text) else routing_text
+        self._small_window = decider.policy.small_window
+        self._worth_escalating = worth_escalating
+
+    def turn(self, model_input: LanguageModelInput, *, tools: bool) -> Turn:
+        """Return what the policy has to know of a call's input."""
+        messages = read_messages(model_input)
+        turn = read_turn(
+            messages,
+            _VIEW,
+            routing_text=self._routing_text,
+            tools=tools,
+            small_window=self._small_window,
+        )
+        if self._read_text is None:
+            return turn
+        text = self._read_text(messages)
+        if not isinstance(text, str):
+            raise PromptError(
+                f"The `routing_text` function must return a string, got {type(text).__name__}."
+            )
+        return replace(turn, text=text)
+
+    def overrides(self, config: RunnableConfig) -> Overrides:
+        """Return what the call's config changes of the policy."""
+        return Overrides.of(config.get("configurable", {}))
+
+    def call(self, decision: Decision, config: RunnableConfig, started_s: float) -> Call:
+        """Return the call that follows from a decision.
+
+        Parameters
+        ----------
+        decision
+            Where the call goes first.
+        config
+            The caller's, complete.
+        started_s
+            When deciding began, on the clock of `time.perf_counter`.
+        """
+        attempts = Attempts(
+            decision,
+            strong_model=self.decider.policy.strong_model,
+            worth_escalating=self._worth_escalating,
+        )
+        return Call(attempts, config, (perf_counter() - started_s) * 1000.0)

@@ -1,0 +1,122 @@
+"""Tools bound to both models at once, each in its own format."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.runnables import Runnable, RunnableBinding
+from langchain_core.tools import BaseTool
+from langchain_core.utils.function_calling import convert_to_openai_tool
+
+__all__ = ["BoundTools", "Tool", "ToolBinder"]
+
+Tool: TypeAlias = "dict[str, Any] | type | Callable[..., Any] | BaseTool"
+
+_MAX_CACHED = 16
+
+
+class BoundTools(list[Any]):
+    """List tools for those who look, and hold each model's own binding for those who call.
+
+    LangGraph reads the list; only the bindings are ever sent. A binding is made when its route is
+    first taken. The list must not be changed.
+
+    Parameters
+    ----------
+    models
+        The model by route.
+    tools
+        What the user bound.
+    options
+        The arguments of `bind_tools` besides the tools.
+    """
+
+    def __init__(
+        self,
+        models: Mapping[str, BaseChatModel],
+        tools: Sequence[Tool],
+        options: Mapping[str, Any],
+    ) -> None:
+        self._models = models
+        self._tools = tuple(tools)
+        self._options = dict(options)
+        self._bindings: dict[str, Runnable[Any, Any]] = {}
+        super().__init__(self._readable())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (dict(self._models), self._tools, self._options)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> BoundTools:
+        # Never changed, and models with open connections cannot be copied.
+        return self
+
+    def binding(self, route: str) -> Runnable[Any, Any]:
+        """Return the model of a route with the tools bound by its own `bind_tools`."""
+        binding = self._bindings.get(route)
+        if binding is None:
+            binding = self._models[route].bind_tools(self._tools, **self._options)
+            self._bindings[route] = binding
+        return binding
+
+    def _readable(self) -> list[Any]:
+        """Return the tools as the first model that takes any has them, else in OpenAI's format."""
+        for position, route in enumerate(self._models):
+            try:
+                binding = self.binding(route)
+            except NotImplementedError:
+                if position == len(self._models) - 1:
+                    raise
+                continue
+            shown = binding.kwargs.get("tools") if isinstance(binding, RunnableBinding) else None
+            if isinstance(shown, list) and all(isinstance(tool, dict) for tool in shown):
+                return shown
+            break
+        return [
+            tool if isinstance(tool, dict) and "type" in tool else convert_to_openai_tool(tool)
+            for tool in self._tools
+        ]
+
+
+class ToolBinder:
+    """Bind tools to a pair of models, and remember it: agents bind the same ones at every step.
+
+    Parameters
+    ----------
+    models
+        The model by route.
+    """
+
+    def __init__(self, models: Mapping[str, BaseChatModel]) -> None:
+        self._models = models
+        self._known: dict[Any, tuple[Sequence[Tool], BoundTools]] = {}
+
+    def bind(self, tools: Sequence[Tool], options: Mapping[str, Any]) -> BoundTools:
+        """Return the bound tools, the same object for the same tools and options."""
+        try:
+            key = (tuple(_fingerprint(tool) for tool in tools), _json(options))
+        except TypeError:
+            return BoundTools(self._models, tools, options)
+        known = self._known.get(key)
+        if known is not None:
+            return known[1]
+        bound = BoundTools(self._models, tools, options)
+        # The tools are kept with their entry, so that no other object gets their identity.
+        kept = self._known
+        if len(kept) >= _MAX_CACHED:
+            kept = {}
+        self._known = {**kept, key: (tuple(tools), bound)}
+        return bound
+
+
+def _fingerprint(tool: Tool) -> Any:
+    """Return what must be equal for an earlier conversion of the tool to be good still."""
+    if isinstance(tool, BaseTool):
+        return id(tool), tool.name, tool.description, id(tool.args_schema)
+    return _json(tool) if isinstance(tool, dict) else id(tool)
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, sort_keys=True) if value else ""
