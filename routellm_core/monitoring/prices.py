@@ -54,7 +54,8 @@ class Price:
 
         Examples
         --------
-        >>> Price("m", input_usd=2e-6, output_usd=1e-5).cost_usd(input_tokens=500, output_tokens=100)
+        >>> price = Price("m", input_usd=2e-6, output_usd=1e-5)
+        >>> price.cost_usd(input_tokens=500, output_tokens=100)
         0.002
         """
         return self.input_usd * input_tokens + self.output_usd * output_tokens

@@ -11,7 +11,7 @@ from routellm_core.routers.base import Router
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["ENTRY_POINT_GROUP", "load_router", "router_class", "router_names"]
+__all__ = ["ENTRY_POINT_GROUP", "load_router", "router_class", "router_extra", "router_names"]
 
 ENTRY_POINT_GROUP = "routellm.routers"
 """Packages register routers of their own under this group: `name = "module:Class"`."""
@@ -19,10 +19,16 @@ ENTRY_POINT_GROUP = "routellm.routers"
 
 class _Row(NamedTuple):
     target: str
+    extra: str | None = None
+    """What has to be installed to use the router, past the base install."""
 
 
 _BUILT_IN = {
+    "cluster": _Row("routellm_core.routers.cluster:ClusterRouter"),
+    "knn": _Row("routellm_core.routers.knn:KNNRouter"),
+    "mlp": _Row("routellm_core.routers.mlp:MLPRouter"),
     "random": _Row("routellm_core.routers.random:RandomRouter"),
+    "sw_ranking": _Row("routellm_core.routers.sw_ranking:SimilarityWeightedRouter"),
 }
 
 
@@ -61,6 +67,12 @@ def router_class(name: str) -> type[Router]:
     if not (isinstance(found, type) and issubclass(found, Router)):
         raise ConfigurationError(f"Router {name!r} is registered as {target!r}, not a `Router`.")
     return found
+
+
+def router_extra(name: str) -> str | None:
+    """Return the extra that a built-in router needs, or None when the base install will do."""
+    row = _BUILT_IN.get(name)
+    return row.extra if row else None
 
 
 def load_router(name: str, *, checkpoint: str | Path | None = None, **options: Any) -> Router:

@@ -1,0 +1,5 @@
+"""The `routellm` command."""
+
+from routellm_core.cli.app import app, main
+
+__all__ = ["app", "main"]

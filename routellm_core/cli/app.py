@@ -1,0 +1,56 @@
+"""The command line: one line per command, and how every command fails."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from routellm_core.cli.console import Commands
+from routellm_core.cli.demo import demo
+from routellm_core.cli.route import route
+from routellm_core.cli.routers import routers
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="routellm",
+    cls=Commands,
+    help="Send each prompt to a strong or a weak model, by how much it needs the strong one.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+# A command's module imports typer, rich and what is light of routellm_core at its top, and
+# everything heavier inside its functions: whoever runs one command waits for no other.
+app.command("route")(route)
+app.command("routers")(routers)
+app.command("demo")(demo)
+
+
+@app.callback()
+def routellm(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            is_eager=True,
+            callback=lambda value: _version() if value else None,
+            help="Show the version and exit.",
+        ),
+    ] = False,
+) -> None:
+    """Send each prompt to a strong or a weak model, by how much it needs the strong one."""
+
+
+def main() -> None:
+    """Run the command that the process's arguments name, and exit."""
+    app()
+
+
+def _version() -> None:
+    from importlib.metadata import version
+
+    typer.echo(f"routellm-plugins {version('routellm-plugins')}")
+    raise typer.Exit

@@ -1,0 +1,107 @@
+"""What the demonstration asks: two models, real ones or offline stand-ins, behind one question."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from routellm_core._optional import require
+from routellm_core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from routellm_core.types import DecisionRecord
+
+__all__ = ["Answer", "Ask", "Tier", "error_text", "stand_in_text"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back for one prompt.
+
+    Parameters
+    ----------
+    record
+        The decision record that the answer carried; None when there is no answer.
+    text
+        The answer's words.
+    input_tokens, output_tokens
+        What the model says it read and wrote; None when it does not say.
+    error
+        Why there is no answer, in one line.
+    """
+
+    record: DecisionRecord | None
+    text: str = ""
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    error: str | None = None
+
+
+class Ask(Protocol):
+    """Send prompts through a routed model of one framework."""
+
+    def __call__(self, prompts: Sequence[str]) -> Iterator[Answer]:
+        """Yield one answer per prompt, in order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """One of the two models, as the user named it.
+
+    Parameters
+    ----------
+    name
+        As LiteLLM ("openai/gpt-4o") or LangChain ("openai:gpt-4o") writes it.
+    stand_in
+        Whether an offline stand-in answers in this model's place.
+    url
+        Base URL of the server to ask instead of the provider's own.
+    key_env
+        The environment variable that holds the key for `url`.
+    """
+
+    name: str
+    stand_in: bool = False
+    url: str | None = None
+    key_env: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.url is None and self.key_env is not None:
+            raise ConfigurationError(
+                f"A key from {self.key_env!r} needs the URL that it is for; without one, the "
+                "provider's own variable is read."
+            )
+        if self.key_env is not None and not os.environ.get(self.key_env):
+            raise ConfigurationError(f"The environment variable {self.key_env!r} is not set.")
+
+    @property
+    def litellm_name(self) -> str:
+        """The name for LiteLLM; behind a URL, that of an OpenAI-compatible server by default."""
+        head, colon, tail = self.name.partition(":")
+        name = f"{head}/{tail}" if colon and "/" not in head else self.name
+        if self.url is None:
+            return name
+        known = {
+            str(getattr(p, "value", p)) for p in require("litellm", extra="litellm").provider_list
+        }
+        # "Qwen/Qwen3-8B" names no provider, and neither does the "qwen3:8b" of a local server.
+        return name if name.partition("/")[0] in known else f"openai/{self.name}"
+
+    @property
+    def key(self) -> str:
+        """The key for `url`: that of `key_env`, else a placeholder, never another server's key."""
+        return os.environ[self.key_env] if self.key_env else "none"
+
+
+def stand_in_text(name: str) -> str:
+    """Return the one answer that a stand-in gives."""
+    return f"[Stand-in for {name}: canned text, no model was asked.]"
+
+
+def error_text(error: BaseException) -> str:
+    """Return an error in one line, its class first."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

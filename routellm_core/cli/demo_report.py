@@ -1,0 +1,247 @@
+"""What the demonstration shows of its answers: decisions, reasons, and an estimate of costs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from routellm_core.cli.display import bar, one_line, rate, route_name
+from routellm_core.monitoring import Price, price_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from routellm_core.cli.demo_models import Answer, Tier
+    from routellm_core.cli.demo_prompts import DemoPrompt
+
+__all__ = ["Costs", "Run", "estimated_tokens", "print_run"]
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What all answered calls cost, in US dollars, as routed and with one model for all."""
+
+    routed_usd: float
+    all_strong_usd: float
+    all_weak_usd: float
+
+    @property
+    def saved(self) -> float:
+        """The share of the all-strong costs that routing saves; negative when it costs more."""
+        return 1.0 - self.routed_usd / self.all_strong_usd if self.all_strong_usd else 0.0
+
+
+def estimated_tokens(text: str) -> int:
+    """Return about how many tokens a text has: a quarter of its UTF-8 bytes, rounded up.
+
+    Examples
+    --------
+    >>> estimated_tokens("Hello, world!"), estimated_tokens("你好")
+    (4, 2)
+    """
+    return math.ceil(len(text.encode("utf-8", "replace")) / 4)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A finished demonstration.
+
+    Parameters
+    ----------
+    framework
+        "langchain" or "llamaindex".
+    router, threshold
+        What decided.
+    strong, weak
+        The two models.
+    answer_tokens
+        Length of an answer in tokens, where the model did not report it.
+    rows
+        Every prompt with its answer, in order.
+    """
+
+    framework: str
+    router: str
+    threshold: float
+    strong: Tier
+    weak: Tier
+    answer_tokens: int
+    rows: tuple[tuple[DemoPrompt, Answer], ...]
+
+    @property
+    def measured(self) -> bool:
+        """Whether every answer came with the model's own token counts."""
+        return all(
+            answer.input_tokens is not None and answer.output_tokens is not None
+            for _, answer in self.rows
+            if answer.record
+        )
+
+    def n_routed(self, route: str, *, level: str | None = None) -> int:
+        """Return how many prompts, of one level or all, took a route."""
+        return sum(
+            1
+            for prompt, answer in self.rows
+            if answer.record
+            and answer.record["route"] == route
+            and (level is None or prompt.level == level)
+        )
+
+    def costs(self) -> Costs | None:
+        """Return the costs, or None when a price is unknown or nothing was answered."""
+        strong, weak = price_of(self.strong.name), price_of(self.weak.name)
+        calls = [(prompt.text, answer) for prompt, answer in self.rows if answer.record]
+        if strong is None or weak is None or not calls:
+            return None
+        prices = {"strong": strong, "weak": weak}
+        return Costs(
+            routed_usd=sum(
+                self._cost(text, answer, prices[answer.record["route"]])
+                for text, answer in calls
+                if answer.record
+            ),
+            all_strong_usd=sum(self._cost(text, answer, strong) for text, answer in calls),
+            all_weak_usd=sum(self._cost(text, answer, weak) for text, answer in calls),
+        )
+
+    def lines(self) -> Iterator[dict[str, Any]]:
+        """Yield the run as JSON objects: one per prompt, and the summary."""
+        for prompt, answer in self.rows:
+            yield {
+                "prompt": prompt.text,
+                "language": prompt.language or None,
+                "level": prompt.level,
+                "answer": answer.text,
+                "error": answer.error,
+                **(answer.record or {}),
+            }
+        costs = self.costs()
+        yield {
+            "summary": True,
+            "framework": self.framework,
+            "strong": self.strong.name,
+            "weak": self.weak.name,
+            "stand_ins": self.strong.stand_in,
+            "n_strong": self.n_routed("strong"),
+            "n_weak": self.n_routed("weak"),
+            "tokens": "reported" if self.measured else "estimated",
+            "routed_usd": costs and costs.routed_usd,
+            "all_strong_usd": costs and costs.all_strong_usd,
+            "all_weak_usd": costs and costs.all_weak_usd,
+            "saved": costs and costs.saved,
+        }
+
+    def _cost(self, text: str, answer: Answer, price: Price) -> float:
+        read = estimated_tokens(text) if answer.input_tokens is None else answer.input_tokens
+        written = self.answer_tokens if answer.output_tokens is None else answer.output_tokens
+        return price.cost_usd(input_tokens=read, output_tokens=written)
+
+
+def print_run(run: Run, console: Console) -> None:
+    """Print what a person wants to know of a run."""
+    chain = {
+        "langchain": "prompt | RoutedChatModel | parser  (LangChain)",
+        "llamaindex": "RoutedLLM.chat  (LlamaIndex)",
+    }[run.framework]
+    console.print(f"\n[bold]{chain}[/]")
+    console.print(f"router {run.router!r}: strong from win rate {run.threshold:.3g}")
+    for route, tier in (("strong", run.strong), ("weak", run.weak)):
+        line = route_name(route).append(f" {tier.name}", style="not bold default")
+        if tier.stand_in:
+            line.append("  offline STAND-IN, canned answers", style="not bold yellow")
+        console.print(line)
+    console.print()
+    console.print(_table(run))
+    _print_answers(run, console)
+    _print_counts(run, console)
+    _print_costs(run, console)
+
+
+def _table(run: Run) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    built_in = any(prompt.language for prompt, _ in run.rows)
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", expand=True)
+    if built_in:
+        table.add_column("", no_wrap=True)
+        table.add_column("", no_wrap=True)
+    table.add_column("win rate", no_wrap=True, width=15)
+    table.add_column("route", no_wrap=True, width=6)
+    table.add_column("reason", no_wrap=True)
+    table.add_column("prompt", ratio=1, no_wrap=True, overflow="ellipsis")
+    for prompt, answer in run.rows:
+        labels = [prompt.language, prompt.level or ""] if built_in else []
+        if answer.record is None:
+            table.add_row(*labels, "", "", "[red]failed[/]", Text(one_line(prompt.text)))
+            continue
+        win_rate = answer.record["win_rate"]
+        table.add_row(
+            *labels,
+            f"{bar(win_rate)} {rate(win_rate)}",
+            route_name(answer.record["route"]),
+            answer.record["reason"],
+            Text(one_line(prompt.text)),
+        )
+    return table
+
+
+def _print_answers(run: Run, console: Console) -> None:
+    """Print the first answer of each route, as a proof that the chain ran to its end."""
+    console.print()
+    for route in ("strong", "weak"):
+        for _, answer in run.rows:
+            if answer.record and answer.record["route"] == route:
+                text = (
+                    route_name(route)
+                    .append(": ")
+                    .append(one_line(answer.text), style="not bold default")
+                )
+                console.print(text, no_wrap=True, overflow="ellipsis")
+                break
+
+
+def _print_counts(run: Run, console: Console) -> None:
+    n_strong, n_weak = run.n_routed("strong"), run.n_routed("weak")
+    n = n_strong + n_weak
+    if not n:
+        return
+    console.print(f"\n{n} prompts: {n_strong} to strong, {n_weak} to weak.")
+    hard, easy = (
+        sum(prompt.level == level for prompt, _ in run.rows) for level in ("hard", "easy")
+    )
+    if hard and easy:
+        console.print(
+            f"{run.n_routed('strong', level='hard')} of {hard} hard ones went to strong, "
+            f"{run.n_routed('weak', level='easy')} of {easy} easy ones to weak. "
+            "An illustration, not a benchmark."
+        )
+
+
+def _print_costs(run: Run, console: Console) -> None:
+    costs = run.costs()
+    if costs is None:
+        unknown = [t.name for t in (run.strong, run.weak) if price_of(t.name) is None]
+        if unknown:
+            console.print(f"No price is known for {' and '.join(unknown)}: no estimate.")
+        return
+    n = run.n_routed("strong") + run.n_routed("weak")
+    scale = 1000 / n
+    console.print("\n[bold]Estimated cost of 1,000 such calls[/]")
+    for label, usd in (
+        ("all strong", costs.all_strong_usd),
+        ("routed", costs.routed_usd),
+        ("all weak", costs.all_weak_usd),
+    ):
+        saved = f"   {costs.saved:.0%} less than all strong" if label == "routed" else ""
+        console.print(f"  {label:<10}  ${usd * scale:>8.2f}[green]{saved}[/]")
+    tokens = (
+        "tokens as the models reported them, for the other model too"
+        if run.measured
+        else f"tokens estimated: a quarter of a prompt's bytes, {run.answer_tokens} per answer"
+    )
+    console.print(f"Prices from LiteLLM's table, without a network; {tokens}.", style="dim")
