@@ -1,3 +1,5 @@
-"""Cost-aware routing as a drop-in model."""
+"""Cost-aware routing as a drop-in LlamaIndex model."""
 
-__all__: list[str] = []
+from llamaindex_routellm.base import RoutedLLM
+
+__all__ = ["RoutedLLM"]

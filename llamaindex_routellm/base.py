@@ -1,0 +1,302 @@
+"""The routed model: one `LLM` that is two."""
+
+from __future__ import annotations
+
+import pickle
+from typing import TYPE_CHECKING, Any
+
+from llama_index.core.base.llms.types import ChatMessage, LLMMetadata
+from llama_index.core.bridge.pydantic import Field, PrivateAttr, SerializeAsAny, field_serializer
+from llama_index.core.llms import LLM
+from llama_index.core.llms.function_calling import FunctionCallingLLM
+
+from llamaindex_routellm.backing import public_settings, resolve_backing
+from llamaindex_routellm.chatting import Chatting
+from llamaindex_routellm.metadata import FunctionCalling, PairFacts, model_name, read_pair
+from llamaindex_routellm.predicting import Predicting
+from llamaindex_routellm.runtime import Runtime
+from llamaindex_routellm.tooling import Tooling
+from routellm_core import (
+    ConfigurationError,
+    Decider,
+    Route,
+    Router,
+    RoutingText,
+    check_routing_text,
+    escalation_filter,
+    make_decider,
+    resolve_router,
+    router_class,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from llamaindex_routellm.messages import Owners
+
+__all__ = ["RoutedLLM"]
+
+_TRIES = 3
+
+
+class RoutedLLM(Predicting, Tooling, Chatting, FunctionCallingLLM):
+    """Send every call to the strong or to the weak model, by what a router makes of the question.
+
+    It is a `FunctionCallingLLM`, and takes the place of one anywhere: in `Settings.llm`, query
+    engines, chat engines and agents. The model that is chosen does all the work with its own
+    method of the same name, so events, token counts and templates are that model's.
+
+    Parameters
+    ----------
+    strong, weak
+        Any LlamaIndex `LLM`, or the name of a LiteLLM model such as "openai/gpt-4o".
+    router
+        A router, or the name of one, which is loaded at the first call.
+    threshold
+        In [0, 1]: a win rate >= `threshold` goes to the strong model.
+    strong_share
+        In (0, 1]: about this share of typical calls goes to the strong model. Instead of
+        `threshold`.
+    fallback
+        Whether the strong model takes over when the weak one fails before it said anything.
+    escalate_on
+        Classes of the errors that are worth that; None for those that another model may not have.
+    function_calling
+        "both": the pair calls functions if both models do. "any": if one does, which then gets
+        every call with tools.
+    routing_text
+        "last_user", "all_user", "conversation", or a function of the messages that returns the
+        text to route. With the default, a prompt that names its question is routed on that.
+    sticky
+        Whether the model that called a tool gets the result.
+    on_router_error, on_empty_prompt
+        The route when the router fails, and when there is no text to route.
+    router_deadline_s
+        Seconds that a router may take, unless it scores inline; None for as long as it likes.
+    remember
+        How many win rates are kept, so that the steps of an agent ask the router once.
+    settings
+        Fields of any LlamaIndex `LLM`, such as `callback_manager` and `system_prompt`.
+
+    Raises
+    ------
+    ConfigurationError
+        If an argument is unknown, or has a value that cannot be used.
+
+    Notes
+    -----
+    A response carries its decision in `additional_kwargs["routellm"]`, and the events of the model
+    that answers carry it in their instrument tags. One call changes the policy with
+    `routellm_route="strong"` or `routellm_threshold=0.9` among its keyword arguments.
+
+    Examples
+    --------
+    >>> from llama_index.core.llms import MockLLM
+    >>> from routellm_core.testing import ScriptedRouter
+    >>> llm = RoutedLLM(
+    ...     strong=MockLLM(max_tokens=3), weak=MockLLM(max_tokens=1),
+    ...     router=ScriptedRouter({"Prove it.": 0.9}), threshold=0.5,
+    ... )
+    >>> answer = llm.complete("Prove it.")
+    >>> answer.text, answer.additional_kwargs["routellm"]["route"]
+    ('text text text', 'strong')
+    """
+
+    strong: SerializeAsAny[LLM]
+    weak: SerializeAsAny[LLM]
+    router: Any = "mf"
+    threshold: float | None = None
+    strong_share: float | None = None
+    fallback: bool = True
+    escalate_on: tuple[type[BaseException], ...] | None = None
+    function_calling: FunctionCalling = "both"
+    routing_text: Any = "last_user"
+    sticky: bool = True
+    on_router_error: Route = "strong"
+    on_empty_prompt: Route = "strong"
+    router_deadline_s: float | None = Field(default=0.25, exclude=True)
+    remember: int = Field(default=1024, exclude=True)
+
+    _runtime: Runtime = PrivateAttr(default_factory=Runtime)
+
+    def __init__(
+        self,
+        *,
+        strong: LLM | str,
+        weak: LLM | str,
+        router: Router | str = "mf",
+        threshold: float | None = None,
+        strong_share: float | None = None,
+        fallback: bool = True,
+        escalate_on: tuple[type[BaseException], ...] | None = None,
+        function_calling: FunctionCalling = "both",
+        routing_text: RoutingText | Callable[[Sequence[ChatMessage]], str] = "last_user",
+        sticky: bool = True,
+        on_router_error: Route = "strong",
+        on_empty_prompt: Route = "strong",
+        router_deadline_s: float | None = 0.25,
+        remember: int = 1024,
+        **settings: Any,
+    ) -> None:
+        unknown = sorted(set(settings) - set(LLM.model_fields))
+        if unknown:
+            raise ConfigurationError(
+                f"`RoutedLLM` takes no argument {unknown[0]!r}. It takes its own, "
+                f"{', '.join(_own_fields())}, and those of any `LLM`."
+            )
+        if function_calling not in ("both", "any"):
+            raise ConfigurationError(
+                f"`function_calling` must be 'both' or 'any', got {function_calling!r}."
+            )
+        if not callable(routing_text):
+            check_routing_text(routing_text)
+        weak_tries = 1 if fallback else _TRIES
+        super().__init__(
+            strong=resolve_backing(strong, name="strong", max_tries=_TRIES),
+            weak=resolve_backing(weak, name="weak", max_tries=weak_tries),
+            router=router,
+            threshold=threshold,
+            strong_share=strong_share,
+            fallback=fallback,
+            escalate_on=escalate_on,
+            function_calling=function_calling,
+            routing_text=routing_text,
+            sticky=sticky,
+            on_router_error=on_router_error,
+            on_empty_prompt=on_empty_prompt,
+            router_deadline_s=router_deadline_s,
+            remember=remember,
+            **settings,
+        )
+        self._check_router()
+
+    @classmethod
+    def class_name(cls) -> str:
+        """Return the name under which LlamaIndex serialises this class."""
+        return "routed_llm"
+
+    @property
+    def metadata(self) -> LLMMetadata:
+        """What holds for the pair: the smaller window, and room for a prompt in both models."""
+        return self._facts().metadata
+
+    def _check_router(self) -> None:
+        """Refuse arguments that no call could use, without loading a router."""
+        router = self.router
+        if isinstance(router, str):
+            router_class(router)
+            # Any calibrated router will do to check the other arguments.
+            router = "random"
+        self._make_decider(resolve_router(router))
+
+    def _make_decider(self, router: Router, facts: PairFacts | None = None) -> Decider:
+        return make_decider(
+            router=router,
+            threshold=self.threshold,
+            strong_share=self.strong_share,
+            strong_model="strong" if facts is None else model_name(self.strong),
+            weak_model="weak" if facts is None else model_name(self.weak),
+            strong=None if facts is None else facts.strong,
+            weak=None if facts is None else facts.weak,
+            sticky=self.sticky,
+            on_router_error=self.on_router_error,
+            on_empty_prompt=self.on_empty_prompt,
+            router_deadline_s=self.router_deadline_s,
+            remember=self.remember,
+        )
+
+    def _facts(self) -> PairFacts:
+        facts = self._runtime.facts
+        if facts is None:
+            facts = read_pair(self.strong, self.weak, self.function_calling)
+            self._runtime.facts = facts
+        return facts
+
+    def _owners(self) -> Owners:
+        return self._runtime.owners
+
+    def _decider(self) -> Decider:
+        runtime = self._runtime
+        if runtime.decider is None:
+            # Under a lock, so that a burst of first calls loads the router once.
+            with runtime.lock:
+                if runtime.decider is None:
+                    router = resolve_router(self.router)
+                    runtime.decider = self._make_decider(router, self._facts())
+        return runtime.decider
+
+    async def _adecider(self) -> Decider:
+        decider = self._runtime.decider
+        if decider is None:
+            from asyncio import to_thread
+
+            decider = await to_thread(self._decider)
+        return decider
+
+    def _worth_escalating(self) -> Callable[[BaseException], bool]:
+        return escalation_filter(self.escalate_on if self.fallback else ())
+
+    @field_serializer("strong", "weak")
+    def _dump_backing(self, backing: LLM) -> dict[str, Any]:
+        settings: dict[str, Any] = public_settings(backing.to_dict())
+        return settings
+
+    @field_serializer("router")
+    def _dump_router(self, router: Router | str) -> str:
+        return router if isinstance(router, str) else router.name
+
+    @field_serializer("routing_text")
+    def _dump_routing_text(self, routing_text: Any) -> str:
+        return routing_text if isinstance(routing_text, str) else _qualified_name(routing_text)
+
+    @field_serializer("escalate_on")
+    def _dump_escalate_on(
+        self, escalate_on: tuple[type[BaseException], ...] | None
+    ) -> list[str] | None:
+        return None if escalate_on is None else [_qualified_name(error) for error in escalate_on]
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        yield "strong", model_name(self.strong)
+        yield "weak", model_name(self.weak)
+        yield "router", self._dump_router(self.router)
+        yield "threshold", self.threshold
+        yield "strong_share", self.strong_share
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name in _own_fields():
+            self._runtime.forget()
+
+    def __copy__(self) -> RoutedLLM:
+        copied = super().__copy__()
+        # A copy may be given other settings.
+        copied._runtime = Runtime()
+        return copied
+
+    def __getstate__(self) -> dict[Any, Any]:
+        for name in _own_fields():
+            _check_picklable(name, getattr(self, name))
+        return super().__getstate__()
+
+
+def _own_fields() -> frozenset[str]:
+    return _OWN_FIELDS
+
+
+_OWN_FIELDS = frozenset(RoutedLLM.model_fields) - frozenset(LLM.model_fields)
+
+
+def _check_picklable(name: str, value: Any) -> None:
+    """Refuse what LlamaIndex would leave out of a pickle without a word."""
+    try:
+        pickle.dumps(value)
+    except (pickle.PicklingError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        raise ConfigurationError(
+            f"`{name}` ({type(value).__name__}) cannot be pickled, which other processes need it "
+            f"to be: {error}"
+        ) from error
+
+
+def _qualified_name(value: Any) -> str:
+    named = value if hasattr(value, "__qualname__") else type(value)
+    return f"{named.__module__}.{named.__qualname__}"

@@ -1,0 +1,78 @@
+"""The eight endpoints: complete and chat, whole and streamed, sync and async."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from llamaindex_routellm.messages import Words
+from llamaindex_routellm.opening import Opening
+from llamaindex_routellm.streaming import arelay, relay
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llama_index.core.base.llms.types import (
+        ChatMessage,
+        ChatResponse,
+        ChatResponseAsyncGen,
+        ChatResponseGen,
+        CompletionResponse,
+        CompletionResponseAsyncGen,
+        CompletionResponseGen,
+    )
+
+__all__ = ["Chatting"]
+
+
+class Chatting(Opening):
+    """Call the method of the same name on the model that is chosen."""
+
+    def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        """Return the chosen model's answer."""
+        call = self._open_chat(messages, kwargs)
+        return call.answer(lambda llm: llm.chat(call.adapted(messages), **kwargs))
+
+    async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        """Return the chosen model's answer."""
+        call = await self._aopen_chat(messages, kwargs)
+        return await call.aanswer(lambda llm: llm.achat(call.adapted(messages), **kwargs))
+
+    def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
+        """Return the chosen model's answer in chunks; it is asked at once."""
+        call = self._open_chat(messages, kwargs)
+        return relay(call, lambda llm: llm.stream_chat(call.adapted(messages), **kwargs))
+
+    async def astream_chat(
+        self, messages: Sequence[ChatMessage], **kwargs: Any
+    ) -> ChatResponseAsyncGen:
+        """Return the chosen model's answer in chunks; it is asked at once."""
+        call = await self._aopen_chat(messages, kwargs)
+        return await arelay(call, lambda llm: llm.astream_chat(call.adapted(messages), **kwargs))
+
+    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+        """Return the chosen model's completion."""
+        call = self._open_chat([Words("user", prompt)], kwargs)
+        return call.answer(lambda llm: llm.complete(prompt, formatted=formatted, **kwargs))
+
+    async def acomplete(
+        self, prompt: str, formatted: bool = False, **kwargs: Any
+    ) -> CompletionResponse:
+        """Return the chosen model's completion."""
+        call = await self._aopen_chat([Words("user", prompt)], kwargs)
+        return await call.aanswer(lambda llm: llm.acomplete(prompt, formatted=formatted, **kwargs))
+
+    def stream_complete(
+        self, prompt: str, formatted: bool = False, **kwargs: Any
+    ) -> CompletionResponseGen:
+        """Return the chosen model's completion in chunks; it is asked at once."""
+        call = self._open_chat([Words("user", prompt)], kwargs)
+        return relay(call, lambda llm: llm.stream_complete(prompt, formatted=formatted, **kwargs))
+
+    async def astream_complete(
+        self, prompt: str, formatted: bool = False, **kwargs: Any
+    ) -> CompletionResponseAsyncGen:
+        """Return the chosen model's completion in chunks; it is asked at once."""
+        call = await self._aopen_chat([Words("user", prompt)], kwargs)
+        return await arelay(
+            call, lambda llm: llm.astream_complete(prompt, formatted=formatted, **kwargs)
+        )

@@ -1,0 +1,112 @@
+"""What a pair of models can do together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from llama_index.core.base.llms.types import LLMMetadata, MessageRole
+from llama_index.core.constants import DEFAULT_NUM_OUTPUTS
+from llama_index.core.llms.function_calling import FunctionCallingLLM
+
+from routellm_core import Capabilities
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from llama_index.core.llms import LLM
+
+__all__ = ["FunctionCalling", "PairFacts", "meet", "model_name", "read_pair"]
+
+FunctionCalling = Literal["both", "any"]
+"""Whether a pair calls functions when both of its models do, or when any of them does."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairFacts:
+    """What the models say about themselves, read once.
+
+    Parameters
+    ----------
+    metadata
+        What holds for the pair.
+    strong, weak
+        What each can take.
+    system_roles
+        By route, the role that a model expects where the pair says "system"; None for "system".
+    """
+
+    metadata: LLMMetadata
+    strong: Capabilities
+    weak: Capabilities
+    system_roles: Mapping[str, MessageRole | None]
+
+
+def read_pair(strong: LLM, weak: LLM, function_calling: FunctionCalling) -> PairFacts:
+    """Ask both models for their metadata, which for some providers is a request."""
+    strong_says, weak_says = strong.metadata, weak.metadata
+    together = meet(strong_says, weak_says, function_calling)
+    return PairFacts(
+        metadata=together,
+        strong=_capabilities(strong, strong_says),
+        weak=_capabilities(weak, weak_says),
+        system_roles={
+            "strong": _translated(strong_says.system_role, together.system_role),
+            "weak": _translated(weak_says.system_role, together.system_role),
+        },
+    )
+
+
+def meet(strong: LLMMetadata, weak: LLMMetadata, function_calling: FunctionCalling) -> LLMMetadata:
+    """Return metadata on which prompts can be planned whichever model answers.
+
+    The context window is the smaller one. The output is what is left of it when the input may be
+    as long as the tighter model allows: window - min(window_i - output_i), so that the room for a
+    prompt is never negative.
+
+    Examples
+    --------
+    >>> both = meet(
+    ...     LLMMetadata(context_window=128_000, num_output=16_384),
+    ...     LLMMetadata(context_window=4_096, num_output=-1),
+    ...     "both",
+    ... )
+    >>> both.context_window, both.num_output
+    (4096, 256)
+    """
+    models = (strong, weak)
+    window = min(model.context_window for model in models)
+    room = min(model.context_window - _output(model) for model in models)
+    calls = [model.is_function_calling_model for model in models]
+    same_role = strong.system_role == weak.system_role
+    return LLMMetadata(
+        context_window=window,
+        num_output=window - room,
+        is_chat_model=any(model.is_chat_model for model in models),
+        is_function_calling_model=any(calls) if function_calling == "any" else all(calls),
+        model_name=f"routed({strong.model_name}, {weak.model_name})",
+        system_role=strong.system_role if same_role else MessageRole.SYSTEM,
+    )
+
+
+def model_name(llm: LLM) -> str:
+    """Return the name of a model, for records."""
+    for attribute in ("model", "model_name"):
+        name = getattr(llm, attribute, None)
+        if isinstance(name, str) and name:
+            return name
+    name = llm.metadata.model_name
+    return name if name != LLMMetadata.model_fields["model_name"].default else llm.class_name()
+
+
+def _output(model: LLMMetadata) -> int:
+    return model.num_output if model.num_output >= 0 else DEFAULT_NUM_OUTPUTS
+
+
+def _capabilities(llm: LLM, says: LLMMetadata) -> Capabilities:
+    calls_tools = isinstance(llm, FunctionCallingLLM) and says.is_function_calling_model
+    return Capabilities(tools=calls_tools, context_window=says.context_window)
+
+
+def _translated(own: MessageRole, common: MessageRole) -> MessageRole | None:
+    return None if own == common else own

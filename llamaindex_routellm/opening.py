@@ -1,0 +1,163 @@
+"""Decide where a call goes: from messages or prompts to a `Call`, once for all endpoints."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from llama_index.core.base.llms.types import ChatMessage
+from llama_index.core.llms.function_calling import FunctionCallingLLM
+
+from llamaindex_routellm.calls import Call
+from llamaindex_routellm.history import dialect_of
+from llamaindex_routellm.messages import ChatView, Words
+from llamaindex_routellm.pinning import pinned_decision
+from llamaindex_routellm.prompts import question_in, read_prompt, selected
+from routellm_core import Decision, Overrides, read_turn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from llama_index.core.llms import LLM
+    from llama_index.core.prompts import BasePromptTemplate
+
+    from llamaindex_routellm.messages import Owners
+    from llamaindex_routellm.metadata import PairFacts
+    from routellm_core import Decider, RoutingText, Turn
+
+    Base = FunctionCallingLLM
+else:
+    # Only for the type checker: LlamaIndex would open a span around every method that overrides
+    # one of a parent's, and the model that answers opens its own.
+    Base = object
+
+__all__ = ["DECISION_KEY", "Base", "Opening"]
+
+DECISION_KEY = "routellm_decision"
+"""Carries a decision from `_prepare_chat_with_tools` to the call that it prepared."""
+
+_OVERRIDES = ("routellm_route", "routellm_threshold")
+
+
+class Opening(Base):
+    """Open calls; `RoutedLLM` says with which models and which router."""
+
+    if TYPE_CHECKING:
+
+        @property
+        def strong(self) -> LLM:
+            """The strong model."""
+
+        @property
+        def weak(self) -> LLM:
+            """The weak model."""
+
+        @property
+        def routing_text(self) -> RoutingText | Callable[[Sequence[ChatMessage]], str]:
+            """Which text is routed."""
+
+        def _facts(self) -> PairFacts: ...
+        def _owners(self) -> Owners: ...
+        def _worth_escalating(self) -> Callable[[BaseException], bool]: ...
+        def _decider(self) -> Decider: ...
+        async def _adecider(self) -> Decider: ...
+
+    def _open_chat(
+        self,
+        messages: Sequence[ChatMessage | Words],
+        settings: dict[str, Any],
+        *,
+        tools: bool = False,
+    ) -> Call:
+        """Decide for messages; what `settings` says about routing is taken out of it."""
+        prepared = DECISION_KEY in settings
+        overrides, decision = self._taken(settings)
+        if decision is None:
+            decider = self._decider()
+            decision = decider.decide(self._chat_turn(messages, decider, tools=tools), overrides)
+        return self._opened(decision, messages, prepared=prepared)
+
+    async def _aopen_chat(
+        self,
+        messages: Sequence[ChatMessage | Words],
+        settings: dict[str, Any],
+        *,
+        tools: bool = False,
+    ) -> Call:
+        """Decide as `_open_chat` does, without blocking the event loop."""
+        prepared = DECISION_KEY in settings
+        overrides, decision = self._taken(settings)
+        if decision is None:
+            decider = await self._adecider()
+            turn = self._chat_turn(messages, decider, tools=tools)
+            decision = await decider.adecide(turn, overrides)
+        return self._opened(decision, messages, prepared=prepared)
+
+    def _open_prompt(self, prompt: BasePromptTemplate, arguments: dict[str, Any]) -> Call:
+        """Decide for a prompt; what `arguments` says about routing is taken out of it."""
+        overrides, decision = self._taken(arguments)
+        if decision is None:
+            decider = self._decider()
+            decision = decider.decide(self._prompt_turn(prompt, arguments, decider), overrides)
+        return Call(self, decision)
+
+    async def _aopen_prompt(self, prompt: BasePromptTemplate, arguments: dict[str, Any]) -> Call:
+        """Decide as `_open_prompt` does, without blocking the event loop."""
+        overrides, decision = self._taken(arguments)
+        if decision is None:
+            decider = await self._adecider()
+            turn = self._prompt_turn(prompt, arguments, decider)
+            decision = await decider.adecide(turn, overrides)
+        return Call(self, decision)
+
+    def _opened(
+        self, decision: Decision, messages: Sequence[ChatMessage | Words], *, prepared: bool
+    ) -> Call:
+        call = Call(self, decision, conversation=messages)
+        if prepared and dialect_of(self.strong) != dialect_of(self.weak):
+            # The request is already in the words of one model, and the other has its own.
+            call.commit()
+        return call
+
+    def _taken(self, settings: dict[str, Any]) -> tuple[Overrides, Decision | None]:
+        """Take the overrides out of a call's settings, and a decision that was made before."""
+        overrides = Overrides.of(settings)
+        for name in _OVERRIDES:
+            settings.pop(name, None)
+        decision = settings.pop(DECISION_KEY, None)
+        return overrides, decision or pinned_decision(self)
+
+    def _chat_turn(
+        self, messages: Sequence[ChatMessage | Words], decider: Decider, *, tools: bool = False
+    ) -> Turn:
+        routing_text = self.routing_text
+        named: RoutingText = routing_text if isinstance(routing_text, str) else "last_user"
+        turn = read_turn(
+            messages,
+            ChatView(messages, self._owners()),
+            routing_text=named,
+            tools=tools,
+            small_window=decider.policy.small_window,
+        )
+        if callable(routing_text):
+            text = routing_text([_message(message) for message in messages])
+            return replace(turn, text=text)
+        question = question_in(turn.text) if named == "last_user" else None
+        return turn if question is None else replace(turn, text=question)
+
+    def _prompt_turn(
+        self, prompt: BasePromptTemplate, arguments: Mapping[str, Any], decider: Decider
+    ) -> Turn:
+        if self.routing_text == "last_user":
+            read = read_prompt(prompt, arguments, self)
+            if read is not None:
+                turn = self._chat_turn(read.parts, decider)
+                return turn if turn.text == read.question else replace(turn, text=read.question)
+        messages = selected(prompt, self).format_messages(llm=self, **arguments)
+        return self._chat_turn(messages, decider)
+
+
+def _message(message: ChatMessage | Words) -> ChatMessage:
+    if isinstance(message, Words):
+        return ChatMessage(role=message.speaker, content=message.words)
+    return message

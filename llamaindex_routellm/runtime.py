@@ -1,0 +1,42 @@
+"""What a routed model works out once and keeps: never copied, pickled or dumped."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from routellm_core import RecentValues
+
+if TYPE_CHECKING:
+    from llamaindex_routellm.messages import Owners
+    from llamaindex_routellm.metadata import PairFacts
+    from routellm_core import Decider
+
+__all__ = ["Runtime"]
+
+N_OWNERS = 4096
+"""Tool calls whose model is remembered: those of the turns that are under way."""
+
+
+class Runtime:
+    """Hold a decider, the models' metadata and the owners of tool calls, for all threads.
+
+    No part of it belongs to an event loop.
+    """
+
+    __slots__ = ("decider", "facts", "lock", "owners")
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.decider: Decider | None = None
+        self.facts: PairFacts | None = None
+        self.owners: Owners = RecentValues(size=N_OWNERS)
+
+    def forget(self) -> None:
+        """Work everything out anew, because a setting changed."""
+        with self.lock:
+            self.decider = None
+            self.facts = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Runtime, ())
