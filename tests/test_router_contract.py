@@ -3,14 +3,44 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from routellm_core import Router, load_router, router_names
-from routellm_core.testing import ROUTER_CHECKS
+from routellm_core import ModelPair, Router, load_router, router_names
+from routellm_core.routers.similarity import CosineIndex
+from routellm_core.testing import ROUTER_CHECKS, HashingEmbedder
+
+EMBEDDER = HashingEmbedder(dimension=8)
+WORDS = ["Hello", "capital of France?", "Prove primes", "def f(x):", "Qual capital", "Prove it"]
+OUTCOMES = np.random.default_rng(0).integers(0, 2, (len(WORDS), 3)).astype(float)
+QUALITY = {"embedder": EMBEDDER, "models": ["a", "b", "c"], "pair": ModelPair("a", "c")}
+BATTLES = [
+    {"prompt": word, "model_a": a, "model_b": b, "winner": winner}
+    for word, a, b, winner in zip(
+        WORDS, "xyzxyz", "yzxzxy", ["model_a", "model_b", "tie"] * 2, strict=True
+    )
+]
 
 # One way to make each router, without a network.
 CASES: dict[str, Callable[[Path], Router]] = {
+    "cluster": lambda _: load_router(
+        "cluster",
+        centres=CosineIndex.of(EMBEDDER.embed(WORDS[:4])),
+        table=OUTCOMES[:4],
+        **QUALITY,
+    ),
+    "knn": lambda _: load_router(
+        "knn", index=CosineIndex.of(EMBEDDER.embed(WORDS)), quality=OUTCOMES, k=3, **QUALITY
+    ),
+    "mlp": lambda _: load_router(
+        "mlp",
+        layers=[(np.eye(8, 4), np.zeros(4)), (np.eye(4, 3), np.full(3, 0.1))],
+        **QUALITY,
+    ),
     "random": lambda _: load_router("random", seed=5),
+    "sw_ranking": lambda _: load_router(
+        "sw_ranking", battles=BATTLES, embedder=EMBEDDER, strong_model="x", weak_model="y"
+    ),
 }
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from routellm_core.types import Calibration, ModelPair, WinRates
 
-__all__ = ["Router"]
+__all__ = ["Router", "check_prompts", "check_win_rates"]
 
 
 class Router(ABC):
@@ -65,10 +65,10 @@ class Router(ABC):
         RouterError
             If the router broke its contract: another shape, NaN, or a number outside [0, 1].
         """
-        checked = _check_prompts(prompts)
+        checked = check_prompts(prompts)
         if not checked:
             return np.empty(0, dtype=np.float64)
-        return _check_win_rates(self._win_rates(checked), n=len(checked), name=self.name)
+        return check_win_rates(self._win_rates(checked), n=len(checked), name=self.name)
 
     def win_rate(self, prompt: str) -> float:
         """Return the win rate of one prompt, as `win_rates` does for many."""
@@ -142,7 +142,14 @@ class Router(ABC):
         raise ConfigurationError(f"A {cls.name!r} router cannot be loaded from a checkpoint.")
 
 
-def _check_prompts(prompts: Sequence[str]) -> Sequence[str]:
+def check_prompts(prompts: Sequence[str]) -> Sequence[str]:
+    """Return the prompts as a list or a tuple, after a look at each.
+
+    Raises
+    ------
+    PromptError
+        If they are no sequence of strings.
+    """
     if isinstance(prompts, str):
         raise PromptError(
             "`prompts` must be a sequence of strings, got one string. Use `win_rate(prompt)`."
@@ -162,7 +169,14 @@ def _check_prompts(prompts: Sequence[str]) -> Sequence[str]:
     return prompts
 
 
-def _check_win_rates(values: WinRates, *, n: int, name: str) -> WinRates:
+def check_win_rates(values: WinRates, *, n: int, name: str) -> WinRates:
+    """Return the win rates as float64, after a look at each.
+
+    Raises
+    ------
+    RouterError
+        If they are not n numbers in [0, 1].
+    """
     try:
         win_rates = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:

@@ -41,7 +41,7 @@ class RandomRouter(Router):
     Examples
     --------
     >>> router = RandomRouter(seed=1)
-    >>> router.win_rate("hi") == router.win_rates(["other", "hi"])[1]
+    >>> router.win_rate("hi") == float(router.win_rates(["other", "hi"])[1])
     True
     """
 

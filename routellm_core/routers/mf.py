@@ -1,0 +1,249 @@
+"""Matrix factorisation: prompts' demands times models' abilities."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from routellm_core.checkpoints import Checkpoint, read_checkpoint
+from routellm_core.embedders.bundled import BundledEmbedder
+from routellm_core.errors import CheckpointError, ConfigurationError, RouterError
+from routellm_core.routers._model_names import resolve_model
+from routellm_core.routers._outcome_model import OutcomeModel
+from routellm_core.routers.base import Router
+from routellm_core.types import Calibration, ModelPair
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+    from typing_extensions import Self
+
+    from routellm_core.embedders.base import Embedder
+    from routellm_core.types import WinRates
+
+__all__ = ["MatrixFactorizationRouter"]
+
+_BUNDLED = Path(__file__).parent / "bundled" / "mf"
+_LEVELS = 201
+
+
+class MatrixFactorizationRouter(Router):
+    """Compare two models' probabilities of being right on a prompt.
+
+    A prompt's embedding is projected to a few demands, and each trained model's abilities turn them
+    into its probability p of a right answer; the win rate is (1 + p_strong - p_weak) / 2. Where
+    both models succeed or both fail it is near 1/2: difficulty alone does not call for the strong
+    model. Every trained model has factors, so that any two of them can be the pair.
+
+    Parameters
+    ----------
+    outcome_model
+        The factors.
+    embedder
+        What they were fitted on; by default the bundled embedder.
+    strong_model, weak_model
+        Names of trained models, or common names that stand for the nearest trained one: see
+        `docs/routers.md`. By default those of `pair`.
+    pair
+        The pair that the checkpoint recommends.
+    model_names
+        Names of your own, each with the trained model that it stands for. They go first.
+    calibration_demands
+        Shape (c, k): demands of representative prompts, from which every pair's calibration
+        follows. None when there are none.
+    calibration_source
+        What these prompts were, in words.
+    training
+        Provenance and measured figures, as the checkpoint states them.
+
+    Raises
+    ------
+    UnknownModelError
+        If a model is neither trained nor known by another name.
+    ConfigurationError
+        If both names stand for the same trained model.
+
+    References
+    ----------
+    Ong et al., RouteLLM, arXiv:2406.18665, section 4.2, for matrix factorisation of battles; Reckase,
+    Multidimensional Item Response Theory, 2009, for the link from demands and abilities to outcomes.
+    Here the factors are fitted to outcomes instead of battles.
+
+    Examples
+    --------
+    >>> router = MatrixFactorizationRouter.default()
+    >>> easy, hard = router.win_rates(["Hi there!", "Derive the Navier-Stokes equations."])
+    >>> bool(easy < hard)
+    True
+    """
+
+    name: ClassVar[str] = "mf"
+    inline: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        outcome_model: OutcomeModel,
+        *,
+        pair: ModelPair,
+        embedder: Embedder | None = None,
+        strong_model: str | None = None,
+        weak_model: str | None = None,
+        model_names: Mapping[str, str] | None = None,
+        calibration_demands: NDArray[np.float32] | None = None,
+        calibration_source: str = "",
+        training: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.outcome_model = outcome_model
+        self.embedder: Embedder = BundledEmbedder() if embedder is None else embedder
+        self.training = dict(training or {})
+        self._pair = _choose(
+            pair, outcome_model.models, strong_model, weak_model, dict(model_names or {})
+        )
+        models = outcome_model.models
+        self._factors = outcome_model.pair_factors(
+            models.index(self._pair.strong), models.index(self._pair.weak)
+        )
+        self._calibration_demands = calibration_demands
+        self._calibration_source = calibration_source
+        self._calibration = self._calibrate()
+
+    @property
+    def pair(self) -> ModelPair:
+        """The trained models that are compared."""
+        return self._pair
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Every trained model, in the order of the columns of `quality`."""
+        return self.outcome_model.models
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """The pair's win rates on the representative prompts that the checkpoint stores."""
+        return self._calibration
+
+    def quality(self, prompts: Sequence[str]) -> NDArray[np.float64]:
+        """Return each trained model's probability of being right: shape (n, m), in [0, 1]."""
+        if not len(prompts):
+            return np.empty((0, len(self.models)))
+        return self.outcome_model.quality(self.outcome_model.demands(self._embed(prompts)))
+
+    @classmethod
+    def default(cls, **options: Any) -> Self:
+        """Return the router with the bundled weights."""
+        return cls.load(_BUNDLED, **options)
+
+    def _win_rates(self, prompts: Sequence[str]) -> WinRates:
+        return self.outcome_model.pair_win_rates(self._embed(prompts), self._factors)
+
+    def _embed(self, prompts: Sequence[str]) -> NDArray[np.float32]:
+        embeddings = self.embedder.embed(prompts)
+        expected = (len(prompts), len(self.outcome_model.mean))
+        if embeddings.shape != expected:
+            raise RouterError(
+                f"The embedder must return shape {expected}, got {tuple(embeddings.shape)}."
+            )
+        return embeddings
+
+    def _calibrate(self) -> Calibration | None:
+        demands = self._calibration_demands
+        if demands is None or len(demands) == 0:
+            return None
+        models = self.outcome_model
+        pair = [models.models.index(self._pair.strong), models.models.index(self._pair.weak)]
+        right = models.quality(demands)[:, pair]
+        win_rates = 0.5 * (1.0 + right[:, 0] - right[:, 1])
+        quantiles = np.quantile(win_rates, np.linspace(0.0, 1.0, _LEVELS))
+        return Calibration(
+            np.maximum.accumulate(quantiles), n_prompts=len(demands), source=self._calibration_source
+        )
+
+    def _to_checkpoint(self) -> Checkpoint:
+        tensors: dict[str, NDArray[Any]] = dict(self.outcome_model.tensors())
+        if self._calibration_demands is not None:
+            tensors["calibration_demands"] = self._calibration_demands
+        return Checkpoint(
+            router=self.name,
+            parameters={
+                "form": "abilities",
+                "models": list(self.models),
+                "bound": self.outcome_model.bound,
+                "calibration_source": self._calibration_source,
+            },
+            tensors=tensors,
+            pair=self._pair,
+            embedder=getattr(self.embedder, "identity", None),
+            training=self.training,
+        )
+
+    @classmethod
+    def _from_checkpoint(
+        cls,
+        checkpoint: Checkpoint,
+        *,
+        embedder: Embedder | None = None,
+        strong_model: str | None = None,
+        weak_model: str | None = None,
+        model_names: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> Self:
+        if options:
+            raise ConfigurationError(
+                f"Router {cls.name!r} takes no option {sorted(options)[0]!r}. It takes: embedder, "
+                "model_names, strong_model, weak_model."
+            )
+        models = _model_list(checkpoint)
+        if checkpoint.pair is None or not {checkpoint.pair.strong, checkpoint.pair.weak} <= {
+            *models
+        }:
+            raise CheckpointError("The checkpoint's pair must be two of its models.")
+        embedder = BundledEmbedder() if embedder is None else embedder
+        checkpoint.check_embedder(str(getattr(embedder, "identity", None)))
+        outcome_model = OutcomeModel.from_checkpoint(checkpoint, models)
+        demands = None
+        if "calibration_demands" in checkpoint.tensors:
+            k = outcome_model.projection.shape[1]
+            demands = checkpoint.tensor("calibration_demands", shape=(None, k)).astype(np.float32)
+        return cls(
+            outcome_model,
+            pair=checkpoint.pair,
+            embedder=embedder,
+            strong_model=strong_model,
+            weak_model=weak_model,
+            model_names=model_names,
+            calibration_demands=demands,
+            calibration_source=str(checkpoint.parameters.get("calibration_source", "")),
+            training=checkpoint.training,
+        )
+
+
+def _model_list(checkpoint: Checkpoint) -> tuple[str, ...]:
+    if checkpoint.parameters.get("form") != "abilities":
+        raise CheckpointError(
+            f"Parameter `form` must be 'abilities', got {checkpoint.parameters.get('form')!r}."
+        )
+    models = checkpoint.parameters.get("models")
+    if not isinstance(models, list) or not all(isinstance(model, str) for model in models):
+        raise CheckpointError("Parameter `models` must be a list of names.")
+    return tuple(models)
+
+
+def _choose(
+    pair: ModelPair,
+    models: tuple[str, ...],
+    strong: str | None,
+    weak: str | None,
+    names: dict[str, str],
+) -> ModelPair:
+    chosen_strong = pair.strong if strong is None else resolve_model(strong, models, names=names)
+    chosen_weak = pair.weak if weak is None else resolve_model(weak, models, names=names)
+    if chosen_strong == chosen_weak:
+        raise ConfigurationError(
+            f"Strong model {strong or pair.strong!r} and weak model {weak or pair.weak!r} both "
+            f"stand for the trained model {chosen_strong!r}. Choose two others, or say with "
+            "`model_names` which trained models they are like."
+        )
+    return ModelPair(chosen_strong, chosen_weak)
