@@ -1,7 +1,7 @@
 """The prompts of the demonstration: an easy and a hard one in each of twelve languages.
 
 They were written for the demonstration alone, before any router had scored them, and no router was
-trained on them. Easy ones are not always short, and hard ones not always long.
+trained on these texts. Easy ones are not always short, and hard ones not always long.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ PROMPTS = (
     DemoPrompt("es", "hard", "Demuestra que la raíz cuadrada de todo número primo es irracional."),
     DemoPrompt("fr", "easy", "Écris une courte phrase pour souhaiter un bon anniversaire."),
     DemoPrompt("fr", "hard", "Énonce le théorème d'incomplétude de Gödel et esquisse sa preuve."),
-    DemoPrompt("de", "easy", "Wie heißt die Hauptstadt von Österreich?"),
+    DemoPrompt("de", "easy", "Welche Farbe hat ein Feuerwehrauto meistens?"),
     DemoPrompt("de", "hard", "Leite die Euler-Lagrange-Gleichung her."),
     DemoPrompt(
         "it", "easy", "Ciao! Stasera vorrei cucinare qualcosa di semplice: quanto cuoce la pasta?"

@@ -150,7 +150,7 @@ def print_run(run: Run, console: Console) -> None:
     console.print(f"\n[bold]{chain}[/]")
     console.print(f"router {run.router!r}: strong from win rate {run.threshold:.3g}")
     for route, tier in (("strong", run.strong), ("weak", run.weak)):
-        line = route_name(route).append(f" {tier.name}", style="not bold default")
+        line = route_name(f"{route:<6}").append(f"  {tier.name}", style="not bold default")
         if tier.stand_in:
             line.append("  offline STAND-IN, canned answers", style="not bold yellow")
         console.print(line)
@@ -210,16 +210,16 @@ def _print_counts(run: Run, console: Console) -> None:
     n = n_strong + n_weak
     if not n:
         return
-    console.print(f"\n{n} prompts: {n_strong} to strong, {n_weak} to weak.")
+    console.print(f"\n{n} prompts: {n_strong} to strong, {n_weak} to weak")
     hard, easy = (
         sum(prompt.level == level for prompt, _ in run.rows) for level in ("hard", "easy")
     )
     if hard and easy:
         console.print(
-            f"{run.n_routed('strong', level='hard')} of {hard} hard ones went to strong, "
-            f"{run.n_routed('weak', level='easy')} of {easy} easy ones to weak. "
-            "An illustration, not a benchmark."
+            f"{run.n_routed('strong', level='hard')} of {hard} hard ones to strong, "
+            f"{run.n_routed('weak', level='easy')} of {easy} easy ones to weak"
         )
+        console.print("An illustration, not a benchmark: docs/results.md has those.", style="dim")
 
 
 def _print_costs(run: Run, console: Console) -> None:
@@ -237,11 +237,16 @@ def _print_costs(run: Run, console: Console) -> None:
         ("routed", costs.routed_usd),
         ("all weak", costs.all_weak_usd),
     ):
-        saved = f"   {costs.saved:.0%} less than all strong" if label == "routed" else ""
-        console.print(f"  {label:<10}  ${usd * scale:>8.2f}[green]{saved}[/]")
+        saved = f"  {_compared(costs.saved)} all strong" if label == "routed" else ""
+        console.print(f"  {label:<10}  {usd * scale:>9.4f} USD[green]{saved}[/]")
     tokens = (
-        "tokens as the models reported them, for the other model too"
+        "Tokens as the models reported them; the other model is taken to use as many."
         if run.measured
-        else f"tokens estimated: a quarter of a prompt's bytes, {run.answer_tokens} per answer"
+        else f"Tokens estimated: a quarter of a prompt's bytes, {run.answer_tokens} per answer."
     )
-    console.print(f"Prices from LiteLLM's table, without a network; {tokens}.", style="dim")
+    console.print("Prices from LiteLLM's table, as installed.", style="dim")
+    console.print(tokens, style="dim")
+
+
+def _compared(saved: float) -> str:
+    return f"{abs(saved):.0%} {'less' if saved >= 0.0 else 'more'} than"

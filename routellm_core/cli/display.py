@@ -19,7 +19,7 @@ def route_name(route: str) -> Text:
     """Return a route in its colour."""
     from rich.text import Text
 
-    return Text(route, style=_STYLES.get(route, "cyan"))
+    return Text(route, style=_STYLES.get(route.strip(), "cyan"))
 
 
 @lru_cache

@@ -1,0 +1,151 @@
+import json
+import os
+import subprocess
+import sysconfig
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+
+from routellm_core import load_router
+from routellm_core.cli.demo_prompts import PROMPTS
+from routellm_core.testing import OpenAIServer, Step
+
+LANGUAGES = ["ar", "de", "en", "es", "fr", "hi", "it", "ja", "ko", "pt", "ru", "zh"]
+FRAMEWORKS = ["langchain", "llamaindex"]
+ROUTELLM = str(Path(sysconfig.get_path("scripts")) / "routellm")
+# LiteLLM fetches its price table when it is imported, unless told not to.
+ENVIRONMENT = {**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture
+def demo(run):
+    return lambda *arguments: run("demo", "--router", "random", *arguments)
+
+
+def lines(stdout: str) -> tuple[list[dict], dict]:
+    *rows, summary = (json.loads(line) for line in stdout.splitlines())
+    return rows, summary
+
+
+def test_each_of_twelve_languages_has_an_easy_and_a_hard_prompt() -> None:
+    assert sorted((p.language, p.level) for p in PROMPTS) == [
+        (language, level) for language in LANGUAGES for level in ("easy", "hard")
+    ]
+
+
+def test_the_prompts_were_not_trained_on() -> None:
+    seeds = ROOT / "routellm_core" / "training" / "seeds" / "prompts.jsonl"
+    trained = {json.loads(line)["prompt"] for line in seeds.read_text("utf-8").splitlines()}
+    assert trained
+    assert not trained & {prompt.text for prompt in PROMPTS}
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_every_prompt_is_routed_by_its_win_rate_through_the_framework(demo, framework: str) -> None:
+    rows, summary = lines(demo("--framework", framework, "--json").stdout)
+    win_rates = load_router("random").win_rates([prompt.text for prompt in PROMPTS]).tolist()
+    assert [row["win_rate"] for row in rows] == win_rates
+    assert [row["route"] for row in rows] == ["strong" if w >= 0.5 else "weak" for w in win_rates]
+    assert {row["reason"] for row in rows} == {"win_rate"}
+    for row in rows:
+        model = {"strong": "gpt-4o", "weak": "gpt-4o-mini"}[row["route"]]
+        assert row["model"] == model
+        assert row["answer"] == f"[Stand-in for {model}: canned text, no model was asked.]"
+    assert (summary["framework"], summary["stand_ins"]) == (framework, True)
+
+
+def test_the_estimate_is_what_the_price_table_says(demo) -> None:
+    _, summary = lines(
+        demo("12345678", "--json", "--threshold", "0", "--answer-tokens", "50").stdout
+    )
+    # gpt-4o: 2.50 USD per million tokens read, 10 per million written, as LiteLLM lists it.
+    assert summary["routed_usd"] == pytest.approx(2 * 2.5e-6 + 50 * 1e-5)
+    assert summary["all_strong_usd"] == summary["routed_usd"]
+    assert summary["all_weak_usd"] < summary["all_strong_usd"]
+    assert (summary["saved"], summary["tokens"]) == (0.0, "estimated")
+
+
+def test_a_person_sees_decisions_reasons_stand_ins_and_savings(demo) -> None:
+    result = demo()
+    assert result.exit_code == 0
+    assert result.stdout.count("STAND-IN") == 2
+    assert "prompt | RoutedChatModel | parser" in result.stdout
+    assert "less than all strong" in result.stdout
+    assert "Tokens estimated" in result.stdout
+    assert result.stdout.count("win_rate") == len(PROMPTS)
+    assert all(cell_len(line.rstrip()) <= 80 for line in result.stdout.splitlines())
+
+
+@pytest.mark.loopback
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_real_models_answer_at_the_given_urls(framework: str) -> None:
+    with OpenAIServer() as strong, OpenAIServer() as weak:
+        # In a process of its own, because LiteLLM leaves its connections open.
+        done = subprocess.run(
+            [
+                *(ROUTELLM, "demo", "Prove x", "Hello", "hello", "--router", "random", "--json"),
+                *("--framework", framework, "--threshold", "0.4"),
+                *("--strong", "big/model", "--strong-url", strong.base_url),
+                *("--strong-key-env", "THE_KEY"),
+                *("--weak", "openai/gpt-4o-mini", "--weak-url", weak.base_url),
+            ],
+            env={**ENVIRONMENT, "THE_KEY": "the-key", "OPENAI_API_KEY": "for-openai-alone"},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    assert done.returncode == 0, done.stderr
+    rows, summary = lines(done.stdout)
+    for route, server, model, key in (
+        ("strong", strong, "big/model", "the-key"),
+        ("weak", weak, "gpt-4o-mini", "none"),
+    ):
+        n = sum(row["route"] == route for row in rows)
+        assert n == len(server.requests) > 0
+        assert {request.model for request in server.requests} == {model}
+        assert {r.headers["authorization"] for r in server.requests} == {f"Bearer {key}"}
+    assert summary["tokens"] == "reported"
+    assert summary["saved"] is None  # nobody knows the price of big/model
+
+
+@pytest.mark.loopback
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_model_that_fails_costs_its_rows_and_the_exit_code(framework: str) -> None:
+    with OpenAIServer() as server:
+        server.script(*[Step(status=400, error_code="model_not_found")] * 20, model="bad")
+        done = subprocess.run(
+            [
+                *(ROUTELLM, "demo", "Prove x", "Hello", "--router", "random"),
+                *("--framework", framework, "--threshold", "0", "--base-url", server.base_url),
+                *("--strong", "bad", "--weak", "good"),
+            ],
+            env=ENVIRONMENT,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    assert done.returncode == 1
+    assert done.stdout.count("failed") == 2
+    assert "2 of 2 calls failed, the first with " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--strong", "openai/gpt-4o"], "`--strong` and `--weak` name a pair"),
+        (["--base-url", "http://x"], "pass `--strong` and `--weak`"),
+        (["--strong", "a", "--weak", "b", "--weak-key-env", "NO_SUCH"], "needs the URL"),
+        (
+            ["--strong", "a", "--weak", "b", "--weak-url", "x", "--weak-key-env", "NO_SUCH"],
+            "'NO_SUCH' is not set",
+        ),
+    ],
+)
+def test_a_mistake_is_one_line(demo, arguments: list[str], message: str) -> None:
+    result = demo(*arguments)
+    assert result.exit_code == 1
+    [line] = result.stderr.splitlines()
+    assert message in line
