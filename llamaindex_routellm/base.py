@@ -9,6 +9,7 @@ from llama_index.core.base.llms.types import ChatMessage, LLMMetadata
 from llama_index.core.bridge.pydantic import Field, PrivateAttr, SerializeAsAny, field_serializer
 from llama_index.core.llms import LLM
 from llama_index.core.llms.function_calling import FunctionCallingLLM
+from pydantic import ValidationError
 
 from llamaindex_routellm.backing import public_settings, resolve_backing
 from llamaindex_routellm.chatting import Chatting
@@ -150,24 +151,26 @@ class RoutedLLM(Predicting, Tooling, Chatting, FunctionCallingLLM):
             )
         if not callable(routing_text):
             check_routing_text(routing_text)
-        weak_tries = 1 if fallback else _TRIES
-        super().__init__(
-            strong=resolve_backing(strong, name="strong", max_tries=_TRIES),
-            weak=resolve_backing(weak, name="weak", max_tries=weak_tries),
-            router=router,
-            threshold=threshold,
-            strong_share=strong_share,
-            fallback=fallback,
-            escalate_on=escalate_on,
-            function_calling=function_calling,
-            routing_text=routing_text,
-            sticky=sticky,
-            on_router_error=on_router_error,
-            on_empty_prompt=on_empty_prompt,
-            router_deadline_s=router_deadline_s,
-            remember=remember,
-            **settings,
-        )
+        try:
+            super().__init__(
+                strong=resolve_backing(strong, name="strong", max_tries=_TRIES),
+                weak=resolve_backing(weak, name="weak", max_tries=1 if fallback else _TRIES),
+                router=router,
+                threshold=threshold,
+                strong_share=strong_share,
+                fallback=fallback,
+                escalate_on=escalate_on,
+                function_calling=function_calling,
+                routing_text=routing_text,
+                sticky=sticky,
+                on_router_error=on_router_error,
+                on_empty_prompt=on_empty_prompt,
+                router_deadline_s=router_deadline_s,
+                remember=remember,
+                **settings,
+            )
+        except ValidationError as error:
+            raise ConfigurationError(_problems(error)) from None
         self._check_router()
 
     @classmethod
@@ -277,6 +280,13 @@ class RoutedLLM(Predicting, Tooling, Chatting, FunctionCallingLLM):
         for name in _own_fields():
             _check_picklable(name, getattr(self, name))
         return super().__getstate__()
+
+
+def _problems(error: ValidationError) -> str:
+    """Say what is wrong without the values, which may be secret."""
+    problems = error.errors(include_input=False, include_url=False)
+    named = (f"`{'.'.join(map(str, problem['loc']))}`: {problem['msg']}" for problem in problems)
+    return "; ".join(named) + "."
 
 
 def _own_fields() -> frozenset[str]:
