@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, closing
 from time import perf_counter, sleep
 from typing import Any, cast
@@ -134,11 +134,19 @@ class Dispatching:
         **kwargs: Any,
     ) -> Iterator[Any]:
         """Stream the answer of the model that the router chooses."""
-        yield from self._stream_call(self._begin(input, config, kwargs), input, kwargs)
+        return self._routed_stream(input, kwargs, config=config)
 
-    def _stream_call(
-        self, call: Call, model_input: LanguageModelInput, kwargs: dict[str, Any]
+    def _routed_stream(
+        self,
+        model_input: LanguageModelInput,
+        kwargs: dict[str, Any],
+        *,
+        config: RunnableConfig | None = None,
+        call: Call | None = None,
     ) -> Iterator[Any]:
+        """Stream a call, which is begun when the first chunk is asked for."""
+        if call is None:
+            call = self._begin(model_input, config, kwargs)
         target, rest = self._target(call.route, kwargs)
         gate = call.gate()
         stream = cast("Any", target.stream(model_input, call.config(), **rest))
@@ -154,23 +162,28 @@ class Dispatching:
             if not call.failed(error):
                 raise
             sleep(call.wait_s)
-            yield from self._stream_call(call, model_input, kwargs)
+            yield from self._routed_stream(model_input, kwargs, call=call)
 
-    async def astream(
+    def astream(
         self,
         input: LanguageModelInput,  # noqa: A002 - LangChain's name
         config: RunnableConfig | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[Any]:
         """Stream the answer of the model that the router chooses."""
-        call = await self._abegin(input, config, kwargs)
-        async with aclosing(self._astream_call(call, input, kwargs)) as chunks:
-            async for chunk in chunks:
-                yield chunk
+        return self._routed_astream(input, kwargs, config=config)
 
-    async def _astream_call(
-        self, call: Call, model_input: LanguageModelInput, kwargs: dict[str, Any]
-    ) -> Any:
+    async def _routed_astream(
+        self,
+        model_input: LanguageModelInput,
+        kwargs: dict[str, Any],
+        *,
+        config: RunnableConfig | None = None,
+        call: Call | None = None,
+    ) -> AsyncGenerator[Any, None]:
+        """Stream a call, which is begun when the first chunk is asked for."""
+        if call is None:
+            call = await self._abegin(model_input, config, kwargs)
         target, rest = self._target(call.route, kwargs)
         gate = call.gate()
         stream = cast("Any", target.astream(model_input, call.config(), **rest))
@@ -191,7 +204,7 @@ class Dispatching:
             if not call.failed(error):
                 raise
             await asyncio.sleep(call.wait_s)
-            async with aclosing(self._astream_call(call, model_input, kwargs)) as chunks:
+            async with aclosing(self._routed_astream(model_input, kwargs, call=call)) as chunks:
                 async for chunk in chunks:
                     yield chunk
 

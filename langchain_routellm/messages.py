@@ -99,9 +99,10 @@ def read_messages(model_input: LanguageModelInput) -> Sequence[BaseMessage]:
     if isinstance(model_input, PromptValue):
         return model_input.to_messages()
     if isinstance(model_input, Sequence):
-        if all(isinstance(message, BaseMessage) for message in model_input):
-            return model_input  # type: ignore[return-value]
-        return convert_to_messages(model_input)
+        for message in model_input:
+            if not isinstance(message, BaseMessage):
+                return convert_to_messages(model_input)
+        return model_input  # type: ignore[return-value]
     raise ValueError(
         f"Invalid input type {type(model_input)}. "
         "Must be a PromptValue, str, or list of BaseMessages."
@@ -115,9 +116,8 @@ def stamped(answer: Any, record: DecisionRecord) -> Any:
     object, is returned as it is; beside its raw message the record is put on that.
     """
     if isinstance(answer, BaseMessage):
-        copy = answer.model_copy()
-        copy.response_metadata = {**answer.response_metadata, RECORD_KEY: record}
-        return copy
+        metadata = {**answer.response_metadata, RECORD_KEY: record}
+        return answer.model_copy(update={"response_metadata": metadata})
     if isinstance(answer, dict) and isinstance(answer.get("raw"), BaseMessage):
         return {**answer, "raw": stamped(answer["raw"], record)}
     return answer

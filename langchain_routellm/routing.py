@@ -78,13 +78,13 @@ class Call:
     def config(self) -> RunnableConfig:
         """Return the caller's config with the decision in its metadata and tags."""
         decision = self._attempts.decision
-        metadata = {
-            **self._config.get("metadata", {}),
+        config = self._config.copy()
+        config["metadata"] = {
+            **config.get("metadata", {}),
             **decision.metadata(),
             "routellm_latency_ms": self._latency_ms,
         }
-        tags = [*self._config.get("tags", ()), f"routellm:{decision.route}"]
-        config: RunnableConfig = {**self._config, "metadata": metadata, "tags": tags}
+        config["tags"] = [*config.get("tags", ()), f"routellm:{decision.route}"]
         if self._tried:
             # The first attempt's run has it already.
             config.pop("run_id", None)

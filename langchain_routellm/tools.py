@@ -13,7 +13,8 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 
 __all__ = ["BoundTools", "Tool", "ToolBinder"]
 
-Tool: TypeAlias = "dict[str, Any] | type | Callable[..., Any] | BaseTool"
+Tool: TypeAlias = dict[str, Any] | type | Callable[..., Any] | BaseTool
+"""What can be bound. Not a string: LangChain resolves the hints of `bind_tools` at run time."""
 
 _MAX_CACHED = 16
 
