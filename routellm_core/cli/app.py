@@ -6,10 +6,12 @@ from typing import Annotated
 
 import typer
 
+from routellm_core.cli.chat import chat
 from routellm_core.cli.console import Commands
 from routellm_core.cli.demo import demo
 from routellm_core.cli.route import route
 from routellm_core.cli.routers import routers
+from routellm_core.cli.serve import playground, serve
 
 __all__ = ["app", "main"]
 
@@ -27,6 +29,9 @@ app = typer.Typer(
 app.command("route")(route)
 app.command("routers")(routers)
 app.command("demo")(demo)
+app.command("chat")(chat)
+app.command("serve")(serve)
+app.command("playground")(playground)
 
 
 @app.callback()

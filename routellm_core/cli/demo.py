@@ -48,7 +48,7 @@ def demo(
     ] = None,
     *,
     framework: Annotated[
-        Framework, typer.Option(help="Whose chat model routes: LangChain's or LlamaIndex's.")
+        Framework, typer.Option(metavar="NAME", help="Who routes: `langchain` or `llamaindex`.")
     ] = Framework.langchain,
     strong: Annotated[
         str | None,
@@ -77,7 +77,9 @@ def demo(
     ] = None,
     answer_tokens: Annotated[
         int,
-        typer.Option(min=1, help="Assumed length of an answer, where a model reports none."),
+        typer.Option(
+            metavar="N", min=1, help="Assumed length of an answer, where a model reports none."
+        ),
     ] = 300,
     json: Annotated[
         bool, typer.Option("--json", help="Write JSON lines: every decision, then the estimate.")

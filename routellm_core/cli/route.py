@@ -52,7 +52,7 @@ def route(
             "--file",
             "-f",
             metavar="PATH",
-            help="Read one prompt per line, or JSON lines from *.jsonl; `-` is stdin.",
+            help="Read one prompt per line, or JSON lines from `*.jsonl`; `-` is stdin.",
         ),
     ] = None,
     jsonl: Annotated[
