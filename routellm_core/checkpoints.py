@@ -70,6 +70,8 @@ class Checkpoint:
         Win rates of representative prompts.
     training
         Provenance and measured figures, JSON values only: data, licence, command, seed, metrics.
+    checksum
+        SHA-256 that names exactly these settings and tensors; None unless read from a folder.
     """
 
     router: str
@@ -79,6 +81,7 @@ class Checkpoint:
     embedder: str | None = None
     calibration: Calibration | None = None
     training: Mapping[str, Any] = field(default_factory=dict)
+    checksum: str | None = field(default=None, compare=False)
 
     def tensor(self, name: str, *, shape: tuple[int | None, ...]) -> NDArray[Any]:
         """Return a tensor after checking its shape, where None stands for any length.
@@ -196,6 +199,7 @@ def read_checkpoint(folder: str | Path, *, within: str | Path | None = None) -> 
             embedder=config["embedder"],
             calibration=None if stored is None else Calibration(**stored, **arrays),
             training=config["training"],
+            checksum=config["checksum"],
         )
     except (TypeError, AttributeError, ConfigurationError) as error:
         _refuse(folder, f"it has a wrong value: {error}")
@@ -239,7 +243,9 @@ def _parse(raw: bytes, folder: Path) -> dict[str, Any]:
         raise ValueError(f"{name} is not a JSON number")
 
     try:
-        config = json.loads(raw, object_pairs_hook=unique, parse_constant=refuse_constant)
+        config = json.loads(
+            raw.decode("utf-8"), object_pairs_hook=unique, parse_constant=refuse_constant
+        )
     except (ValueError, RecursionError) as error:
         _refuse(folder, f"its {_CONFIG} is not valid JSON: {error}")
     if not isinstance(config, dict) or config.get("format") != FORMAT:

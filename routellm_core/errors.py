@@ -11,12 +11,14 @@
     │   └── CheckpointNotFoundError (FileNotFoundError)
     ├── DataError (ValueError)               battles or outcomes cannot be read
     ├── RouterError (RuntimeError)           a router broke its contract
+    ├── BudgetExceededError (RuntimeError)   a budget is spent, and refuses
     ├── CircuitOpenError (RuntimeError)      a model failed so often that it is not asked
     ├── EmptyAnswerError (RuntimeError)      a model's stream ended without content
     └── MissingDependencyError (ImportError) an extra is not installed
 """
 
 __all__ = [
+    "BudgetExceededError",
     "CheckpointError",
     "CheckpointNotFoundError",
     "CircuitOpenError",
@@ -67,6 +69,10 @@ class DataError(RouteLLMError, ValueError):
 
 class RouterError(RouteLLMError, RuntimeError):
     """Report a router whose win rates are not n finite numbers in [0, 1]."""
+
+
+class BudgetExceededError(RouteLLMError, RuntimeError):
+    """Report a call that a spent budget refuses."""
 
 
 class CircuitOpenError(RouteLLMError, RuntimeError):

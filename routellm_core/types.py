@@ -19,6 +19,8 @@ __all__ = [
     "DecisionRecord",
     "Modality",
     "ModelPair",
+    "Outcome",
+    "Usage",
     "WinRates",
 ]
 
@@ -30,6 +32,11 @@ WinRates: TypeAlias = "NDArray[np.float64]"
 
 Modality = Literal["image", "audio", "video", "file"]
 """What a message may hold besides text."""
+
+
+Outcome = Literal["answered", "failed", "abandoned", "refused"]
+"""How a call ended: "abandoned" when the caller left before the end, "refused" when no model was
+asked."""
 
 
 class DecisionRecord(TypedDict):
@@ -82,7 +89,7 @@ class Decision:
         Registered name of the router.
     reason
         "win_rate", "override", "sticky", "empty_prompt", "capability:<what>",
-        "router_error:<error class>" or "escalation:<error class>".
+        "router_error:<error class>", "budget", "escalation:<error class>" or "breaker_open".
     """
 
     route: str
@@ -113,6 +120,23 @@ class Decision:
             "routellm_router": self.router,
             "routellm_reason": self.reason,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What an answer used, as far as its provider said.
+
+    Parameters
+    ----------
+    input_tokens, output_tokens
+        Tokens read and written, at least 0; None when they were not counted.
+    model
+        The model that answered, as the provider calls it.
+    """
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

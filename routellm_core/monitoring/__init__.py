@@ -1,5 +1,31 @@
 """Costs and records of calls."""
 
+from routellm_core.monitoring.endings import Ending, Pricing, next_call_number, text_digest
+from routellm_core.monitoring.jsonl import JsonlSink, LogReader, log_files
+from routellm_core.monitoring.monitor import Monitor, as_monitor
 from routellm_core.monitoring.prices import Price, price_of
+from routellm_core.monitoring.prometheus import PrometheusSink
+from routellm_core.monitoring.records import CallRecord
+from routellm_core.monitoring.redaction import RedactingFilter
+from routellm_core.monitoring.sinks import CallbackSink, Sink
+from routellm_core.monitoring.telemetry import OpenTelemetrySink
 
-__all__ = ["Price", "price_of"]
+__all__ = [
+    "CallRecord",
+    "CallbackSink",
+    "Ending",
+    "JsonlSink",
+    "LogReader",
+    "Monitor",
+    "OpenTelemetrySink",
+    "Price",
+    "Pricing",
+    "PrometheusSink",
+    "RedactingFilter",
+    "Sink",
+    "as_monitor",
+    "log_files",
+    "next_call_number",
+    "price_of",
+    "text_digest",
+]

@@ -7,6 +7,7 @@ from routellm_core.policy.attempts import (
     escalation_filter,
 )
 from routellm_core.policy.breaker import Breaker, BreakerSettings, BreakerState, Permit
+from routellm_core.policy.budget import Budget, BudgetPeriod, OverBudget, Reservation
 from routellm_core.policy.capabilities import Capabilities, missing_capability
 from routellm_core.policy.conversation import (
     MessageView,
@@ -18,6 +19,7 @@ from routellm_core.policy.conversation import (
 )
 from routellm_core.policy.decider import Decider
 from routellm_core.policy.faults import Fault, fault_of, retry_after_of
+from routellm_core.policy.guards import Guards, make_guards
 from routellm_core.policy.memory import RecentValues
 from routellm_core.policy.routing import (
     NO_OVERRIDES,
@@ -40,14 +42,19 @@ __all__ = [
     "Breaker",
     "BreakerSettings",
     "BreakerState",
+    "Budget",
+    "BudgetPeriod",
     "Capabilities",
     "Decider",
     "FailedAttempt",
     "Fault",
+    "Guards",
     "MessageView",
+    "OverBudget",
     "Overrides",
     "Permit",
     "RecentValues",
+    "Reservation",
     "RetrySettings",
     "Role",
     "Route",
@@ -59,6 +66,7 @@ __all__ = [
     "escalation_filter",
     "fault_of",
     "make_decider",
+    "make_guards",
     "missing_capability",
     "read_turn",
     "resolve_router",

@@ -18,9 +18,12 @@ from routellm_core.policy.faults import fault_of, retry_after_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import TypeAlias
 
     from routellm_core.policy.breaker import Breaker, Permit
-    from routellm_core.types import Decision
+    from routellm_core.types import Decision, Outcome, Usage
+
+    Ending: TypeAlias = Callable[["Attempts", Outcome, Usage | None, BaseException | None], None]
 
 __all__ = ["Attempts", "FailedAttempt", "RetrySettings", "escalation_filter"]
 
@@ -115,6 +118,8 @@ class Attempts:
         Tries of the same model, and the total deadline.
     breakers
         The breaker of each route that has one.
+    on_end
+        Told once how the call ended, with what its answer used and the error that was final.
     clock, jitter
         Seconds from any origin; numbers in [0, 1).
 
@@ -130,12 +135,14 @@ class Attempts:
         "_committed",
         "_jitter",
         "_last_error",
+        "_on_end",
         "_permit",
         "_retries_left",
         "_retry",
         "_started",
         "_strong_model",
         "_worth_escalating",
+        "committed_s",
         "decision",
         "failures",
         "wait_s",
@@ -149,6 +156,7 @@ class Attempts:
         worth_escalating: Callable[[BaseException], bool],
         retry: RetrySettings = NO_RETRIES,
         breakers: Mapping[str, Breaker] | None = None,
+        on_end: Ending | None = None,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
     ) -> None:
@@ -166,6 +174,9 @@ class Attempts:
         self._jitter = jitter
         self._started = clock() if retry.deadline_s is not None else 0.0
         self._committed = False
+        self.committed_s: float | None = None
+        """When content first reached the caller, on the machine's clock; None if nobody asks."""
+        self._on_end = on_end
         self._last_error: BaseException | None = None
         self._permit: Permit | None = None
         if self._breakers and not self._enter() and not self._escalate("breaker_open"):
@@ -185,19 +196,43 @@ class Attempts:
 
     def commit(self) -> None:
         """Note that content reached the caller: from here on every error is final."""
+        if self._on_end is not None and not self._committed:
+            self.committed_s = self._clock()
         self._committed = True
 
-    def succeeded(self) -> None:
-        """Report that the answer is complete."""
+    @property
+    def is_committed(self) -> bool:
+        """Whether content reached the caller."""
+        return self._committed
+
+    def succeeded(self, usage: Usage | None = None) -> None:
+        """Report that the answer is complete, and what it used."""
         if self._permit is not None:
             self._permit.succeeded()
             self._permit = None
+        self._end("answered", usage)
 
-    def failed(self, error: BaseException) -> bool:
+    def close(self, usage: Usage | None = None) -> None:
+        """Report that nobody waits for the answer any more.
+
+        Does nothing when the outcome is known, so that every caller may end with it.
+        """
+        if self._permit is not None:
+            self._permit.dropped()
+            self._permit = None
+        self._end("abandoned", usage)
+
+    def failed(self, error: BaseException, usage: Usage | None = None) -> bool:
         """Report an error; return whether to try again with the new `decision` after `wait_s`.
 
         On False the caller raises the error as it is; earlier errors are chained to it.
         """
+        again = self._goes_on(error)
+        if not again:
+            self._end("failed" if isinstance(error, Exception) else "abandoned", usage, error)
+        return again
+
+    def _goes_on(self, error: BaseException) -> bool:
         self._report(error)
         self.failures.append(
             FailedAttempt(self.decision.route, self.decision.model, type(error).__name__)
@@ -213,6 +248,13 @@ class Attempts:
         return self._worth_escalating(error) and self._escalate(
             f"escalation:{type(error).__name__}"
         )
+
+    def _end(
+        self, outcome: Outcome, usage: Usage | None, error: BaseException | None = None
+    ) -> None:
+        on_end, self._on_end = self._on_end, None
+        if on_end is not None:
+            on_end(self, outcome, usage, error)
 
     def _report(self, error: BaseException) -> None:
         if self._permit is None:

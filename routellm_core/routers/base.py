@@ -35,6 +35,9 @@ class Router(ABC):
     inline: ClassVar[bool] = False
     """Whether one prompt is scored so fast (well under 1 ms) that a thread would cost more."""
 
+    checkpoint_id: str | None = None
+    """The beginning of the checksum of the checkpoint that was loaded; None if none was."""
+
     @property
     def pair(self) -> ModelPair | None:
         """The models that the router was fitted for; None when it fits any pair."""
@@ -123,7 +126,9 @@ class Router(ABC):
                 f"{str(source)!r} is a checkpoint of router {checkpoint.router!r}, not of "
                 f"{cls.name!r}. Load it with `load_router({checkpoint.router!r}, checkpoint=...)`."
             )
-        return cls._from_checkpoint(checkpoint, **options)
+        router = cls._from_checkpoint(checkpoint, **options)
+        router.checkpoint_id = None if checkpoint.checksum is None else checkpoint.checksum[:16]
+        return router
 
     @classmethod
     def default(cls, **options: Any) -> Self:

@@ -1,0 +1,177 @@
+"""From the end of a call to its record. Made off the call's path, where nobody waits for it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import count
+from typing import TYPE_CHECKING, NamedTuple
+
+from routellm_core.errors import MissingDependencyError
+from routellm_core.monitoring.prices import Price, price_of
+from routellm_core.monitoring.records import CallRecord
+from routellm_core.types import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from routellm_core.types import Decision, Outcome
+
+__all__ = ["Ending", "Pricing", "RecordMaker", "next_call_number", "text_digest"]
+
+logger = logging.getLogger(__name__)
+
+NO_USAGE = Usage()
+_RUN = secrets.token_hex(4)
+
+next_call_number = count(1).__next__
+"""Number the calls of this process."""
+
+
+class Ending(NamedTuple):
+    """What the call's own thread notes when the call ends; the rest is worked out from it.
+
+    Times are in seconds: `started_at` since 1970, the others durations.
+    """
+
+    number: int
+    started_at: float
+    outcome: Outcome
+    decision: Decision
+    decided: Decision
+    strong_model: str
+    weak_model: str
+    checkpoint: str | None
+    decision_s: float
+    call_s: float
+    first_chunk_s: float | None
+    attempts: int
+    failures: tuple[str, ...]
+    error: str | None
+    partial: bool
+    usage: Usage | None
+    text: str
+
+
+class Pricing:
+    """Look prices up once per model.
+
+    Parameters
+    ----------
+    prices
+        Prices that LiteLLM's table lacks or that were negotiated, by model name.
+    """
+
+    def __init__(self, prices: Mapping[str, Price] | None = None) -> None:
+        self._own = dict(prices or {})
+        self._found: dict[str, Price | None] = {}
+
+    def price(self, model: str) -> Price | None:
+        """Return the price of a model; None when nobody knows it."""
+        if model in self._own:
+            return self._own[model]
+        if model not in self._found:
+            self._found[model] = _looked_up(model)
+        return self._found[model]
+
+    def cost_usd(self, model: str, usage: Usage) -> float | None:
+        """Return the cost of an answer; None when a price or a count is unknown."""
+        if usage.input_tokens is None or usage.output_tokens is None:
+            return None
+        price = self.price(model)
+        if price is None:
+            return None
+        return price.cost_usd(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class RecordMaker:
+    """Make records of endings.
+
+    Parameters
+    ----------
+    pricing
+        Prices of the models.
+    router_usd
+        What one decision costs; for routers that ask a paid embedding service.
+    hash_key
+        Secret, 16 to 64 bytes.
+    keep_prompt_chars
+        How much of each text is kept; 0 keeps none.
+    """
+
+    pricing: Pricing
+    router_usd: float
+    hash_key: bytes
+    keep_prompt_chars: int
+
+    def record(self, ending: Ending) -> CallRecord:
+        """Return the record of a call."""
+        usage = ending.usage or NO_USAGE
+        decision, decided = ending.decision, ending.decided
+        cost = self.pricing.cost_usd(decision.model, usage)
+        strong = self.pricing.cost_usd(ending.strong_model, usage)
+        router_usd = self.router_usd if decided.reason == "win_rate" else 0.0
+        saved = None
+        if ending.outcome == "answered" and cost is not None and strong is not None:
+            saved = strong - cost - router_usd
+        return CallRecord(
+            call_id=f"{_RUN}-{os.getpid():x}-{ending.number:x}",
+            started_at=ending.started_at,
+            outcome=ending.outcome,
+            route=decision.route,
+            model=decision.model,
+            reason=decision.reason,
+            decided_route=decided.route,
+            decided_reason=decided.reason,
+            win_rate=decided.win_rate,
+            threshold=decided.threshold,
+            router=decided.router,
+            checkpoint=ending.checkpoint,
+            strong_model=ending.strong_model,
+            weak_model=ending.weak_model,
+            decision_ms=round(ending.decision_s * 1e3, 4),
+            call_ms=round(ending.call_s * 1e3, 4),
+            first_chunk_ms=_ms(ending.first_chunk_s),
+            attempts=ending.attempts,
+            failures=ending.failures,
+            error=ending.error,
+            partial=ending.partial,
+            answered_model=usage.model,
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            cost_usd=cost,
+            router_usd=router_usd,
+            strong_usd=strong,
+            saved_usd=saved,
+            prompt_hash=text_digest(ending.text, key=self.hash_key) if ending.text else None,
+            prompt_chars=len(ending.text),
+            prompt=ending.text[: self.keep_prompt_chars] if self.keep_prompt_chars else None,
+        )
+
+
+def text_digest(text: str, *, key: bytes) -> str:
+    """Return a digest of a text that says nothing of it to whoever lacks the key.
+
+    Of more than 100,000 characters only the length and both ends count, so that time is bounded.
+    """
+    if len(text) > 100_000:
+        text = f"{len(text)}:{text[:50_000]}{text[-50_000:]}"
+    return blake2b(text.encode("utf-8", "surrogatepass"), key=key, digest_size=16).hexdigest()
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1e3, 4)
+
+
+def _looked_up(model: str) -> Price | None:
+    try:
+        price = price_of(model)
+    except MissingDependencyError:
+        price = None
+    if price is None:
+        logger.warning("No price is known for model %r: its calls count as unpriced.", model)
+    return price

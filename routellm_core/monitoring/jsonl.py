@@ -1,0 +1,205 @@
+"""A log of records: one JSON object per line, appended so that no crash tears another's line."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from routellm_core.errors import ConfigurationError, DataError
+from routellm_core.monitoring.records import CallRecord
+from routellm_core.monitoring.sinks import Sink
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["JsonlSink", "LogReader", "log_files"]
+
+_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
+_LOOK_EVERY = 64
+
+
+class JsonlSink(Sink):
+    """Append records to a file, readable by its owner only.
+
+    Each record is one write to a file opened for appending, so that several threads and processes
+    may share the log, and a process that is killed leaves at most its last line unfinished. The
+    next line then starts on a line of its own.
+
+    Parameters
+    ----------
+    path
+        The file; its folder must exist.
+    max_bytes
+        When the file has grown to this size it is renamed to "<name>.<time>.<process>" and a new
+        one begun; None for never.
+    keep
+        How many renamed files are kept, at least 1.
+    durable
+        Whether each call writes its own record before it returns, so that not even a kill loses
+        it. Costs the call a write; without it records are written a moment later.
+
+    Raises
+    ------
+    ConfigurationError
+        If an argument has a value that cannot be used.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        max_bytes: int | None = 256 * 2**20,
+        keep: int = 16,
+        durable: bool = False,
+    ) -> None:
+        if max_bytes is not None and max_bytes < 1:
+            raise ConfigurationError(f"`max_bytes` must be at least 1, got {max_bytes!r}.")
+        if keep < 1:
+            raise ConfigurationError(f"`keep` must be at least 1, got {keep!r}.")
+        self.path = Path(path)
+        if not self.path.absolute().parent.is_dir():
+            raise ConfigurationError(f"The log's folder does not exist: {str(self.path.parent)!r}.")
+        self._max_bytes = max_bytes
+        self._keep = keep
+        self.durable = durable
+        self._reset()
+
+    def _reset(self) -> None:
+        self._lock = threading.Lock()
+        self._file: int | None = None
+        self._pid = 0
+        self._size = 0
+        self._until_look = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        kept = ("path", "_max_bytes", "_keep", "durable")
+        return {name: getattr(self, name) for name in kept}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._reset()
+
+    def write(self, record: CallRecord) -> None:
+        """Append one line."""
+        line = record.to_json().encode("ascii") + b"\n"
+        with self._lock:
+            file = self._open()  # may set the size
+            self._size += _write(file, line)
+            if self._max_bytes is not None and self._size >= self._max_bytes:
+                self._rotate()
+
+    def close(self) -> None:
+        """Close the file; a later record opens it again."""
+        with self._lock:
+            self._close()
+
+    def _open(self) -> int:
+        self._until_look -= 1
+        if self._file is not None and self._pid == os.getpid():
+            if self._until_look > 0:
+                return self._file
+            self._until_look = _LOOK_EVERY
+            if self._is_current(self._file):
+                return self._file
+            self._close()
+        self._file = os.open(self.path, _FLAGS, 0o600)
+        self._pid = os.getpid()
+        self._until_look = _LOOK_EVERY
+        self._size = os.fstat(self._file).st_size
+        if self._size and not _ends_with_break(self._file):
+            _write(self._file, b"\n")
+        return self._file
+
+    def _is_current(self, file: int) -> bool:
+        """Return whether the path still names the open file, which another process may rename."""
+        mine = os.fstat(file)
+        self._size = mine.st_size
+        try:
+            named = os.stat(self.path)
+        except FileNotFoundError:
+            return False
+        return (mine.st_ino, mine.st_dev) == (named.st_ino, named.st_dev)
+
+    def _close(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            os.close(file)
+
+    def _rotate(self) -> None:
+        file = self._file
+        if file is None or not self._is_current(file):
+            self._close()
+            return
+        self._close()
+        stamp = f"{time.time_ns():020d}.{os.getpid()}"
+        try:
+            os.rename(self.path, self.path.with_name(f"{self.path.name}.{stamp}"))
+        except OSError:
+            # Held open by another process, where the system forbids renaming such a file.
+            return
+        for old in log_files(self.path)[: -self._keep - 1]:
+            old.unlink(missing_ok=True)
+
+
+def log_files(path: str | Path) -> list[Path]:
+    """Return the files of a log, oldest first: those that rotation renamed, then the path."""
+    path = Path(path)
+    prefix = path.name + "."
+    siblings = path.absolute().parent.iterdir() if path.absolute().parent.is_dir() else iter(())
+    renamed = [
+        path.with_name(found.name)
+        for found in siblings
+        if found.name.startswith(prefix)
+        and all(part.isdigit() for part in found.name[len(prefix) :].split("."))
+    ]
+    return [*sorted(renamed, key=lambda found: found.name), path]
+
+
+class LogReader:
+    """Read the records of a log, oldest file first.
+
+    Parameters
+    ----------
+    path
+        The log; renamed files beside it belong to it.
+
+    Raises
+    ------
+    DataError
+        If there is no such file.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._files = [file for file in log_files(path) if file.is_file()]
+        if not self._files:
+            raise DataError(f"There is no log {str(path)!r}.")
+        self.n_bad = 0
+        """Lines so far that are no record, such as one that a crash cut off."""
+
+    def __iter__(self) -> Iterator[CallRecord]:
+        for file in self._files:
+            with file.open("rb") as lines:
+                for line in lines:
+                    if not line.strip():
+                        continue
+                    try:
+                        yield CallRecord.from_json(line)
+                    except DataError:
+                        self.n_bad += 1
+
+
+def _write(file: int, raw: bytes) -> int:
+    """Write everything, in one piece where the system takes it so; return its length."""
+    done = os.write(file, raw)
+    while done < len(raw):
+        done += os.write(file, raw[done:])
+    return done
+
+
+def _ends_with_break(file: int) -> bool:
+    # The next write goes to the end all the same: the file is open for appending.
+    os.lseek(file, -1, os.SEEK_END)
+    return os.read(file, 1) == b"\n"

@@ -1,0 +1,170 @@
+"""One record per call: what was decided, what happened, what it cost and what it saved."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, get_args
+
+from routellm_core.errors import DataError
+from routellm_core.types import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["CallRecord"]
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRecord:
+    """Be everything that is known of one call after its end.
+
+    Costs are those of the answer that was kept: what a failed attempt was charged, its provider
+    does not say.
+
+    Parameters
+    ----------
+    call_id
+        Unique to the call.
+    started_at
+        When deciding began, in seconds since 1970, UTC.
+    outcome
+        "answered", "failed", "abandoned" by the caller, or "refused" by a breaker or a budget.
+    route, model, reason
+        Of the attempt that ended the call; see `Decision`.
+    decided_route, decided_reason
+        Of the decision that the call began with, before any escalation.
+    win_rate, threshold, router
+        See `Decision`.
+    checkpoint
+        Which weights the router has; None when it has none or does not say.
+    strong_model, weak_model
+        Names of the pair.
+    decision_ms, call_ms
+        Duration of the decision, and of everything from its begin to the end of the answer.
+    first_chunk_ms
+        From the begin to the first content of a stream; None for whole answers.
+    attempts
+        How many times a model was asked.
+    failures
+        "route:error class" of each attempt that failed, in order.
+    error
+        Class of the error that reached the caller.
+    partial
+        Whether the caller has the beginning of an answer whose end did not come.
+    answered_model
+        The model's name in the answer.
+    input_tokens, output_tokens
+        As counted by the provider; None when they were not.
+    cost_usd
+        Price of the answer, in US dollars; None, never 0, when a price or a count is unknown.
+    router_usd
+        Price of the decision.
+    strong_usd
+        What the same tokens would have cost at the strong model; None when unknown.
+    saved_usd
+        `strong_usd` less `cost_usd` and `router_usd`; None when one is unknown, or no answer came.
+    prompt_hash
+        Keyed digest of the routed text, equal for equal texts under one key.
+    prompt_chars
+        Length of the routed text.
+    prompt
+        The routed text or its beginning; None unless keeping it was asked for.
+    """
+
+    call_id: str
+    started_at: float
+    outcome: Outcome
+    route: str
+    model: str
+    reason: str
+    decided_route: str
+    decided_reason: str
+    win_rate: float | None
+    threshold: float | None
+    router: str
+    checkpoint: str | None = None
+    strong_model: str = ""
+    weak_model: str = ""
+    decision_ms: float = 0.0
+    call_ms: float = 0.0
+    first_chunk_ms: float | None = None
+    attempts: int = 1
+    failures: tuple[str, ...] = ()
+    error: str | None = None
+    partial: bool = False
+    answered_model: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_usd: float | None = None
+    router_usd: float = 0.0
+    strong_usd: float | None = None
+    saved_usd: float | None = None
+    prompt_hash: str | None = None
+    prompt_chars: int = 0
+    prompt: str | None = None
+
+    def to_json(self) -> str:
+        """Return the record as one line of JSON, without its line break."""
+        values: dict[str, Any] = {"v": FORMAT_VERSION}
+        for name in _NAMES:
+            value = getattr(self, name)
+            if name not in _OPTIONAL or value is not None:
+                values[name] = value
+        # ASCII: no line break, no control character and no half surrogate pair gets through.
+        return json.dumps(values, ensure_ascii=True, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, line: str | bytes) -> CallRecord:
+        """Return the record that `to_json` wrote; fields of later versions are left out.
+
+        Raises
+        ------
+        DataError
+            If the line is no record.
+        """
+        try:
+            values = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"Not a call record: {error}.") from None
+        if not isinstance(values, dict):
+            raise DataError(f"Not a call record: {type(values).__name__} instead of an object.")
+        return cls(**_checked(values))
+
+
+_NAMES = tuple(field.name for field in fields(CallRecord))
+_TYPES = {field.name: str(field.type) for field in fields(CallRecord)}
+_OPTIONAL = frozenset({"prompt", "error", "first_chunk_ms", "answered_model", "checkpoint"})
+_REQUIRED = (
+    "call_id", "started_at", "outcome", "route", "model", "reason", "decided_route",
+    "decided_reason", "win_rate", "threshold", "router",
+)  # fmt: skip
+_ACCEPTS: Mapping[str, tuple[type, ...]] = {
+    "str": (str,),
+    "float": (float, int),
+    "int": (int,),
+    "bool": (bool,),
+    "None": (type(None),),
+    "tuple[str, ...]": (list,),
+    "Outcome": (str,),
+}
+
+
+def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
+    missing = [name for name in _REQUIRED if name not in values]
+    if missing:
+        raise DataError(f"Not a call record: {', '.join(f'`{name}`' for name in missing)} missing.")
+    if values["outcome"] not in get_args(Outcome):
+        raise DataError(f"`outcome` must be one of {get_args(Outcome)}, got {values['outcome']!r}.")
+    checked: dict[str, Any] = {}
+    for name in _NAMES:
+        if name not in values:
+            continue
+        value = values[name]
+        kinds = tuple(kind for part in _TYPES[name].split(" | ") for kind in _ACCEPTS[part])
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+            raise DataError(f"`{name}` must be {_TYPES[name]}, got {type(value).__name__}.")
+        checked[name] = tuple(str(item) for item in value) if isinstance(value, list) else value
+    return checked

@@ -1,0 +1,304 @@
+"""What stands around the calls of a routed model: retries, breakers, a budget and a monitor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from time import perf_counter, time
+from typing import TYPE_CHECKING, Any
+
+from routellm_core.errors import BudgetExceededError, CircuitOpenError, ConfigurationError
+from routellm_core.monitoring.endings import Ending, next_call_number
+from routellm_core.monitoring.monitor import Monitor, as_monitor
+from routellm_core.policy.attempts import NO_RETRIES, Attempts, RetrySettings
+from routellm_core.policy.breaker import Breaker, BreakerSettings
+from routellm_core.policy.budget import Budget
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from routellm_core.policy.attempts import FailedAttempt
+    from routellm_core.policy.budget import Reservation
+    from routellm_core.policy.decider import Decider
+    from routellm_core.types import Decision, Outcome, Usage
+
+__all__ = ["Guards", "make_guards"]
+
+_STATES = {"closed": 0.0, "half_open": 1.0, "open": 2.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Guards:
+    """Begin calls, so that each is retried, cut off, paid for and recorded as settings say.
+
+    Parameters
+    ----------
+    retry
+        Tries of the same model, and the deadlines.
+    breakers
+        The breaker of each route that has one.
+    budget
+        Reserved from before a call, settled after it.
+    monitor
+        Told of every call's end.
+    """
+
+    retry: RetrySettings = NO_RETRIES
+    breakers: Mapping[str, Breaker] = field(default_factory=dict)
+    budget: Budget | None = None
+    monitor: Monitor | None = None
+
+    def begin(
+        self,
+        decision: Decision,
+        *,
+        decider: Decider,
+        worth_escalating: Callable[[BaseException], bool],
+        text: str = "",
+        started_s: float | None = None,
+    ) -> Attempts:
+        """Return the machine that follows one call.
+
+        Parameters
+        ----------
+        decision
+            Where the call goes first.
+        decider
+            Who decided.
+        worth_escalating
+            The test that an error must pass for the strong model to be tried.
+        text
+            What was routed; the monitor keeps its digest.
+        started_s
+            When deciding began, on the clock of `time.perf_counter`; now if None.
+
+        Raises
+        ------
+        BudgetExceededError
+            If the budget refuses the call.
+        CircuitOpenError
+            If no model may be asked.
+        """
+        policy = decider.policy
+        if self.monitor is None and self.budget is None:
+            return Attempts(
+                decision,
+                strong_model=policy.strong_model,
+                worth_escalating=worth_escalating,
+                retry=self.retry,
+                breakers=self.breakers,
+            )
+        watch = _Watch(self, decision, decider, text, started_s)
+        try:
+            if self.budget is not None:
+                decision, watch.reservation = self.budget.reserve(
+                    decision, weak_model=policy.weak_model, prompt_chars=len(text)
+                )
+            watch.decision = decision
+            return Attempts(
+                decision,
+                strong_model=policy.strong_model,
+                worth_escalating=worth_escalating,
+                retry=self.retry,
+                breakers=self.breakers,
+                on_end=watch.ended,
+                clock=perf_counter,
+            )
+        except (BudgetExceededError, CircuitOpenError) as error:
+            watch.refused(error)
+            raise
+
+
+class _Watch:
+    """Note what becomes of one call; what can wait is left to `ending`, where nobody waits."""
+
+    __slots__ = (
+        "_attempts_failed",
+        "_committed_s",
+        "_decider",
+        "_ended_s",
+        "_error",
+        "_guards",
+        "_is_partial",
+        "_number",
+        "_outcome",
+        "_started_at",
+        "_started_s",
+        "_text",
+        "_usage",
+        "begun_s",
+        "decided",
+        "decision",
+        "reservation",
+    )
+
+    def __init__(
+        self,
+        guards: Guards,
+        decision: Decision,
+        decider: Decider,
+        text: str,
+        started_s: float | None,
+    ) -> None:
+        self._guards = guards
+        self._decider = decider
+        self._text = text
+        self._started_at = time()
+        self.begun_s = now = perf_counter()
+        self._started_s = now if started_s is None else started_s
+        self.decided = self.decision = decision
+        self.reservation: Reservation | None = None
+        self._attempts_failed: Sequence[FailedAttempt] = ()
+        self._committed_s: float | None = None
+        self._is_partial = False
+
+    def ended(
+        self,
+        attempts: Attempts,
+        outcome: Outcome,
+        usage: Usage | None,
+        error: BaseException | None,
+    ) -> None:
+        """Settle the call's budget and hand its end to the monitor."""
+        self.decision = attempts.decision
+        self._attempts_failed = attempts.failures
+        self._committed_s = attempts.committed_s
+        self._is_partial = attempts.is_committed and outcome != "answered"
+        if self.reservation is not None:
+            if outcome == "failed" and not attempts.is_committed:
+                self.reservation.release()
+            else:
+                self.reservation.settle(self.decision.model, usage)
+        self._hand_over(outcome, usage, error)
+
+    def refused(self, error: Exception) -> None:
+        """Note a call for which no model was asked."""
+        if self.reservation is not None:
+            self.reservation.release()
+        self._hand_over("refused", None, error)
+
+    def _hand_over(
+        self, outcome: Outcome, usage: Usage | None, error: BaseException | None
+    ) -> None:
+        monitor = self._guards.monitor
+        if monitor is not None:
+            self._ended_s = perf_counter()
+            self._outcome: Outcome = outcome
+            self._usage = usage
+            # The class only: an error holds frames, and its message may hold secrets.
+            self._error = None if error is None else type(error).__name__
+            self._number = next_call_number()
+            monitor.note(self.ending)
+
+    def ending(self) -> Ending:
+        """Return what the monitor makes a record of."""
+        policy, started_s, committed_s = self._decider.policy, self._started_s, self._committed_s
+        failed = self._attempts_failed
+        finished = self._outcome in ("answered", "abandoned") and self._error is None
+        return Ending(
+            number=self._number,
+            started_at=self._started_at - (self.begun_s - started_s),
+            outcome=self._outcome,
+            decision=self.decision,
+            decided=self.decided,
+            strong_model=policy.strong_model,
+            weak_model=policy.weak_model,
+            checkpoint=self._decider.router.checkpoint_id,
+            decision_s=self.begun_s - started_s,
+            call_s=self._ended_s - started_s,
+            first_chunk_s=None if committed_s is None else committed_s - started_s,
+            attempts=len(failed) + finished,
+            failures=tuple(f"{attempt.route}:{attempt.error}" for attempt in failed),
+            error=self._error,
+            partial=self._is_partial,
+            usage=self._usage,
+            text=self._text,
+        )
+
+
+def make_guards(
+    *,
+    retry: Any = None,
+    breaker: Any = None,
+    budget: Any = None,
+    monitor: Any = None,
+    models: Iterable[str] = (),
+) -> Guards:
+    """Return the guards for an adapter's arguments.
+
+    Parameters
+    ----------
+    retry
+        `RetrySettings`, or how often the same model is tried again; None for never.
+    breaker
+        `BreakerSettings`, or True for the usual ones; None or False for no breakers.
+    budget
+        A `Budget`, or US dollars a day; None for no cap.
+    monitor
+        A `Monitor`, the path of a JSONL log, a function that takes a `CallRecord`, a sink, or a
+        list of these; None for no records.
+    models
+        Names whose prices are looked up now, so that the first call does not wait for them.
+
+    Raises
+    ------
+    ConfigurationError
+        If an argument is none of these.
+    """
+    settings = _breaker_settings(breaker)
+    guards = Guards(
+        retry=_retry_settings(retry),
+        breakers={} if settings is None else {r: Breaker(settings) for r in ("strong", "weak")},
+        budget=_budget(budget),
+        monitor=as_monitor(monitor),
+    )
+    if guards.monitor is not None:
+        _show(guards, guards.monitor)
+    if guards.budget is not None:
+        for model in models:
+            guards.budget.pricing.price(model)
+    return guards
+
+
+def _show(guards: Guards, monitor: Monitor) -> None:
+    """Offer what can be read at any time to the monitor's sinks."""
+    for route, breaker in guards.breakers.items():
+        monitor.watch("breaker_state", {"route": route}, lambda b=breaker: _STATES[b.state])  # type: ignore[misc]
+    budget = guards.budget
+    if budget is not None:
+        monitor.watch("budget_limit_usd", {"period": budget.period}, lambda: budget.limit_usd)
+        monitor.watch("budget_spent_usd", {"period": budget.period}, lambda: budget.spent_usd)
+    monitor.watch("records_lost", {}, lambda: monitor.n_lost)
+
+
+def _retry_settings(value: Any) -> RetrySettings:
+    if value is None:
+        return NO_RETRIES
+    if isinstance(value, RetrySettings):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return RetrySettings(retries=value)
+    raise ConfigurationError(
+        f"`retry` must be `RetrySettings` or a number of tries, got {type(value).__name__}."
+    )
+
+
+def _breaker_settings(value: Any) -> BreakerSettings | None:
+    if value is None or value is False:
+        return None
+    if value is True:
+        return BreakerSettings()
+    if isinstance(value, BreakerSettings):
+        return value
+    raise ConfigurationError(
+        f"`breaker` must be `BreakerSettings`, True or False, got {type(value).__name__}."
+    )
+
+
+def _budget(value: Any) -> Budget | None:
+    if value is None or isinstance(value, Budget):
+        return value
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return Budget(float(value))
+    raise ConfigurationError(
+        f"`budget` must be a `Budget` or US dollars a day, got {type(value).__name__}."
+    )
