@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import os
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -222,18 +224,46 @@ def litellm(server: OpenAIServer, model: str, **options: Any) -> LLM:
     )
 
 
-@pytest.fixture
-def makers() -> dict[str, Callable[..., LLM]]:
-    """How to make a model of a name that a server answers."""
-    return {"OpenAILike": openai_like, "LiteLLM": litellm}
+Maker = Callable[..., LLM]
 
 
 @pytest.fixture
-def routed(server: OpenAIServer, router: ScriptedRouter) -> RoutedLLM:
+async def makers() -> AsyncIterator[dict[str, Maker]]:
+    """How to make a model that a server answers; connections are closed in the end."""
+    made: list[LLM] = []
+
+    def kept(make: Maker) -> Maker:
+        def make_and_keep(*arguments: Any, **options: Any) -> LLM:
+            made.append(make(*arguments, **options))
+            return made[-1]
+
+        return make_and_keep
+
+    yield {"OpenAILike": kept(openai_like), "LiteLLM": kept(litellm)}
+    for model in made:
+        await close(model)
+
+
+async def close(model: LLM) -> None:
+    if getattr(model, "_client", None) is not None:
+        model._client.close()
+    if getattr(model, "_aclient", None) is not None:
+        await model._aclient.close()
+    if "litellm" in sys.modules:
+        cache = sys.modules["litellm"].in_memory_llm_clients_cache
+        for client in list(cache.cache_dict.values()):
+            closing = client.close() if hasattr(client, "close") else None
+            if inspect.isawaitable(closing):
+                await closing
+        cache.flush_cache()
+
+
+@pytest.fixture
+def routed(server: OpenAIServer, makers: dict[str, Maker], router: ScriptedRouter) -> RoutedLLM:
     """Two models behind the server."""
     return RoutedLLM(
-        strong=openai_like(server, "gpt-4o"),
-        weak=openai_like(server, "gpt-4o-mini"),
+        strong=makers["OpenAILike"](server, "gpt-4o"),
+        weak=makers["OpenAILike"](server, "gpt-4o-mini"),
         router=router,
         threshold=0.5,
     )
