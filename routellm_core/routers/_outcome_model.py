@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -48,6 +48,11 @@ class OutcomeModel:
     abilities: NDArray[np.float32]
     eases: NDArray[np.float32]
 
+    @property
+    def dimension(self) -> int:
+        """Length d of an embedding."""
+        return len(self.mean)
+
     def demands(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return what prompts ask of a model: (n, d) -> (n, k)."""
         return self._standardised(embeddings) @ self.projection
@@ -76,6 +81,18 @@ class OutcomeModel:
         right = _logistic(self._standardised(embeddings) @ vectors + eases)
         win_rates: NDArray[np.float64] = 0.5 * (1.0 + right[:, 0] - right[:, 1])
         return win_rates
+
+    def win_rates_of(
+        self, demands: NDArray[np.float32], *, strong: int, weak: int
+    ) -> NDArray[np.float64]:
+        """Return a pair's win rates from demands: (n, k) -> (n,)."""
+        right = self.quality(demands)
+        win_rates: NDArray[np.float64] = 0.5 * (1.0 + right[:, strong] - right[:, weak])
+        return win_rates
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the scalar settings as a checkpoint names them."""
+        return {"form": "abilities", "models": list(self.models), "bound": self.bound}
 
     def tensors(self) -> dict[str, NDArray[np.float32]]:
         """Return the arrays as a checkpoint names them."""
@@ -117,7 +134,8 @@ class OutcomeModel:
 
     def _standardised(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
         scaled = (embeddings - self.mean) / self.scale
-        return np.minimum(np.maximum(scaled, -self.bound), self.bound)
+        clipped: NDArray[np.float32] = np.minimum(np.maximum(scaled, -self.bound), self.bound)
+        return clipped
 
 
 def _logistic(logits: NDArray[np.float32]) -> NDArray[np.float64]:

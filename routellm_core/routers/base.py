@@ -9,13 +9,16 @@ import numpy as np
 
 from routellm_core.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
 from routellm_core.errors import CheckpointError, ConfigurationError, PromptError, RouterError
+from routellm_core.hub import find_checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from huggingface_hub import HfApi
     from typing_extensions import Self
 
+    from routellm_core.hub import CheckpointFolder
     from routellm_core.types import Calibration, ModelPair, WinRates
 
 __all__ = ["Router", "check_prompts", "check_win_rates"]
@@ -105,13 +108,15 @@ class Router(ABC):
         return write_checkpoint(self._to_checkpoint(), folder)
 
     @classmethod
-    def load(cls, source: str | Path, **options: Any) -> Self:
-        """Read a router from a checkpoint folder.
+    def load(cls, source: str | Path, *, revision: str | None = None, **options: Any) -> Self:
+        """Read a router from a checkpoint folder, or from the Hugging Face Hub.
 
         Parameters
         ----------
         source
-            The folder that `save` wrote.
+            The folder that `save` wrote, or "owner/name" on the Hub.
+        revision
+            A branch, a tag or a commit on the Hub.
         options
             What this router's checkpoints leave open; see the class.
 
@@ -120,10 +125,25 @@ class Router(ABC):
         CheckpointError
             If the checkpoint is missing, damaged, unsafe, or another router's.
         """
-        checkpoint = read_checkpoint(source)
+        return cls._from_folder(find_checkpoint(source, revision=revision), **options)
+
+    def push_to_hub(
+        self, repository: str, *, private: bool = True, api: HfApi | None = None
+    ) -> str:
+        """Upload the router and a model card to the Hugging Face Hub, and return the commit's URL.
+
+        See `routellm_core.routers.publishing.push_to_hub`.
+        """
+        from routellm_core.routers.publishing import push_to_hub
+
+        return push_to_hub(self, repository, private=private, api=api)
+
+    @classmethod
+    def _from_folder(cls, folder: CheckpointFolder, **options: Any) -> Self:
+        checkpoint = read_checkpoint(folder.path, within=folder.within)
         if checkpoint.router != cls.name:
             raise CheckpointError(
-                f"{str(source)!r} is a checkpoint of router {checkpoint.router!r}, not of "
+                f"{str(folder.path)!r} is a checkpoint of router {checkpoint.router!r}, not of "
                 f"{cls.name!r}. Load it with `load_router({checkpoint.router!r}, checkpoint=...)`."
             )
         router = cls._from_checkpoint(checkpoint, **options)

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from routellm_core.checkpoints import Checkpoint, read_checkpoint
+from routellm_core.checkpoints import Checkpoint
 from routellm_core.embedders.bundled import BundledEmbedder
-from routellm_core.errors import CheckpointError, ConfigurationError, RouterError
+from routellm_core.embedders.loading import embedder_for, load_embedder
+from routellm_core.errors import CheckpointError, ConfigurationError
+from routellm_core.routers._battle_model import (
+    PUBLISHED_EMBEDDER,
+    PUBLISHED_PAIR,
+    BattleModel,
+    is_published,
+    read_published,
+)
 from routellm_core.routers._model_names import resolve_model
 from routellm_core.routers._outcome_model import OutcomeModel
-from routellm_core.routers.base import Router
+from routellm_core.routers.base import check_prompts
+from routellm_core.routers.embedding import EmbeddingRouter
 from routellm_core.types import Calibration, ModelPair
 
 if TYPE_CHECKING:
@@ -22,15 +32,20 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from routellm_core.embedders.base import Embedder
+    from routellm_core.hub import CheckpointFolder
     from routellm_core.types import WinRates
 
 __all__ = ["MatrixFactorizationRouter"]
 
 _BUNDLED = Path(__file__).parent / "bundled" / "mf"
 _LEVELS = 201
+_FORMS: dict[str, type[OutcomeModel] | type[BattleModel]] = {
+    "abilities": OutcomeModel,
+    "battles": BattleModel,
+}
 
 
-class MatrixFactorizationRouter(Router):
+class MatrixFactorizationRouter(EmbeddingRouter):
     """Compare two models' probabilities of being right on a prompt.
 
     A prompt's embedding is projected to a few demands, and each trained model's abilities turn them
@@ -68,9 +83,10 @@ class MatrixFactorizationRouter(Router):
 
     References
     ----------
-    Ong et al., RouteLLM, arXiv:2406.18665, section 4.2, for matrix factorisation of battles; Reckase,
-    Multidimensional Item Response Theory, 2009, for the link from demands and abilities to outcomes.
-    Here the factors are fitted to outcomes instead of battles.
+    Ong et al., RouteLLM, arXiv:2406.18665, section 4.2, for matrix factorisation of battles;
+    Reckase, Multidimensional Item Response Theory, 2009, for the link from demands and abilities to
+    outcomes. The bundled factors are fitted to outcomes instead of battles; those of RouteLLM's
+    published checkpoints, which load as they are, to battles.
 
     Examples
     --------
@@ -85,7 +101,7 @@ class MatrixFactorizationRouter(Router):
 
     def __init__(
         self,
-        outcome_model: OutcomeModel,
+        outcome_model: OutcomeModel | BattleModel,
         *,
         pair: ModelPair,
         embedder: Embedder | None = None,
@@ -96,16 +112,19 @@ class MatrixFactorizationRouter(Router):
         calibration_source: str = "",
         training: Mapping[str, Any] | None = None,
     ) -> None:
+        super().__init__(
+            BundledEmbedder() if embedder is None else embedder, dimension=outcome_model.dimension
+        )
         self.outcome_model = outcome_model
-        self.embedder: Embedder = BundledEmbedder() if embedder is None else embedder
         self.training = dict(training or {})
         self._pair = _choose(
             pair, outcome_model.models, strong_model, weak_model, dict(model_names or {})
         )
         models = outcome_model.models
-        self._factors = outcome_model.pair_factors(
+        factors: Any = outcome_model.pair_factors(
             models.index(self._pair.strong), models.index(self._pair.weak)
         )
+        self._win_rates_of = partial(outcome_model.pair_win_rates, factors=factors)
         self._calibration_demands = calibration_demands
         self._calibration_source = calibration_source
         self._calibration = self._calibrate()
@@ -129,36 +148,29 @@ class MatrixFactorizationRouter(Router):
         """Return each trained model's probability of being right: shape (n, m), in [0, 1]."""
         if not len(prompts):
             return np.empty((0, len(self.models)))
-        return self.outcome_model.quality(self.outcome_model.demands(self._embed(prompts)))
+        model = self.outcome_model
+        parts = self._embedded(check_prompts(prompts))
+        return np.concatenate([model.quality(model.demands(part)) for part in parts])
 
     @classmethod
     def default(cls, **options: Any) -> Self:
         """Return the router with the bundled weights."""
         return cls.load(_BUNDLED, **options)
 
-    def _win_rates(self, prompts: Sequence[str]) -> WinRates:
-        return self.outcome_model.pair_win_rates(self._embed(prompts), self._factors)
-
-    def _embed(self, prompts: Sequence[str]) -> NDArray[np.float32]:
-        embeddings = self.embedder.embed(prompts)
-        expected = (len(prompts), len(self.outcome_model.mean))
-        if embeddings.shape != expected:
-            raise RouterError(
-                f"The embedder must return shape {expected}, got {tuple(embeddings.shape)}."
-            )
-        return embeddings
+    def _score(self, embeddings: NDArray[Any]) -> WinRates:
+        return self._win_rates_of(embeddings)
 
     def _calibrate(self) -> Calibration | None:
         demands = self._calibration_demands
         if demands is None or len(demands) == 0:
             return None
-        models = self.outcome_model
-        pair = [models.models.index(self._pair.strong), models.models.index(self._pair.weak)]
-        right = models.quality(demands)[:, pair]
-        win_rates = 0.5 * (1.0 + right[:, 0] - right[:, 1])
+        strong, weak = (self.models.index(m) for m in (self._pair.strong, self._pair.weak))
+        win_rates = self.outcome_model.win_rates_of(demands, strong=strong, weak=weak)
         quantiles = np.quantile(win_rates, np.linspace(0.0, 1.0, _LEVELS))
         return Calibration(
-            np.maximum.accumulate(quantiles), n_prompts=len(demands), source=self._calibration_source
+            np.maximum.accumulate(quantiles),
+            n_prompts=len(demands),
+            source=self._calibration_source,
         )
 
     def _to_checkpoint(self) -> Checkpoint:
@@ -168,15 +180,28 @@ class MatrixFactorizationRouter(Router):
         return Checkpoint(
             router=self.name,
             parameters={
-                "form": "abilities",
-                "models": list(self.models),
-                "bound": self.outcome_model.bound,
+                **self.outcome_model.parameters(),
                 "calibration_source": self._calibration_source,
             },
             tensors=tensors,
             pair=self._pair,
             embedder=getattr(self.embedder, "identity", None),
             training=self.training,
+        )
+
+    @classmethod
+    def _from_folder(
+        cls, folder: CheckpointFolder, *, embedder: Embedder | None = None, **options: Any
+    ) -> Self:
+        """Read this project's format, or RouteLLM's published one."""
+        if not is_published(folder):
+            return super()._from_folder(folder, embedder=embedder, **options)
+        return cls(
+            read_published(folder),
+            pair=PUBLISHED_PAIR,
+            embedder=load_embedder(PUBLISHED_EMBEDDER) if embedder is None else embedder,
+            training={"format": "RouteLLM 0.2.0", "source": folder.path.name},
+            **options,
         )
 
     @classmethod
@@ -195,14 +220,13 @@ class MatrixFactorizationRouter(Router):
                 f"Router {cls.name!r} takes no option {sorted(options)[0]!r}. It takes: embedder, "
                 "model_names, strong_model, weak_model."
             )
-        models = _model_list(checkpoint)
+        models, form = _model_list(checkpoint)
         if checkpoint.pair is None or not {checkpoint.pair.strong, checkpoint.pair.weak} <= {
             *models
         }:
             raise CheckpointError("The checkpoint's pair must be two of its models.")
-        embedder = BundledEmbedder() if embedder is None else embedder
-        checkpoint.check_embedder(str(getattr(embedder, "identity", None)))
-        outcome_model = OutcomeModel.from_checkpoint(checkpoint, models)
+        embedder = embedder_for(checkpoint, embedder)
+        outcome_model = form.from_checkpoint(checkpoint, models)
         demands = None
         if "calibration_demands" in checkpoint.tensors:
             k = outcome_model.projection.shape[1]
@@ -220,15 +244,19 @@ class MatrixFactorizationRouter(Router):
         )
 
 
-def _model_list(checkpoint: Checkpoint) -> tuple[str, ...]:
-    if checkpoint.parameters.get("form") != "abilities":
+def _model_list(
+    checkpoint: Checkpoint,
+) -> tuple[tuple[str, ...], type[OutcomeModel] | type[BattleModel]]:
+    form = _FORMS.get(str(checkpoint.parameters.get("form")))
+    if form is None:
         raise CheckpointError(
-            f"Parameter `form` must be 'abilities', got {checkpoint.parameters.get('form')!r}."
+            f"Parameter `form` must be one of {sorted(_FORMS)}, got "
+            f"{checkpoint.parameters.get('form')!r}."
         )
     models = checkpoint.parameters.get("models")
     if not isinstance(models, list) or not all(isinstance(model, str) for model in models):
         raise CheckpointError("Parameter `models` must be a list of names.")
-    return tuple(models)
+    return tuple(models), form
 
 
 def _choose(

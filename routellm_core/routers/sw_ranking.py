@@ -14,6 +14,7 @@ from routellm_core.embedders.base import check_embeddings, identity_of
 from routellm_core.embedders.loading import embedder_for
 from routellm_core.errors import CheckpointError, ConfigurationError, DataError
 from routellm_core.ranking import PairTable, fit_ratings, optimal_tiers, rate_models, win_rate_of
+from routellm_core.routers._battle_model import PUBLISHED_PAIR
 from routellm_core.routers.embedding import EmbeddingRouter, check_embedder
 from routellm_core.routers.similarity import CosineIndex
 from routellm_core.types import ModelPair
@@ -26,10 +27,7 @@ if TYPE_CHECKING:
     from routellm_core.embedders.base import Embedder
     from routellm_core.types import Calibration, WinRates
 
-__all__ = ["DEFAULT_PAIR", "SimilarityWeightedRouter"]
-
-DEFAULT_PAIR = ModelPair(strong="gpt-4-1106-preview", weak="mixtral-8x7b-instruct-v0.1")
-"""The pair of RouteLLM's published routers."""
+__all__ = ["SimilarityWeightedRouter"]
 
 _ARENA_MIN_CHARS = 16
 _DEFAULT_TOLERANCE = 1e-4
@@ -109,7 +107,7 @@ class SimilarityWeightedRouter(EmbeddingRouter):
         *,
         embedder: Embedder,
         embeddings: NDArray[Any] | None = None,
-        pair: ModelPair = DEFAULT_PAIR,
+        pair: ModelPair = PUBLISHED_PAIR,
         n_tiers: int = 10,
         tolerance: float = _DEFAULT_TOLERANCE,
     ) -> Self:
@@ -162,8 +160,8 @@ class SimilarityWeightedRouter(EmbeddingRouter):
         battles: Battles | RowSource | None = None,
         embeddings: NDArray[Any] | str | Path | None = None,
         embedder: Embedder | None = None,
-        strong_model: str = DEFAULT_PAIR.strong,
-        weak_model: str = DEFAULT_PAIR.weak,
+        strong_model: str = PUBLISHED_PAIR.strong,
+        weak_model: str = PUBLISHED_PAIR.weak,
         n_tiers: int = 10,
         tolerance: float = _DEFAULT_TOLERANCE,
     ) -> Self:
@@ -249,7 +247,7 @@ class SimilarityWeightedRouter(EmbeddingRouter):
             raise CheckpointError(f"The checkpoint lacks a usable parameter: {error}") from error
         tiers = checkpoint.tensor("tiers", shape=(len(models),))
         _check_groups(sizes, players, tiers, n_tiers=n_tiers, n=columns.shape[1])
-        stored = checkpoint.pair or DEFAULT_PAIR
+        stored = checkpoint.pair or PUBLISHED_PAIR
         pair = ModelPair(strong_model or stored.strong, weak_model or stored.weak)
         table = PairTable.of(
             *(np.repeat(column, sizes) for column in (players[:, 0], players[:, 1], scores)),

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_checkpoints import TableEmbedder
+from tiny_checkpoints import TableEmbedder, published_mf
 
 from routellm_core import load_router
+from routellm_core.routers.mf import MatrixFactorizationRouter
 
 REFERENCE = Path(__file__).parent / "reference"
 
@@ -37,3 +38,16 @@ def test_sw_ranking_equals_routellm_from_an_arena_table(case, tmp_path) -> None:
         np.testing.assert_allclose(router.win_rates(queries), result["win_rates"], atol=2e-6)
         alone = [router.win_rate(query) for query in queries]
         np.testing.assert_allclose(alone, result["win_rates"], atol=2e-6)
+
+
+@pytest.mark.parametrize("case", [0, 1])
+def test_mf_equals_routellm_from_a_published_checkpoint(case, tmp_path) -> None:
+    known = numbers("mf")["projected"]
+    result = known["results"][case]
+    router = MatrixFactorizationRouter.load(
+        published_mf(tmp_path / "mf"),
+        embedder=TableEmbedder(known["queries"]),
+        **{key: value for key, value in result.items() if key != "win_rates"},
+    )
+    queries = list(known["queries"])
+    np.testing.assert_allclose(router.win_rates(queries), result["win_rates"], atol=1e-6)

@@ -1,0 +1,197 @@
+"""Checkpoints from and for the Hugging Face Hub, with a hub of our own on the loopback address."""
+
+import json
+import threading
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from routellm_core import (
+    CheckpointError,
+    CheckpointNotFoundError,
+    ConfigurationError,
+    load_router,
+)
+from routellm_core.hub import find_checkpoint
+from routellm_core.routers.publishing import model_card
+
+COMMIT = "c" * 40
+
+
+class Hub(BaseHTTPRequestHandler):
+    """Serve the repository `own/router` from a folder."""
+
+    folder: Path
+    requests: list[str]
+
+    def log_message(self, *_) -> None:
+        pass
+
+    def do_HEAD(self) -> None:
+        self.answer(body=False)
+
+    def do_GET(self) -> None:
+        self.answer(body=True)
+
+    def answer(self, *, body: bool) -> None:
+        self.requests.append(self.path)
+        path = self.path.split("?")[0]
+        if path.startswith("/api/models/own/router/"):
+            if path.endswith("/revision/nowhere"):
+                return self.reply(404, b"", {"X-Error-Code": "RevisionNotFound"})
+            files = sorted(self.folder.iterdir())
+            if "/tree/" in path:
+                rows = [
+                    {"type": "file", "path": f.name, "size": f.stat().st_size, "oid": f.name}
+                    for f in files
+                ]
+                return self.reply(200, json.dumps(rows).encode())
+            content = {
+                "id": "own/router",
+                "sha": COMMIT,
+                "siblings": [{"rfilename": file.name} for file in files],
+            }
+            return self.reply(200, json.dumps(content).encode())
+        if path.startswith(f"/own/router/resolve/{COMMIT}/"):
+            content = (self.folder / path.rsplit("/", 1)[1]).read_bytes()
+            return self.reply(
+                200,
+                content if body else b"",
+                {"ETag": f'"{sha256(content).hexdigest()}"', "X-Repo-Commit": COMMIT},
+                length=len(content),
+            )
+        code = "GatedRepo" if "gated" in path else "RepoNotFound"
+        return self.reply(403 if "gated" in path else 404, b"", {"X-Error-Code": code})
+
+    def reply(self, status, content, headers=None, *, length=None) -> None:
+        self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content) if length is None else length))
+        self.end_headers()
+        self.wfile.write(content)
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    from huggingface_hub import constants
+
+    Hub.folder = load_router("random", seed=3).save(tmp_path / "repository")
+    (Hub.folder / "code.py").write_text("raise SystemExit")
+    (Hub.folder / "pytorch_model.bin").write_bytes(b"pickle")
+    Hub.requests = []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    endpoint = f"http://127.0.0.1:{server.server_port}"
+    template = endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "ENDPOINT", endpoint)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.mark.loopback
+def test_a_repository_is_fetched_once_and_read_from_the_cache_after(hub) -> None:
+    assert load_router("random", checkpoint="own/router").seed == 3
+    hub.shutdown()
+    hub.server_close()
+    assert load_router("random", checkpoint="own/router").seed == 3
+
+
+@pytest.mark.loopback
+def test_neither_code_nor_pickles_are_fetched(hub) -> None:
+    found = find_checkpoint("own/router")
+    names = sorted(path.name for path in found.path.iterdir())
+    assert names == ["config.json", "model.safetensors"]
+
+
+@pytest.mark.loopback
+@pytest.mark.parametrize(
+    ("source", "revision", "advice"),
+    [
+        ("own/missing", None, "Check the name"),
+        ("own/gated", None, "Accept them there"),
+        ("own/router", "nowhere", "Without `revision`"),
+    ],
+)
+def test_what_the_hub_does_not_give_says_what_to_do(hub, source, revision, advice) -> None:
+    with pytest.raises(CheckpointNotFoundError, match=advice):
+        load_router("random", checkpoint=source, revision=revision)
+
+
+@pytest.mark.loopback
+def test_an_unreachable_hub_says_what_to_do(hub) -> None:
+    hub.shutdown()
+    hub.server_close()
+    with pytest.raises(CheckpointNotFoundError, match="hf download own/router"):
+        load_router("random", checkpoint="own/router")
+
+
+def test_a_folder_has_no_revision(tmp_path) -> None:
+    folder = load_router("random").save(tmp_path / "random")
+    with pytest.raises(ConfigurationError, match="`revision` is for repositories"):
+        load_router("random", checkpoint=folder, revision="main")
+
+
+@pytest.mark.parametrize("source", ["nothing-here", "./not/there", "a/b/c"])
+def test_a_folder_that_is_not_there_is_said_so(source) -> None:
+    with pytest.raises(CheckpointNotFoundError, match="does not exist"):
+        load_router("random", checkpoint=source)
+
+
+class Api:
+    """Take an upload and remember its files."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.files: dict[str, str] = {}
+        self.error = error
+
+    def create_repo(self, repository, *, private, exist_ok, repo_type) -> None:
+        self.private = private
+        if self.error:
+            raise self.error
+
+    def upload_folder(self, *, repo_id, folder_path, commit_message):
+        self.files = {path.name: path.read_bytes() for path in Path(folder_path).iterdir()}
+        return SimpleNamespace(commit_url=f"https://hub/{repo_id}/commit/1")
+
+
+def test_a_router_is_uploaded_with_its_card_and_privately() -> None:
+    api = Api()
+    url = load_router("random", seed=3).push_to_hub("own/router", api=api)
+    assert url == "https://hub/own/router/commit/1"
+    assert sorted(api.files) == ["README.md", "config.json", "model.safetensors"]
+    assert b'load_router("random", checkpoint="own/router")' in api.files["README.md"]
+    assert api.private
+
+
+def test_a_refused_upload_says_what_to_do() -> None:
+    with pytest.raises(CheckpointError, match="hf auth login"):
+        load_router("random").push_to_hub("own/router", api=Api(OSError("no route")))
+
+
+def test_a_card_tells_pair_embedder_and_training() -> None:
+    from routellm_core import Checkpoint, ModelPair
+
+    card = model_card(
+        Checkpoint(
+            "knn",
+            pair=ModelPair("big", "small"),
+            embedder="litellm:text-embedding-3-small",
+            training={"license": "apache-2.0", "apgr": 0.7},
+        )
+    )
+    for part in [
+        "license: apache-2.0",
+        "| strong model | big |",
+        "embedding-3-small",
+        '"apgr": 0.7',
+    ]:
+        assert part in card
