@@ -6,7 +6,7 @@ of r rounds, to r numbers. Routers that are compared see the same draws.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -26,13 +26,15 @@ __all__ = [
     "bootstrap_interval",
     "bootstrap_rounds",
     "cpt_of",
+    "curve_of",
+    "interval_of",
     "mean_of",
     "paired_difference",
     "quality_of",
 ]
 
 Statistic: TypeAlias = Callable[[Floats], Floats]
-"""From weights (r, n) to values (r,), NaN where a round has none."""
+"""From weights (r, n) to values (r,), or (r, k) for k statistics; NaN where a round has none."""
 
 _CHUNK = 2**21
 """How many weights are held at once: 16 MB."""
@@ -76,7 +78,7 @@ def bootstrap_rounds(statistic: Statistic, *, n: int, rounds: int = 1000, seed: 
 
     Returns
     -------
-    Shape (rounds,).
+    Shape (rounds,), or (rounds, k) for k statistics.
 
     Raises
     ------
@@ -116,13 +118,24 @@ def bootstrap_interval(
     >>> bootstrap_interval(mean_of([1.0, 1.0]), n=2, rounds=10).low
     1.0
     """
+    values = bootstrap_rounds(statistic, n=n, rounds=rounds, seed=seed)
+    return interval_of(values, confidence=confidence)
+
+
+def interval_of(values: Floats, *, confidence: float = 0.95) -> Interval:
+    """Return the percentile interval of a statistic's rounds, shape (rounds,).
+
+    Raises
+    ------
+    ConfigurationError
+        If `confidence` is outside (0, 1).
+    """
     if not 0.0 < confidence < 1.0:
         raise ConfigurationError(f"`confidence` must lie in (0, 1), got {confidence!r}.")
-    values = bootstrap_rounds(statistic, n=n, rounds=rounds, seed=seed)
     defined = values[~np.isnan(values)]
     tail = (1.0 - confidence) / 2.0
     low, high = np.quantile(defined, [tail, 1.0 - tail]) if defined.size else (np.nan, np.nan)
-    return Interval(float(low), float(high), confidence, rounds, len(values) - len(defined))
+    return Interval(float(low), float(high), confidence, len(values), len(values) - len(defined))
 
 
 def paired_difference(first: Statistic, second: Statistic) -> Statistic:
@@ -149,6 +162,27 @@ def cpt_of(
     def statistic(weights: Floats) -> Floats:
         shares, gains = curve(weights)
         return np.where(np.isnan(gains[:, -1]), np.nan, first_crossing(shares, gains, target))
+
+    return statistic
+
+
+def curve_of(
+    scores: ArrayLike, *, weak: ArrayLike, strong: ArrayLike, targets: Sequence[float]
+) -> Statistic:
+    """Return APGR and the CPT of each of k targets as a function of weights: (r, n) -> (r, 1 + k).
+
+    One pass over the draws for all of them.
+    """
+    curve = _curve_of(scores, weak, strong)
+
+    def statistic(weights: Floats) -> Floats:
+        shares, gains = curve(weights)
+        undefined = np.isnan(gains[:, -1])
+        columns = [area(shares, gains)]
+        for target in targets:
+            crossings = first_crossing(shares, gains, target)
+            columns.append(np.where(undefined, np.nan, crossings))
+        return np.column_stack(columns)
 
     return statistic
 

@@ -1,0 +1,202 @@
+"""Find training prompts among benchmark prompts: equal ones, and nearly equal ones.
+
+Texts are compared as sets of five-character shingles of their lower-cased letters and digits.
+MinHash signatures find pairs that may be near, and their shingles' true Jaccard similarity decides.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from routellm_core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["Match", "Overlap", "find_matches", "overlap"]
+
+_SHINGLE = 5
+_HASHES, _ROWS = 128, 4
+"""128 hashes in bands of 4: pairs of similarity 0.8 share a band with probability 1 - 5e-8."""
+_SLACK = 0.15
+_SHOWN = 20
+_KEPT = 100
+_MAX_CHARS = 20_000
+_NOT_EQUAL = 0.9999
+_SEED = 20240618
+_BREAK = re.compile(r"[\W_]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A training prompt that is, or nearly is, a benchmark prompt.
+
+    Parameters
+    ----------
+    train_index, test_index
+        Places in the two lists.
+    similarity
+        Jaccard similarity of their shingles; 1 for texts that are equal but for case, spaces and
+        punctuation.
+    """
+
+    train_index: int
+    test_index: int
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """How much of a benchmark stands in training data.
+
+    Parameters
+    ----------
+    n_train, n_test
+        How many prompts were compared.
+    n_exact, n_near
+        Benchmark prompts with an equal training prompt, and others with a near one.
+    threshold
+        The similarity from which a pair is near.
+    shown
+        The beginnings of up to 20 benchmark prompts that were found, the most similar first.
+    """
+
+    n_train: int
+    n_test: int
+    n_exact: int
+    n_near: int
+    threshold: float
+    shown: tuple[str, ...]
+
+
+def overlap(train: Sequence[str], test: Sequence[str], *, threshold: float = 0.8) -> Overlap:
+    """Return how much of a benchmark stands in training data; see `find_matches`.
+
+    Examples
+    --------
+    >>> overlap(["What is 2 + 2?"], ["what is  2 + 2 ?", "Name a river."]).n_exact
+    1
+    """
+    matches = find_matches(train, test, threshold=threshold)
+    best: dict[int, float] = {}
+    for match in matches:
+        best[match.test_index] = max(match.similarity, best.get(match.test_index, 0.0))
+    ordered = sorted(best, key=lambda index: (-best[index], index))
+    n_exact = sum(similarity == 1.0 for similarity in best.values())
+    return Overlap(
+        n_train=len(train),
+        n_test=len(test),
+        n_exact=n_exact,
+        n_near=len(best) - n_exact,
+        threshold=threshold,
+        shown=tuple(" ".join(test[index].split())[:_KEPT] for index in ordered[:_SHOWN]),
+    )
+
+
+def find_matches(
+    train: Sequence[str], test: Sequence[str], *, threshold: float = 0.8
+) -> list[Match]:
+    """Return all pairs of equal texts, and nearly all pairs at least this similar.
+
+    Parameters
+    ----------
+    train, test
+        Texts. Blank ones match nothing.
+    threshold
+        Jaccard similarity in [0.5, 1]. Of pairs with similarity 0.8 fewer than one in a thousand
+        are missed, with 0.5 about one in eight.
+
+    Returns
+    -------
+    Sorted by place in `test`, then in `train`. Each text of `train` that is there twice counts
+    once, at its first place.
+
+    Raises
+    ------
+    ConfigurationError
+        If `threshold` is outside [0.5, 1].
+
+    References
+    ----------
+    Broder, On the resemblance and containment of documents, 1997.
+    """
+    if not 0.5 <= threshold <= 1.0:
+        raise ConfigurationError(f"`threshold` must lie in [0.5, 1], got {threshold!r}.")
+    places: dict[str, int] = {}
+    for index, text in enumerate(train):
+        places.setdefault(_normalised(text), index)
+    places.pop("", None)
+    tests = [_normalised(text) for text in test]
+    found = {
+        (index, places[text]): 1.0 for index, text in enumerate(tests) if text and text in places
+    }
+    trains = list(places)
+    for index, row in _candidates(trains, tests, threshold=threshold):
+        pair = index, places[trains[row]]
+        if pair not in found:
+            similarity = _jaccard(np.unique(_pieces(tests[index])), np.unique(_pieces(trains[row])))
+            if similarity >= threshold:
+                found[pair] = min(similarity, _NOT_EQUAL)
+    return [Match(place, index, similarity) for (index, place), similarity in sorted(found.items())]
+
+
+def _candidates(trains: list[str], tests: list[str], *, threshold: float) -> list[tuple[int, int]]:
+    """Return (test, train) rows whose signatures agree in a band, and nearly often enough."""
+    train_signatures, test_signatures = _signatures(trains), _signatures(tests)
+    found: set[tuple[int, int]] = set()
+    for band in range(0, _HASHES, _ROWS):
+        buckets: dict[bytes, list[int]] = {}
+        for row, part in enumerate(train_signatures[:, band : band + _ROWS]):
+            buckets.setdefault(part.tobytes(), []).append(row)
+        for index, part in enumerate(test_signatures[:, band : band + _ROWS]):
+            if tests[index]:
+                found.update((index, row) for row in buckets.get(part.tobytes(), ()))
+    if not found:
+        return []
+    pairs = np.array(sorted(found))
+    agreement = (test_signatures[pairs[:, 0]] == train_signatures[pairs[:, 1]]).mean(axis=1)
+    # Agreement estimates the similarity with a standard deviation of at most 0.045.
+    kept = pairs[agreement >= threshold - _SLACK]
+    return [(int(index), int(row)) for index, row in kept]
+
+
+def _signatures(texts: list[str]) -> NDArray[np.uint32]:
+    """Return the least value of each of 128 hashes over each text's shingles: (n, 128)."""
+    # Multiply-shift hashing: odd factors over 64 bits, of which the upper half is kept.
+    factors = np.random.default_rng(_SEED).integers(0, 2**64, size=(2, _HASHES, 1), dtype=np.uint64)
+    factors[0] |= np.uint64(1)
+    signatures = np.zeros((len(texts), _HASHES), dtype=np.uint32)
+    for row, text in zip(signatures, texts, strict=True):
+        mixed = (_pieces(text)[None, :] * factors[0] + factors[1]).min(axis=1)
+        row[:] = mixed >> np.uint64(32)
+    return signatures
+
+
+def _pieces(text: str) -> NDArray[np.uint64]:
+    """Return the five-character pieces of a text's first 20,000 characters, as numbers."""
+    points = np.frombuffer(text[:_MAX_CHARS].encode("utf-32-le", "surrogatepass"), dtype="<u4")
+    codes = points.astype(np.uint64)
+    if len(codes) < _SHINGLE:
+        codes = np.pad(codes, (0, _SHINGLE - len(codes)))
+    pieces = np.zeros(len(codes) - _SHINGLE + 1, dtype=np.uint64)
+    for offset in range(_SHINGLE):
+        pieces = pieces * np.uint64(0x9E3779B97F4A7C15) + codes[offset : offset + len(pieces)]
+        pieces ^= pieces >> np.uint64(29)
+    return pieces
+
+
+def _jaccard(first: NDArray[np.uint64], second: NDArray[np.uint64]) -> float:
+    shared = len(np.intersect1d(first, second, assume_unique=True))
+    return shared / (len(first) + len(second) - shared)
+
+
+def _normalised(text: str) -> str:
+    """Return lower-cased letters and digits, with single spaces between them."""
+    return _BREAK.sub(" ", unicodedata.normalize("NFKC", text).casefold()).strip()

@@ -1,0 +1,316 @@
+"""From scores and outcomes to every figure of a report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from routellm_core.calibration import calibrate_share, fit_isotonic
+from routellm_core.evaluation.figures import (
+    SHARES,
+    TARGETS,
+    Baseline,
+    CurvePoints,
+    Estimate,
+    Measurement,
+    Probabilities,
+    ReliabilityPoints,
+    SharePoint,
+    Slice,
+)
+from routellm_core.evaluation.metrics import (
+    aiq,
+    apgr,
+    apgr_grid,
+    auroc,
+    bootstrap_interval,
+    bootstrap_rounds,
+    brier,
+    cost_quality_curve,
+    cost_save,
+    cpt,
+    curve_of,
+    ece,
+    interval_of,
+    mce,
+    nll,
+    oracle_scores,
+    performance_gain,
+    quality_of,
+    reliability,
+    win_labels,
+)
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from numpy.typing import NDArray
+
+    from routellm_core.evaluation.benchmarks.base import LoadedBenchmark
+    from routellm_core.evaluation.metrics.arrays import Floats
+    from routellm_core.evaluation.metrics.bootstrap import Interval
+    from routellm_core.evaluation.metrics.curves import Curve
+
+    Rows: TypeAlias = NDArray[np.intp]
+
+__all__ = ["baselines", "measure"]
+
+_CURVE_POINTS = 200
+_HISTOGRAM_BINS = 25
+_SLICE_SHARE = 0.5
+
+
+def measure(
+    scores: Floats, benchmark: LoadedBenchmark, *, rounds: int = 1000, seed: int = 0
+) -> Measurement:
+    """Return every figure of a router's scores on a benchmark.
+
+    Parameters
+    ----------
+    scores
+        The win rates of the benchmark's n prompts, in its order.
+    benchmark
+        Prompts and outcomes.
+    rounds
+        Of the bootstrap, at least 1.
+    seed
+        Of the bootstrap and of the halves.
+    """
+    weak, strong = benchmark.weak, benchmark.strong
+    labels = win_labels(weak=weak, strong=strong)
+    halves = _halves(len(scores), seed)
+    mapped = _cross_fitted(scores, labels, halves)
+    has_gap = float((strong - weak).mean()) > 0.0
+    curve_estimates = _curve_estimates(scores, benchmark, rounds=rounds, seed=seed)
+    better = strong > weak
+    value, zero = _aiq(scores, benchmark)
+    best = max(float(weak.mean()), float(strong.mean()))
+    return Measurement(
+        apgr=curve_estimates[0],
+        apgr_grid_10=apgr_grid(scores, weak=weak, strong=strong) if has_gap else None,
+        cpt=curve_estimates[1:],
+        auroc=auroc(scores, better) if 0 < better.sum() < len(better) else None,
+        cost_save=_cost_save(scores, benchmark),
+        performance_gain=(
+            performance_gain(scores, weak=weak, strong=strong) if best > 0.0 else None
+        ),
+        aiq=value,
+        aiq_zero=zero,
+        raw=_probabilities(scores, labels),
+        calibrated=_probabilities(mapped, labels),
+        shares=tuple(
+            _share_point(scores, benchmark, halves, share, rounds=rounds, seed=seed)
+            for share in SHARES
+        ),
+        curve=_points(scores, benchmark),
+        histogram=tuple(np.histogram(scores, _HISTOGRAM_BINS, (0.0, 1.0))[0].tolist()),
+        reliability_raw=_reliability(scores, labels),
+        reliability_calibrated=_reliability(mapped, labels),
+        slices=_slices(scores, benchmark),
+    )
+
+
+def baselines(benchmark: LoadedBenchmark) -> tuple[Baseline, ...]:
+    """Return the rows that every table starts with: single models, chance and the oracle."""
+    weak, strong = benchmark.weak, benchmark.strong
+    mean_weak, mean_strong = float(weak.mean()), float(strong.mean())
+    oracle = oracle_scores(weak=weak, strong=strong)
+    has_gap = mean_strong > mean_weak
+    needed = strong > weak
+    weak_cost, strong_cost = benchmark.weak_cost, benchmark.strong_cost
+    costs: tuple[float | None, ...] = (None, None, None, None)
+    if weak_cost is not None and strong_cost is not None:
+        low, high = float(weak_cost.mean()), float(strong_cost.mean())
+        best = float(np.where(needed, strong_cost, weak_cost).mean())
+        costs = (low, high, (low + high) / 2.0, best)
+    return (
+        Baseline("all weak", mean_weak, 0.0, None, None, costs[0]),
+        Baseline("all strong", mean_strong, 1.0, None, None, costs[1]),
+        Baseline(
+            "random, expected",
+            (mean_weak + mean_strong) / 2.0,
+            0.5,
+            0.5 if has_gap else None,
+            0.5 if has_gap else None,
+            costs[2],
+        ),
+        Baseline(
+            "oracle",
+            float(np.maximum(weak, strong).mean()),
+            float(needed.mean()),
+            apgr(oracle, weak=weak, strong=strong) if has_gap else None,
+            cpt(oracle, weak=weak, strong=strong) if has_gap else None,
+            costs[3],
+        ),
+    )
+
+
+def _curve_estimates(
+    scores: Floats, benchmark: LoadedBenchmark, *, rounds: int, seed: int
+) -> tuple[Estimate, ...]:
+    """Return APGR and the CPTs with intervals, from one set of draws."""
+    weak, strong = benchmark.weak, benchmark.strong
+    if not float((strong - weak).mean()) > 0.0:
+        return (Estimate(None, None, None),) * (1 + len(TARGETS))
+    values = bootstrap_rounds(
+        curve_of(scores, weak=weak, strong=strong, targets=TARGETS),
+        n=len(scores),
+        rounds=rounds,
+        seed=seed,
+    )
+    found = [
+        apgr(scores, weak=weak, strong=strong),
+        *(cpt(scores, weak=weak, strong=strong, target=target) for target in TARGETS),
+    ]
+    return tuple(
+        _estimate(value, interval_of(column)) for value, column in zip(found, values.T, strict=True)
+    )
+
+
+def _estimate(value: float | None, interval: Interval) -> Estimate:
+    defined = not np.isnan(interval.low)
+    return Estimate(value, interval.low if defined else None, interval.high if defined else None)
+
+
+def _halves(n: int, seed: int) -> tuple[Rows, Rows]:
+    """Return a random half of the prompts and the other, as indices; both the same for n = 1."""
+    order = np.random.default_rng(seed).permutation(n)
+    middle = n // 2
+    return (order[:middle], order[middle:]) if middle else (order, order)
+
+
+def _cross_fitted(scores: Floats, labels: Floats, halves: tuple[Rows, Rows]) -> Floats:
+    """Return each half's win rates under the map that was fitted on the other."""
+    mapped = np.empty_like(scores)
+    for fit_on, apply_to in (halves, halves[::-1]):
+        fitted = fit_isotonic(scores[fit_on], labels[fit_on])
+        mapped[apply_to] = fitted(scores[apply_to])
+    return mapped
+
+
+def _probabilities(win_rates: Floats, labels: Floats) -> Probabilities:
+    return Probabilities(
+        ece=ece(win_rates, labels),
+        ece_equal_mass=ece(win_rates, labels, rule="mass"),
+        mce=mce(win_rates, labels),
+        brier=brier(win_rates, labels),
+        nll=nll(win_rates, labels),
+    )
+
+
+def _reliability(win_rates: Floats, labels: Floats) -> ReliabilityPoints:
+    table = reliability(win_rates, labels)
+    return ReliabilityPoints(
+        tuple(table.predicted.tolist()),
+        tuple(table.observed.tolist()),
+        tuple(table.counts.tolist()),
+    )
+
+
+def _share_point(
+    scores: Floats,
+    benchmark: LoadedBenchmark,
+    halves: tuple[Rows, Rows],
+    share: float,
+    *,
+    rounds: int,
+    seed: int,
+) -> SharePoint:
+    first, second = halves
+    target = calibrate_share(scores[first], strong_share=share)
+    held_out = scores[second]
+    outcomes = {"weak": benchmark.weak[second], "strong": benchmark.strong[second]}
+    chosen = held_out >= target.threshold
+    interval = bootstrap_interval(
+        quality_of(held_out, threshold=target.threshold, **outcomes),
+        n=len(held_out),
+        rounds=rounds,
+        seed=seed,
+    )
+    quality = float(np.where(chosen, outcomes["strong"], outcomes["weak"]).mean())
+    return SharePoint(
+        asked=share,
+        threshold=target.threshold,
+        low=target.interval.low,
+        high=target.interval.high,
+        achieved=float(chosen.mean()),
+        quality=_estimate(quality, interval),
+    )
+
+
+def _points(scores: Floats, benchmark: LoadedBenchmark) -> CurvePoints:
+    """Return the curve, thinned to at most 200 points, first and last kept."""
+    curve = _curve(scores, benchmark)
+    size = len(curve.shares)
+    kept = np.unique(np.linspace(0, size - 1, min(size, _CURVE_POINTS)).round().astype(int))
+    return CurvePoints(
+        tuple(curve.shares[kept].tolist()),
+        tuple(curve.quality[kept].tolist()),
+        None if benchmark.weak_cost is None else tuple(curve.cost[kept].tolist()),
+    )
+
+
+def _curve(scores: Floats, benchmark: LoadedBenchmark) -> Curve:
+    """Return the curve over dollars where they are known, and over strong calls elsewhere."""
+    weak_cost, strong_cost = _costs(benchmark)
+    return cost_quality_curve(
+        scores,
+        weak=benchmark.weak,
+        strong=benchmark.strong,
+        weak_cost=weak_cost,
+        strong_cost=strong_cost,
+    )
+
+
+def _costs(benchmark: LoadedBenchmark) -> tuple[Floats, Floats]:
+    if benchmark.weak_cost is None or benchmark.strong_cost is None:
+        return np.array(0.0), np.array(1.0)
+    return benchmark.weak_cost, benchmark.strong_cost
+
+
+def _cost_save(scores: Floats, benchmark: LoadedBenchmark) -> float | None:
+    weak_cost, strong_cost = _costs(benchmark)
+    if not float(strong_cost.mean()) > 0.0:
+        return None
+    return cost_save(
+        scores,
+        weak=benchmark.weak,
+        strong=benchmark.strong,
+        weak_cost=weak_cost,
+        strong_cost=strong_cost,
+    )
+
+
+def _aiq(scores: Floats, benchmark: LoadedBenchmark) -> tuple[float | None, float | None]:
+    """Return AIQ of the router and of the two models alone, from all-weak to all-strong."""
+    curve = _curve(scores, benchmark)
+    low, high = float(curve.cost[0]), float(curve.cost[-1])
+    if not low < high or curve.cost.min() < low:
+        return None, None
+    router = aiq(curve.cost, curve.quality, cost_min=low, cost_max=high)
+    return router, aiq(curve.cost[[0, -1]], curve.quality[[0, -1]])
+
+
+def _slices(scores: Floats, benchmark: LoadedBenchmark) -> tuple[Slice, ...]:
+    threshold = calibrate_share(scores, strong_share=_SLICE_SHARE).threshold
+    names = np.array(benchmark.domains)
+    rows = []
+    for domain in sorted(set(benchmark.domains)):
+        inside = names == domain
+        weak, strong = benchmark.weak[inside], benchmark.strong[inside]
+        chosen = scores[inside] >= threshold
+        has_gap = float((strong - weak).mean()) > 0.0
+        rows.append(
+            Slice(
+                domain=domain,
+                n=int(inside.sum()),
+                weak=float(weak.mean()),
+                strong=float(strong.mean()),
+                strong_share=float(chosen.mean()),
+                quality=float(np.where(chosen, strong, weak).mean()),
+                apgr=apgr(scores[inside], weak=weak, strong=strong) if has_gap else None,
+                fault=benchmark.faults.get(domain, ""),
+            )
+        )
+    return tuple(rows)
