@@ -34,8 +34,9 @@ def reference() -> str:
 
 def _help(command: Any) -> Iterator[str]:
     yield inspect.cleandoc(command.help)
-    arguments = [p for p in command.params if p.param_type_name == "argument"]
-    options = [p for p in command.params if p.param_type_name == "option" and not p.hidden]
+    shown = [p for p in command.params if not p.hidden]
+    arguments = [p for p in shown if p.param_type_name == "argument"]
+    options = [p for p in shown if p.param_type_name == "option"]
     if arguments:
         yield "\n".join(
             ["| argument | |", "| --- | --- |", *(_row(p.metavar, p) for p in arguments)]
