@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from routellm_core.cli.display import bar, one_line, rate, route_name
+from routellm_core.cli.display import bar, fitted, one_line, rate, route_name
 from routellm_core.monitoring import Price, price_of
 
 if TYPE_CHECKING:
@@ -155,37 +155,32 @@ def print_run(run: Run, console: Console) -> None:
             line.append("  offline STAND-IN, canned answers", style="not bold yellow")
         console.print(line)
     console.print()
-    console.print(_table(run))
+    console.print(_table(run, width=console.width))
     _print_answers(run, console)
     _print_counts(run, console)
     _print_costs(run, console)
 
 
-def _table(run: Run) -> Table:
+def _table(run: Run, *, width: int) -> Table:
     from rich.table import Table
     from rich.text import Text
 
     built_in = any(prompt.language for prompt, _ in run.rows)
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", expand=True)
-    if built_in:
-        table.add_column("", no_wrap=True)
-        table.add_column("", no_wrap=True)
-    table.add_column("win rate", no_wrap=True, width=15)
-    table.add_column("route", no_wrap=True, width=6)
-    table.add_column("reason", no_wrap=True)
-    table.add_column("prompt", ratio=1, no_wrap=True, overflow="ellipsis")
-    for prompt, answer in run.rows:
-        labels = [prompt.language, prompt.level or ""] if built_in else []
-        if answer.record is None:
-            table.add_row(*labels, "", "", "[red]failed[/]", Text(one_line(prompt.text)))
-            continue
-        win_rate = answer.record["win_rate"]
+    reasons = [answer.record["reason"] if answer.record else "failed" for _, answer in run.rows]
+    # Two cells follow every column.
+    others = [*([2, 4] if built_in else []), 15, 6, max(map(len, ["reason", *reasons])), 0]
+    prompt_width = width - sum(others) - 2 * len(others)
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name in (["", ""] if built_in else []) + ["win rate", "route", "reason", "prompt"]:
+        table.add_column(name, no_wrap=True)
+    for (prompt, answer), reason in zip(run.rows, reasons, strict=True):
+        win_rate = answer.record["win_rate"] if answer.record else None
         table.add_row(
-            *labels,
-            f"{bar(win_rate)} {rate(win_rate)}",
-            route_name(answer.record["route"]),
-            answer.record["reason"],
-            Text(one_line(prompt.text)),
+            *([prompt.language, prompt.level] if built_in else []),
+            f"{bar(win_rate)} {rate(win_rate)}" if answer.record else "",
+            route_name(answer.record["route"]) if answer.record else "",
+            Text(reason, style="" if answer.record else "red"),
+            Text(fitted(prompt.text, max(10, prompt_width))),
         )
     return table
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from typing import TYPE_CHECKING
+from unicodedata import category
 
 if TYPE_CHECKING:
     from rich.style import Style
@@ -59,12 +60,25 @@ def fitted(text: str, width: int) -> str:
     >>> fitted("a long prompt", 7), fitted("推导黑洞", 5), fitted("short", 7)
     ('a long…', '推导…', 'short')
     """
-    from rich.cells import cell_len, set_cell_size
+    from rich.cells import set_cell_size
 
     line = one_line(text)
-    if cell_len(line) <= width:
+    if _cells(line) <= width:
         return line
-    return set_cell_size(line, max(1, width) - 1).rstrip() + "…"
+    line = set_cell_size(line, max(1, width) - 1)
+    while _cells(line) > max(0, width - 1):
+        line = line[:-1]
+    return line.rstrip() + "…"
+
+
+def _cells(line: str) -> int:
+    """Return how many cells a line takes at most.
+
+    Terminals differ about the spacing marks of Indic scripts: each may take a cell or none.
+    """
+    from rich.cells import cell_len
+
+    return cell_len(line) + sum(category(c) == "Mc" for c in line if c > "\u0900")
 
 
 def bar(win_rate: float | None, *, width: int = 10) -> str:

@@ -3,6 +3,7 @@ import os
 import subprocess
 import sysconfig
 from pathlib import Path
+from unicodedata import category
 
 import pytest
 from rich.cells import cell_len
@@ -74,8 +75,13 @@ def test_a_person_sees_decisions_reasons_stand_ins_and_savings(demo) -> None:
     assert "prompt | RoutedChatModel | parser" in result.stdout
     assert "less than all strong" in result.stdout
     assert "Tokens estimated" in result.stdout
-    assert result.stdout.count("win_rate") == len(PROMPTS)
-    assert all(cell_len(line.rstrip()) <= 80 for line in result.stdout.splitlines())
+    rows = [line for line in result.stdout.splitlines() if " win_rate " in line]
+    assert len(rows) == len(PROMPTS)
+    assert all(" strong " in row or " weak " in row for row in rows)
+    for line in result.stdout.splitlines():
+        # Some terminals give each spacing mark of Devanagari a cell of its own.
+        marks = sum(category(character) == "Mc" for character in line)
+        assert cell_len(line.rstrip()) + marks <= 80, line
 
 
 @pytest.mark.loopback
