@@ -50,7 +50,7 @@ def make_model(name: str, settings: Mapping[str, Any]) -> BaseChatModel:
         if uses_litellm:
             from langchain_litellm import ChatLiteLLM
 
-            return ChatLiteLLM(model=name, **settings)
+            return ChatLiteLLM(model=name, **_for_litellm(settings))
         from langchain.chat_models import init_chat_model
 
         model: BaseChatModel = init_chat_model(name, **settings)
@@ -142,6 +142,15 @@ def joint_profile(strong: BaseChatModel, weak: BaseChatModel) -> ModelProfile | 
         elif left == right:
             joint[key] = left
     return cast("ModelProfile", joint)
+
+
+def _for_litellm(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings under LiteLLM's names: what it does not know it drops in silence."""
+    names = {"timeout": "request_timeout", "base_url": "api_base"}
+    renamed = {names.get(key, key): _plain(value) for key, value in settings.items()}
+    if "stop" in renamed:
+        renamed["model_kwargs"] = {"stop": renamed.pop("stop")}
+    return renamed
 
 
 def _added_lists(own: Any, more: Any) -> Any:

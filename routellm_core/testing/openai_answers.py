@@ -200,7 +200,7 @@ def _suggested(request: Json) -> tuple[str, tuple[tuple[str, Json], ...]]:
     tools = {tool["function"]["name"]: tool["function"] for tool in request.get("tools") or []}
     wanted = _wanted_tool(request, tools, messages)
     if wanted is not None:
-        schema = tools[wanted].get("parameters") or {}
+        schema = tools[wanted].get("parameters") or {"type": "object"}
         return "", ((wanted, _filled(schema, said, schema)),)
     form = request.get("response_format") or {}
     if form.get("type") == "json_schema":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -14,7 +15,6 @@ from langchain_core.messages import (
     BaseMessage,
     HumanMessage,
     ToolMessage,
-    convert_to_openai_messages,
 )
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
@@ -24,6 +24,9 @@ from pydantic import ConfigDict, Field, SecretStr
 from langchain_routellm import RoutedChatModel
 from routellm_core.testing import OpenAIServer, ScriptedRouter, Step
 from routellm_core.testing.openai_answers import answer_request
+
+# Otherwise LiteLLM asks the network for prices when it is imported.
+os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 
 
 class FakeChatModel(BaseChatModel):
@@ -70,7 +73,10 @@ class FakeChatModel(BaseChatModel):
             raise step
         request = {
             "model": kwargs.get("model", self.model),
-            "messages": convert_to_openai_messages(messages),
+            "messages": [
+                {"role": ROLES.get(message.type, "system"), "content": words_of(message)}
+                for message in messages
+            ],
             "tools": kwargs.get("tools"),
             "tool_choice": kwargs.get("tool_choice"),
         }
@@ -129,6 +135,16 @@ class FakeChatModel(BaseChatModel):
             yield chunk_of(part) if isinstance(part, str) else ChatGenerationChunk(message=part)
 
 
+ROLES = {"human": "user", "ai": "assistant", "tool": "tool"}
+
+
+def words_of(message: BaseMessage) -> str:
+    if isinstance(message.content, str):
+        return message.content
+    texts = [b if isinstance(b, str) else str(b.get("text", "")) for b in message.content]
+    return "\n".join(texts)
+
+
 def chunk_of(text: str) -> ChatGenerationChunk:
     return ChatGenerationChunk(message=AIMessageChunk(text))
 
@@ -158,9 +174,9 @@ def make(router: ScriptedRouter) -> Callable[..., RoutedChatModel]:
 
     def make(strong: Any = (), weak: Any = (), **arguments: Any) -> RoutedChatModel:
         models = {
-            role: value
-            if isinstance(value, BaseChatModel)
-            else FakeChatModel(model=role, script=list(value))
+            role: FakeChatModel(model=role, script=list(value))
+            if isinstance(value, (list, tuple))
+            else value
             for role, value in (("strong", strong), ("weak", weak))
         }
         return RoutedChatModel(**{**models, "router": router, "threshold": 0.5, **arguments})
