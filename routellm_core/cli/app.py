@@ -6,12 +6,16 @@ from typing import Annotated
 
 import typer
 
+from routellm_core.cli.calibrate import calibrate
 from routellm_core.cli.chat import chat
+from routellm_core.cli.compare import compare
 from routellm_core.cli.console import Commands
 from routellm_core.cli.demo import demo
+from routellm_core.cli.evaluate import evaluate
 from routellm_core.cli.route import route
 from routellm_core.cli.routers import routers
 from routellm_core.cli.serve import playground, serve
+from routellm_core.cli.verify import verify
 
 __all__ = ["app", "main"]
 
@@ -32,6 +36,10 @@ app.command("demo")(demo)
 app.command("chat")(chat)
 app.command("serve")(serve)
 app.command("playground")(playground)
+app.command("evaluate")(evaluate)
+app.command("calibrate")(calibrate)
+app.command("compare")(compare)
+app.command("verify")(verify)
 
 
 @app.callback()

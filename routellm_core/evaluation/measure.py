@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
     Rows: TypeAlias = NDArray[np.intp]
 
-__all__ = ["baselines", "measure"]
+__all__ = ["baselines", "measure", "probabilities"]
 
 _CURVE_POINTS = 200
 _HISTOGRAM_BINS = 25
@@ -97,8 +97,8 @@ def measure(
         ),
         aiq=value,
         aiq_zero=zero,
-        raw=_probabilities(scores, labels),
-        calibrated=_probabilities(mapped, labels),
+        raw=probabilities(scores, labels),
+        calibrated=probabilities(mapped, labels),
         shares=tuple(
             _share_point(scores, benchmark, halves, share, rounds=rounds, seed=seed)
             for share in SHARES
@@ -189,7 +189,8 @@ def _cross_fitted(scores: Floats, labels: Floats, halves: tuple[Rows, Rows]) -> 
     return mapped
 
 
-def _probabilities(win_rates: Floats, labels: Floats) -> Probabilities:
+def probabilities(win_rates: Floats, labels: Floats) -> Probabilities:
+    """Return how believable win rates are, given labels in [0, 1]."""
     return Probabilities(
         ece=ece(win_rates, labels),
         ece_equal_mass=ece(win_rates, labels, rule="mass"),

@@ -103,7 +103,7 @@ def evaluate(
                     router=candidate.router.name,
                     checksum=checksum,
                     scores=tuple(scored.win_rates.tolist()),
-                    prompts_per_second=n_scored / scored.seconds if scored.seconds > 0.0 else None,
+                    prompts_per_second=n_scored / scored.seconds if n_scored else None,
                     measurement=measure(scored.win_rates, benchmark, rounds=rounds, seed=seed),
                 )
             )

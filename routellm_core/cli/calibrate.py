@@ -1,0 +1,357 @@
+"""`routellm calibrate`: from prompts to a threshold, with its interval."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import typer
+
+from routellm_core.cli.console import notes, print_json, results
+from routellm_core.cli.settings import CheckpointOption, RouterOption, open_router
+from routellm_core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from routellm_core.calibration import CallTokens, CostTarget, QualityTarget, ShareTarget
+    from routellm_core.evaluation import LoadedBenchmark
+    from routellm_core.evaluation.logged_calls import LoggedCalls
+    from routellm_core.evaluation.probability_gain import ProbabilityGain
+    from routellm_core.routers import Router
+    from routellm_core.types import Calibration, WinRates
+
+__all__ = ["calibrate"]
+
+_SHARES = (0.1, 0.3, 0.5, 0.7)
+_METHODS = ("isotonic", "platt")
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """One target, and the threshold for it."""
+
+    target: str
+    threshold: float
+    strong_share: float
+    low: float
+    high: float
+    n_prompts: int
+    note: str
+    warning: str
+
+
+def calibrate(
+    prompts: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[PROMPTS]",
+            help="Prompts like those to come: JSON lines, JSON, CSV or Parquet with prompts, "
+            "OpenAI-format calls or LangSmith runs, or a .txt with one prompt a line.",
+        ),
+    ] = None,
+    *,
+    outcomes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="How good each model's answers were: rows of prompt, model and quality in [0, 1]. "
+            "Needed for `--min-quality`.",
+        ),
+    ] = None,
+    strong_share: Annotated[
+        list[float] | None,
+        typer.Option(
+            "--strong-share",
+            "-s",
+            metavar="SHARE",
+            help="The share of calls that may go to the strong model. May be repeated.",
+        ),
+    ] = None,
+    max_cost: Annotated[
+        float | None,
+        typer.Option(metavar="USD", help="What a call may cost on average, or all `--calls`."),
+    ] = None,
+    calls: Annotated[
+        int, typer.Option(metavar="N", min=1, help="How many calls `--max-cost` is to pay for.")
+    ] = 1,
+    output_tokens: Annotated[
+        float | None,
+        typer.Option(metavar="N", min=0.0, help="Tokens of an answer, where logs do not say."),
+    ] = None,
+    min_quality: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE", help="The share of the strong model's quality to keep, as 0.95."
+        ),
+    ] = None,
+    confidence: Annotated[
+        float, typer.Option(metavar="RATE", help="Of every interval and of the quality floor.")
+    ] = 0.95,
+    method: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="isotonic or platt: how win rates become probabilities."),
+    ] = "isotonic",
+    field: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The field of the prompt; dots go down."),
+    ] = None,
+    router: RouterOption = None,
+    checkpoint: CheckpointOption = None,
+    strong_model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The strong model in the outcomes and the price table."),
+    ] = None,
+    weak_model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The weak model in the outcomes and the price table."),
+    ] = None,
+    save: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER", help="Write the router there with this calibration, as a checkpoint."
+        ),
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Write one JSON object per target instead of a table.")
+    ] = False,
+) -> None:
+    """Find the threshold for a share of calls, a cost or a quality floor, with its error bar.
+
+    Without a target: the thresholds for 10, 30, 50 and 70 % of calls.
+    """
+    if prompts is None and outcomes is None:
+        raise ConfigurationError("Pass a file of prompts, or `--outcomes`, or both.")
+    if method not in _METHODS:
+        raise ConfigurationError(f"`--method` must be isotonic or platt, got {method!r}.")
+    opened = open_router(router, checkpoint=checkpoint)
+    judged = None if outcomes is None else _judged(outcomes, strong_model, weak_model)
+    logged = None if prompts is None else _logged(prompts, field)
+    scored = _Scored(
+        router=opened,
+        win_rates=opened.win_rates(_texts(logged, judged)),
+        tokens=None if logged is None else _tokens(logged, output_tokens),
+        judged=judged,
+        source=prompts or str(outcomes),
+        confidence=confidence,
+    )
+    found = [_share(scored, share) for share in strong_share or ()]
+    if max_cost is not None:
+        names = _names(opened, strong_model, weak_model, judged)
+        found.append(_cost(scored, max_cost / calls, names))
+    if min_quality is not None:
+        found.append(_quality(scored, min_quality))
+    stored, gain = _calibration(scored, method=method)
+    _write(found or [_share(scored, share) for share in _SHARES], gain, scored, json=json)
+    if save is not None:
+        _save(opened, stored, save)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """What was read, and the router's win rates of it."""
+
+    router: Router
+    win_rates: WinRates
+    tokens: CallTokens | None
+    judged: LoadedBenchmark | None
+    source: str
+    confidence: float
+
+
+def _write(
+    found: list[_Found], gain: ProbabilityGain | None, scored: _Scored, *, json: bool
+) -> None:
+    if json:
+        for row in found:
+            print_json(asdict(row))
+        if gain is not None:
+            print_json({"probability": asdict(gain)})
+    else:
+        _show(found, gain, n=len(scored.win_rates), name=scored.router.name)
+    for row in found:
+        if row.warning:
+            notes().print(f"[yellow]Warning:[/] {row.warning}", soft_wrap=True)
+
+
+def _texts(logged: LoggedCalls | None, judged: LoadedBenchmark | None) -> tuple[str, ...]:
+    if logged is not None:
+        return logged.prompts
+    return judged.prompts if judged is not None else ()
+
+
+def _judged(outcomes: str, strong: str | None, weak: str | None) -> LoadedBenchmark:
+    from routellm_core.evaluation import load_benchmark
+    from routellm_core.types import ModelPair
+
+    if (strong is None) != (weak is None):
+        raise ConfigurationError("Name both `--strong-model` and `--weak-model`, or neither.")
+    if strong is not None and weak is not None:
+        return load_benchmark("outcomes", outcomes, pair=ModelPair(strong=strong, weak=weak))
+    return load_benchmark("outcomes", outcomes)
+
+
+def _logged(prompts: str, field: str | None) -> LoggedCalls:
+    from routellm_core.evaluation.logged_calls import read_logged_calls
+
+    logged = read_logged_calls(prompts, field=field)
+    if logged.report.n_bad:
+        notes().print(str(logged.report), markup=False, soft_wrap=True)
+    return logged
+
+
+def _names(
+    router: Router, strong: str | None, weak: str | None, judged: LoadedBenchmark | None
+) -> tuple[str, str]:
+    pair = judged.pair if judged is not None else router.pair
+    return strong or (pair.strong if pair else "strong"), weak or (pair.weak if pair else "weak")
+
+
+def _tokens(logged: LoggedCalls, output_tokens: float | None) -> CallTokens | None:
+    """Return the tokens of each call, or None when nobody knows how long answers are."""
+    from routellm_core.calibration import CallTokens
+
+    written = logged.output_tokens
+    known = written[np.isfinite(written)]
+    if output_tokens is None and not known.size:
+        return None
+    filled = np.where(
+        np.isfinite(written), written, known.mean() if output_tokens is None else output_tokens
+    )
+    return CallTokens(prompt=logged.prompt_tokens, strong=filled, weak=filled)
+
+
+def _share(scored: _Scored, share: float) -> _Found:
+    from routellm_core.calibration import calibrate_share
+
+    found = calibrate_share(scored.win_rates, strong_share=share, confidence=scored.confidence)
+    return _row(f"{share:.1%} strong", found, "")
+
+
+def _cost(scored: _Scored, max_cost: float, names: tuple[str, str]) -> _Found:
+    from routellm_core.calibration import calibrate_cost
+    from routellm_core.monitoring import price_of
+
+    tokens = scored.tokens
+    if tokens is None:
+        raise ConfigurationError(
+            "`--max-cost` needs logged calls that say how long answers are, or `--output-tokens`."
+        )
+    strong, weak = (price_of(name) for name in names)
+    if strong is None or weak is None:
+        unknown = names[0] if strong is None else names[1]
+        raise ConfigurationError(
+            f"LiteLLM's price table does not know {unknown!r}. Name `--strong-model` and "
+            "`--weak-model` as LiteLLM does."
+        )
+    found = calibrate_cost(
+        scored.win_rates,
+        weak_cost=tokens.prompt * weak.input_usd + tokens.weak * weak.output_usd,
+        strong_cost=tokens.prompt * strong.input_usd + tokens.strong * strong.output_usd,
+        max_cost=max_cost,
+        confidence=scored.confidence,
+    )
+    note = f"${found.cost:.6f} a call ({found.cost_low:.6f} to {found.cost_high:.6f})"
+    return _row(f"${max_cost:.6f} a call", found, note)
+
+
+def _quality(scored: _Scored, min_quality: float) -> _Found:
+    from routellm_core.calibration import calibrate_quality
+
+    judged = scored.judged
+    if judged is None:
+        raise ConfigurationError("`--min-quality` needs `--outcomes`.")
+    found = calibrate_quality(
+        scored.router.win_rates(judged.prompts),
+        weak=judged.weak,
+        strong=judged.strong,
+        min_quality=min_quality,
+        confidence=scored.confidence,
+    )
+    note = (
+        f"keeps {found.quality:.1%}, with {scored.confidence:.0%} at least {found.quality_low:.1%}"
+    )
+    return _row(f"{min_quality:.1%} quality", found, note)
+
+
+def _row(target: str, found: ShareTarget | CostTarget | QualityTarget, note: str) -> _Found:
+    return _Found(
+        target=target,
+        threshold=found.threshold,
+        strong_share=found.strong_share,
+        low=found.interval.low,
+        high=found.interval.high,
+        n_prompts=found.n_prompts,
+        note=note,
+        warning=found.warning,
+    )
+
+
+def _calibration(scored: _Scored, *, method: str) -> tuple[Calibration, ProbabilityGain | None]:
+    """Return what a checkpoint may store: quantiles of the prompts, floors of the outcomes."""
+    from pathlib import Path
+
+    from routellm_core.calibration import calibration_of
+    from routellm_core.evaluation.metrics import win_labels
+    from routellm_core.evaluation.probability_gain import fit_probability
+
+    source, judged = Path(scored.source).name, scored.judged
+    stored = calibration_of(scored.win_rates, source=source, tokens=scored.tokens)
+    if judged is None:
+        return stored, None
+    win_rates = scored.router.win_rates(judged.prompts)
+    fitted, gain = fit_probability(
+        win_rates,
+        win_labels(weak=judged.weak, strong=judged.strong),
+        method="platt" if method == "platt" else "isotonic",
+    )
+    outcomes = calibration_of(
+        win_rates,
+        source=source,
+        weak=judged.weak,
+        strong=judged.strong,
+        probability=fitted,
+        confidence=scored.confidence,
+    )
+    return (
+        replace(stored, quality_floors=outcomes.quality_floors, probability=outcomes.probability),
+        gain,
+    )
+
+
+def _save(router: Router, stored: Calibration, folder: str) -> None:
+    from routellm_core.calibration import with_calibration
+    from routellm_core.routers import load_router
+
+    written = with_calibration(router, stored, folder)
+    kept = load_router(router.name, checkpoint=written).calibration
+    if kept is None or kept.n_prompts != stored.n_prompts:
+        raise ConfigurationError(f"A {router.name!r} router cannot carry another calibration.")
+    notes().print(f"Wrote {written}.", soft_wrap=True)
+
+
+def _show(found: list[_Found], gain: ProbabilityGain | None, *, n: int, name: str) -> None:
+    from rich.table import Table
+
+    console = results()
+    console.print(f"Router {name!r}, {n:,} prompts.\n")
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("target")
+    for title in ("threshold", "strong share", "interval"):
+        table.add_column(title, justify="right")
+    table.add_column("")
+    for row in found:
+        interval = f"{row.low:.1%} to {row.high:.1%}"
+        share = f"{row.strong_share:.1%}"
+        table.add_row(row.target, f"{row.threshold:.6f}", share, interval, row.note)
+    console.print(table)
+    if gain is not None:
+        console.print(
+            f"\nWin rates as probabilities ({gain.method}), on {gain.n_held_out:,} held-out "
+            "prompts:"
+        )
+        for label, before, after in (
+            ("ECE", gain.before.ece, gain.after.ece),
+            ("Brier", gain.before.brier, gain.after.brier),
+            ("NLL", gain.before.nll, gain.after.nll),
+        ):
+            console.print(f"  {label:6}{before:.4f} → {after:.4f}")
