@@ -32,6 +32,7 @@ CASES: dict[str, Callable[[Path], Router]] = {
     "knn": lambda _: load_router(
         "knn", index=CosineIndex.of(EMBEDDER.embed(WORDS)), quality=OUTCOMES, k=3, **QUALITY
     ),
+    "mf": lambda _: load_router("mf"),
     "mlp": lambda _: load_router(
         "mlp",
         layers=[(np.eye(8, 4), np.zeros(4)), (np.eye(4, 3), np.full(3, 0.1))],

@@ -24,8 +24,11 @@ class _Row(NamedTuple):
 
 
 _BUILT_IN = {
+    "bert": _Row("routellm_core.routers.bert:BERTRouter", extra="torch"),
+    "causal_llm": _Row("routellm_core.routers.causal_llm:CausalLLMRouter", extra="torch"),
     "cluster": _Row("routellm_core.routers.cluster:ClusterRouter"),
     "knn": _Row("routellm_core.routers.knn:KNNRouter"),
+    "mf": _Row("routellm_core.routers.mf:MatrixFactorizationRouter"),
     "mlp": _Row("routellm_core.routers.mlp:MLPRouter"),
     "random": _Row("routellm_core.routers.random:RandomRouter"),
     "sw_ranking": _Row("routellm_core.routers.sw_ranking:SimilarityWeightedRouter"),

@@ -1,0 +1,181 @@
+"""How much a word belongs to hard requests: fitted on seed prompts and lexicons of 12 languages.
+
+A word's topic is the mean over its hashed pieces, a text's the mean over its words, so that words
+never seen share what their relatives have, across languages where roots are shared.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from routellm_core.embedders._words import words_of
+from routellm_core.training.bundled.sparse import SparseRows, solve_ridge, word_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from routellm_core.training.bundled.meaning import Meaning
+
+__all__ = ["SEEDS", "Seed", "fit_topics", "held_out_topics", "read_seeds", "topics_of"]
+
+SEEDS = Path(__file__).parent.parent / "seeds"
+_LEVELS = {"easy": -1.0, "medium": 0.0, "hard": 1.0}
+_SCIENCES = {
+    "astronomy", "astrophysics", "biology", "chemistry", "engineering", "fluids", "maths",
+    "medicine", "neuroscience", "number_theory", "pharmacology", "physics", "quantum_computing",
+    "robotics", "statistics", "geology", "geodesy", "epidemiology", "ecology",
+}  # fmt: skip
+_COMPUTING = {"code", "cryptography", "cs", "distributed", "ml", "security"}
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """A hand-written prompt: see the README beside the file."""
+
+    prompt: str
+    language: str
+    level: str
+    kind: str
+    held_out: bool
+
+    @property
+    def targets(self) -> tuple[float, float, float]:
+        """Hardness in [-1, 1]; whether it is hard science; whether it is computing."""
+        hard = self.level == "hard"
+        return (
+            _LEVELS[self.level],
+            float(hard and self.kind in _SCIENCES),
+            float(self.level != "easy" and self.kind in _COMPUTING),
+        )
+
+
+def read_seeds() -> list[Seed]:
+    """Read the seed prompts that come with the package."""
+    lines = (SEEDS / "prompts.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines if line.strip()]
+    return [
+        Seed(row["prompt"], row["language"], row["level"], row["kind"], row["split"] == "heldout")
+        for row in rows
+    ]
+
+
+def fit_topics(
+    seeds: Sequence[Seed],
+    meaning: Meaning,
+    *,
+    lexicon_weight: float = 0.3,
+    vocabulary_weight: float = 0.03,
+    ridge: float = 0.003,
+) -> NDArray[np.float32]:
+    """Fit the topics of hashed pieces by ridge regression.
+
+    Three kinds of rows teach them: seed prompts; the lexicons' stems, hard or easy; and the English
+    vocabulary, labelled by a regression of the lexicons on word vectors, for cognates.
+
+    Parameters
+    ----------
+    seeds
+        Prompts to fit on; leave held-out ones away.
+    meaning
+        Word vectors and the number of pieces.
+    lexicon_weight, vocabulary_weight
+        What a row of either kind counts, a seed prompt being 1; 0 leaves the kind away.
+    ridge
+        Penalty on the squared topics.
+
+    Returns
+    -------
+    Shape (buckets, 3), the columns as in `Seed.targets`.
+    """
+    buckets = len(meaning.pieces)
+    texts = [seed.prompt for seed in seeds]
+    targets = [np.array([seed.targets for seed in seeds])]
+    weights = [np.ones(len(seeds))]
+    if lexicon_weight > 0.0:
+        stems, hardness = read_lexicon()
+        texts += stems
+        targets.append(np.stack([hardness, 0.0 * hardness, 0.0 * hardness], axis=1))
+        weights.append(np.full(len(stems), lexicon_weight))
+    if vocabulary_weight > 0.0:
+        labels = _vocabulary_hardness(meaning)
+        texts += meaning.words
+        targets.append(np.stack([labels, 0.0 * labels, 0.0 * labels], axis=1))
+        weights.append(np.full(len(labels), vocabulary_weight))
+    rows = text_rows(texts, buckets=buckets).scaled(np.sqrt(np.concatenate(weights)))
+    scaled = np.concatenate(targets) * np.sqrt(np.concatenate(weights))[:, None]
+    return solve_ridge(rows, scaled.astype(np.float32), ridge=ridge)
+
+
+def held_out_topics(
+    seeds: Sequence[Seed], meaning: Meaning, *, folds: int = 5, seed: int = 0
+) -> NDArray[np.float32]:
+    """Return each seed prompt's topics as fitted without it: shape (n, 3).
+
+    What is fitted on top of topics must see them as they are on new prompts.
+    """
+    fold_of = np.random.default_rng(seed).permutation(len(seeds)) % folds
+    topics = np.zeros((len(seeds), 3), dtype=np.float32)
+    for number in range(folds):
+        pieces = fit_topics(
+            [s for s, f in zip(seeds, fold_of, strict=True) if f != number], meaning
+        )
+        out = np.flatnonzero(fold_of == number)
+        topics[out] = topics_of([seeds[i].prompt for i in out.tolist()], pieces)
+    return topics
+
+
+def topics_of(texts: Sequence[str], pieces: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the topics of texts from those of pieces: shape (n, 3)."""
+    return text_rows(texts, buckets=len(pieces)).forward(pieces)
+
+
+def text_rows(texts: Sequence[str], *, buckets: int) -> SparseRows:
+    """Return the matrix (n, buckets) that averages pieces over words, and words over texts."""
+    words: list[str] = []
+    counts = np.zeros(len(texts), dtype=np.int64)
+    for index, text in enumerate(texts):
+        found = words_of(text)
+        words += found
+        counts[index] = len(found)
+    owner = np.repeat(np.arange(len(texts)), counts)
+    return word_rows(words, buckets=buckets, owner=owner, factors=1.0 / counts[owner], n=len(texts))
+
+
+def read_lexicon(language: str | None = None) -> tuple[list[str], NDArray[np.float64]]:
+    """Return the stems of one language or all, and 1.0 for a hard stem, -1.0 for an easy one."""
+    lexicon = json.loads((SEEDS / "lexicon.json").read_text(encoding="utf-8"))
+    pairs = [
+        (stem, 1.0 if kind.startswith("hard") else -1.0)
+        for name, lists in sorted(lexicon.items())
+        if language in (None, name)
+        for kind, stems in sorted(lists.items())
+        for stem in stems
+    ]
+    return [stem for stem, _ in pairs], np.array([hardness for _, hardness in pairs])
+
+
+def _vocabulary_hardness(meaning: Meaning) -> NDArray[np.float64]:
+    """Label every vocabulary word in (-1, 1), by the English lexicon and the words' vectors."""
+    stems, hardness = read_lexicon("en")
+    starts: dict[str, float] = {
+        stem: hard for stem, hard in zip(stems, hardness, strict=True) if " " not in stem
+    }
+    lengths = sorted({len(stem) for stem in starts}, reverse=True)
+    labels = np.zeros(len(meaning.words))
+    for index, word in enumerate(meaning.words):
+        labels[index] = next(
+            (starts[word[:length]] for length in lengths if word[:length] in starts), 0.0
+        )
+    vectors = meaning.vectors / meaning.weights[:, None]
+    known = labels != 0.0
+    x, y = vectors[known].astype(np.float64), labels[known]
+    coefficients = np.linalg.solve(x.T @ x + 3.0 * np.eye(x.shape[1]), x.T @ y)
+    guessed: NDArray[np.float64] = np.tanh(vectors @ coefficients)
+    return np.where(known, labels, guessed)
