@@ -12,6 +12,8 @@ from routellm_core.cli.compare import compare
 from routellm_core.cli.console import Commands
 from routellm_core.cli.demo import demo
 from routellm_core.cli.evaluate import evaluate
+from routellm_core.cli.monitor import monitor
+from routellm_core.cli.replay import replay
 from routellm_core.cli.route import route
 from routellm_core.cli.routers import routers
 from routellm_core.cli.serve import playground, serve
@@ -36,6 +38,8 @@ app.command("demo")(demo)
 app.command("chat")(chat)
 app.command("serve")(serve)
 app.command("playground")(playground)
+app.command("monitor")(monitor)
+app.command("replay")(replay)
 app.command("evaluate")(evaluate)
 app.command("calibrate")(calibrate)
 app.command("compare")(compare)

@@ -110,6 +110,9 @@ class Monitor:
         ]
         self._keeps_context = any(sink.uses_context for sink in self.sinks)
         self._n_durable_failures = 0
+        for sink in self.sinks:
+            for name, read in sink.gauges().items():
+                self.watch(name, {}, read)
         _monitors.add(self)
 
     def __repr__(self) -> str:

@@ -114,7 +114,7 @@ class CallRecord:
             if name not in _OPTIONAL or value is not None:
                 values[name] = value
         # ASCII: no line break, no control character and no half surrogate pair gets through.
-        return json.dumps(values, ensure_ascii=True, separators=(",", ":"))
+        return _encode(values)
 
     @classmethod
     def from_json(cls, line: str | bytes) -> CallRecord:
@@ -134,6 +134,7 @@ class CallRecord:
         return cls(**_checked(values))
 
 
+_encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 _NAMES = tuple(field.name for field in fields(CallRecord))
 _TYPES = {field.name: str(field.type) for field in fields(CallRecord)}
 _OPTIONAL = frozenset({"prompt", "error", "first_chunk_ms", "answered_model", "checkpoint"})
@@ -141,30 +142,36 @@ _REQUIRED = (
     "call_id", "started_at", "outcome", "route", "model", "reason", "decided_route",
     "decided_reason", "win_rate", "threshold", "router",
 )  # fmt: skip
-_ACCEPTS: Mapping[str, tuple[type, ...]] = {
-    "str": (str,),
-    "float": (float, int),
-    "int": (int,),
-    "bool": (bool,),
-    "None": (type(None),),
-    "tuple[str, ...]": (list,),
-    "Outcome": (str,),
+_ACCEPTS: Mapping[str, frozenset[type]] = {
+    "str": frozenset({str}),
+    "float": frozenset({float, int}),
+    "int": frozenset({int}),
+    "bool": frozenset({bool}),
+    "None": frozenset({type(None)}),
+    "tuple[str, ...]": frozenset({list}),
+    "Outcome": frozenset({str}),
+}
+# What JSON makes of each field; exactly these classes, for `bool` is a subclass of `int`.
+_KINDS = {
+    name: frozenset[type]().union(*(_ACCEPTS[part] for part in stated.split(" | ")))
+    for name, stated in _TYPES.items()
 }
 
 
 def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
-    missing = [name for name in _REQUIRED if name not in values]
-    if missing:
-        raise DataError(f"Not a call record: {', '.join(f'`{name}`' for name in missing)} missing.")
-    if values["outcome"] not in get_args(Outcome):
-        raise DataError(f"`outcome` must be one of {get_args(Outcome)}, got {values['outcome']!r}.")
     checked: dict[str, Any] = {}
-    for name in _NAMES:
+    for name, kinds in _KINDS.items():
         if name not in values:
             continue
         value = values[name]
-        kinds = tuple(kind for part in _TYPES[name].split(" | ") for kind in _ACCEPTS[part])
-        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+        if type(value) not in kinds:
             raise DataError(f"`{name}` must be {_TYPES[name]}, got {type(value).__name__}.")
-        checked[name] = tuple(str(item) for item in value) if isinstance(value, list) else value
+        checked[name] = value
+    missing = [name for name in _REQUIRED if name not in checked]
+    if missing:
+        raise DataError(f"Not a call record: {', '.join(f'`{name}`' for name in missing)} missing.")
+    if checked["outcome"] not in get_args(Outcome):
+        raise DataError(f"`outcome` must be one of {get_args(Outcome)}, got {values['outcome']!r}.")
+    if "failures" in checked:
+        checked["failures"] = tuple(str(failure) for failure in checked["failures"])
     return checked

@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from routellm_core.monitoring.records import CallRecord
 
@@ -42,6 +42,10 @@ class Sink(ABC):
 
     def close(self) -> None:  # noqa: B027
         """Release what is held."""
+
+    def gauges(self) -> Mapping[str, Callable[[], float]]:
+        """Return values that other sinks of the same monitor may show, by name."""
+        return {}
 
 
 class CallbackSink(Sink):

@@ -1,0 +1,109 @@
+"""`routellm replay`: what a log's calls would have cost under other settings."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from routellm_core.cli.console import print_json, results
+from routellm_core.cli.monitor import report_bad_records
+from routellm_core.cli.settings import CheckpointOption, open_router
+from routellm_core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from routellm_core.monitoring import Bill, Replay
+
+__all__ = ["replay"]
+
+
+def replay(
+    log: Annotated[str, typer.Argument(metavar="LOG", help="The JSONL log of a `Monitor`.")],
+    *,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            "--threshold",
+            "-t",
+            metavar="RATE",
+            help="Win rates from this one on go to the strong model. By default each call's own.",
+        ),
+    ] = None,
+    strong_share: Annotated[
+        float | None,
+        typer.Option(
+            "--strong-share",
+            "-s",
+            metavar="SHARE",
+            help="The threshold that sends this share of the log's calls there.",
+        ),
+    ] = None,
+    router: Annotated[
+        str | None,
+        typer.Option(
+            "--router",
+            "-r",
+            metavar="NAME",
+            help="Score the prompts with this router; the log must hold them.",
+        ),
+    ] = None,
+    checkpoint: CheckpointOption = None,
+    json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
+) -> None:
+    """Answer what a log's calls would have cost under another threshold, share or router.
+
+    Without options it checks that every stored decision follows from its stored win rate.
+    """
+    from routellm_core.monitoring import LogReader, Pricing
+    from routellm_core.monitoring import replay as run
+    from routellm_core.policy import check_threshold
+
+    if threshold is not None and strong_share is not None:
+        raise ConfigurationError("Pass `--threshold` or `--strong-share`, not both.")
+    if threshold is not None:
+        threshold = check_threshold(threshold)
+    scorer = None
+    if router is not None or checkpoint is not None:
+        scorer = open_router(router, checkpoint=checkpoint)
+    reader = LogReader(log)
+    found = run(
+        reader, pricing=Pricing(), threshold=threshold, strong_share=strong_share, router=scorer
+    )
+    if json:
+        print_json(asdict(found))
+    else:
+        _show(found)
+    report_bad_records(reader, log)
+
+
+def _show(found: Replay) -> None:
+    from rich.table import Table
+
+    console = results()
+    console.print(
+        f"{found.n_calls:,} calls, {found.n_scored:,} decided by a win rate; "
+        f"{found.n_reproduced:,} of {found.n_calls:,} stored decisions reproduced."
+    )
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name in ("", "strong share", "cost USD", "saved USD"):
+        table.add_column(name, justify="right" if name else "left", no_wrap=True)
+    table.add_row("as it was", *_figures(found.actual, found.n_calls))
+    name = "replayed" if found.threshold is None else f"at threshold {found.threshold:.4g}"
+    table.add_row(name, *_figures(found.replayed, found.n_calls))
+    console.print(table)
+    difference = found.replayed.cost_usd - found.actual.cost_usd
+    more = "more" if difference >= 0.0 else "less"
+    console.print(
+        f"{found.n_moved:,} calls go elsewhere; the bill is {abs(difference):,.4f} USD {more}."
+    )
+    if found.n_unpriced:
+        console.print(f"{found.n_unpriced:,} calls have no known price and are in no bill.")
+
+
+def _figures(bill: Bill, n_calls: int) -> tuple[str, str, str]:
+    return (
+        f"{bill.n_strong / n_calls:.1%}",
+        f"{bill.cost_usd:,.4f}",
+        f"{bill.saved_usd:,.4f}",
+    )
