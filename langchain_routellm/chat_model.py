@@ -6,6 +6,7 @@ import asyncio
 import pickle
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel, LanguageModelInput, ModelProfile
@@ -27,6 +28,7 @@ from routellm_core import (
     Route,
     Router,
     RoutingText,
+    Target,
     check_routing_text,
     escalation_filter,
     load_router,
@@ -67,6 +69,12 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, BaseChatM
         In [0, 1]: a win rate >= `threshold` goes to the strong model.
     strong_share
         In (0, 1], instead of a threshold: the share of typical calls for the strong model.
+    max_cost
+        Instead of either: mean cost of a call in US dollars, at the models' prices in LiteLLM's
+        table. The router's calibration has counted tokens, or `call_tokens` says (read, written).
+    min_quality
+        Instead of them: the share of the strong model's quality to keep, in (0, 1]. Needs a router
+        calibrated on outcomes.
     routing_text
         "last_user", "all_user", "conversation", or a function from the messages to a string.
     sticky
@@ -114,6 +122,9 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, BaseChatM
     router: SkipValidation[str | Router] = Field(default="mf", exclude=True, repr=False)
     threshold: SkipValidation[float | None] = None
     strong_share: SkipValidation[float | None] = None
+    max_cost: SkipValidation[float | None] = None
+    min_quality: SkipValidation[float | None] = None
+    call_tokens: SkipValidation[tuple[float, float] | None] = None
     routing_text: SkipValidation[RoutingText | TextReader] = "last_user"
     sticky: bool = True
     on_router_error: SkipValidation[Route] = "strong"
@@ -174,9 +185,9 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, BaseChatM
         yield "strong", self._backing().labels["strong"]
         yield "weak", self._backing().labels["weak"]
         yield "router", self.router if isinstance(self.router, str) else self.router.name
-        for name in ("threshold", "strong_share"):
-            if getattr(self, name) is not None:
-                yield name, getattr(self, name)
+        for name, value in self._goal().items():
+            if value is not None:
+                yield name, value
 
     def bind_tools(
         self,
@@ -234,8 +245,7 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, BaseChatM
             "strong": pair.strong._get_llm_string(),
             "weak": pair.weak._get_llm_string(),
             "router": identity_of(self.router),
-            "threshold": self.threshold,
-            "strong_share": self.strong_share,
+            **self._goal(),
             "routing_text": repr(self.routing_text),
             "sticky": self.sticky,
             "on_router_error": self.on_router_error,
@@ -289,8 +299,7 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, BaseChatM
         pair = self._backing()
         decider = make_decider(
             router=router,
-            threshold=self.threshold,
-            strong_share=self.strong_share,
+            **self._goal(),
             strong_model=pair.labels["strong"],
             weak_model=pair.labels["weak"],
             strong=pair.capabilities["strong"],
@@ -314,15 +323,18 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, BaseChatM
             router_class(self.router)
         else:
             resolve_router(self.router)
+        Target(**self._goal())
         make_decider(
             router=load_router("random"),
-            threshold=self.threshold,
-            strong_share=self.strong_share,
             strong_model="strong",
             weak_model="weak",
             on_router_error=self.on_router_error,
             on_empty_prompt=self.on_empty_prompt,
         )
+
+    def _goal(self) -> dict[str, Any]:
+        """Return what routing is to reach, by field name."""
+        return {field.name: getattr(self, field.name) for field in fields(Target)}
 
     def _settings(self) -> dict[str, object]:
         """Return what the models get, by field name: what was set to something."""

@@ -20,6 +20,7 @@ from routellm_core import (
     Attempts,
     Decider,
     Decision,
+    EmptyAnswerError,
     Overrides,
     PromptError,
     RoutingText,
@@ -33,6 +34,8 @@ TextReader: TypeAlias = Callable[[Sequence[BaseMessage]], str]
 """A user's own choice of the text that is routed."""
 
 _VIEW = LangChainView()
+_NO_CHUNKS = "No generation chunks were returned"
+"""All that LangChain says when a stream ends before it began."""
 
 
 class Call:
@@ -97,7 +100,7 @@ class Call:
 
     def failed(self, error: BaseException) -> bool:
         """Report an error; return whether to try again on the new `route`."""
-        if not self._attempts.failed(error):
+        if not self._attempts.failed(_fault(error)):
             return False
         self._tried = True
         return True
@@ -114,6 +117,15 @@ class Call:
     def gate(self) -> ChunkGate:
         """Return the gate for the current attempt's stream."""
         return ChunkGate(self._attempts)
+
+
+def _fault(error: BaseException) -> BaseException:
+    """Return the error; in place of LangChain's for a stream without chunks, one with a class."""
+    if type(error) is ValueError and error.args == (_NO_CHUNKS,):
+        empty = EmptyAnswerError(f"{_NO_CHUNKS}.")
+        empty.__cause__ = error
+        return empty
+    return error
 
 
 class ChunkGate:

@@ -9,19 +9,22 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from langchain_core.language_models import FakeListChatModel
 from langchain_core.load import dumps
 from langchain_openai import ChatOpenAI
 
-from langchain_routellm import RoutedChatModel
+from langchain_routellm import RoutedChatModel, RoutingMiddleware
 from routellm_core import (
+    Calibration,
     ConfigurationError,
     MissingDependencyError,
     RouteLLMError,
     Router,
     UnknownRouterError,
     load_router,
+    resolve_router,
 )
 from routellm_core.testing import ScriptedRouter
 
@@ -41,6 +44,10 @@ NAMES = {"strong": "openai:gpt-4o", "weak": "openai:gpt-4o-mini"}
         ({"threshold": None, "strong_share": 0.0}, "`strong_share` must lie in"),
         ({"threshold": None, "strong_share": 30}, "`strong_share` must lie in"),
         ({"strong_share": 0.5}, "not both"),
+        ({"threshold": None, "min_quality": 95}, "`min_quality` must lie in"),
+        ({"threshold": None, "max_cost": -1.0}, "`max_cost` must be a positive"),
+        ({"min_quality": 0.9}, "not both"),
+        ({"call_tokens": (500, 100)}, "`max_cost` only"),
         ({"routing_text": "first"}, "`routing_text` must be one of"),
         ({"on_router_error": "none"}, "`on_router_error` must be"),
         ({"on_empty_prompt": None}, "`on_empty_prompt` must be"),
@@ -164,6 +171,29 @@ def test_an_assigned_field_counts_from_the_next_call(make: Make) -> None:
 # The router
 
 
+def test_the_default_router_is_the_bundled_one_loaded_at_the_first_call(
+    monkeypatch: pytest.MonkeyPatch, fake: Any
+) -> None:
+    loads: list[Any] = []
+
+    def counted(name: Any) -> Router:
+        loads.append(name)
+        return resolve_router(name)
+
+    monkeypatch.setattr("langchain_routellm.chat_model.resolve_router", counted)
+    routed = RoutedChatModel(strong=fake(), weak=fake())
+    assert loads == []
+    records = [routed.invoke("Hi").response_metadata["routellm"] for _ in range(2)]
+    assert loads == ["mf"]
+    assert [record["router"] for record in records] == ["mf"] * 2
+    assert records[0]["reason"] == "win_rate"
+
+
+def test_middleware_takes_and_checks_the_same_arguments(fake: Any) -> None:
+    with pytest.raises(ConfigurationError, match="no argument 'thresold'"):
+        RoutingMiddleware(strong=fake(), weak=fake(), thresold=0.5)
+
+
 def test_a_named_router_is_loaded_at_the_first_call_and_once(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -279,3 +309,42 @@ def test_tokens_are_counted_by_the_strong_model(make: Make, fake: Any) -> None:
     assert routed.get_num_tokens("abc") == 3
     assert routed.get_token_ids("ab") == [0, 1]
     assert routed.get_num_tokens_from_messages([]) == 0
+
+
+class Calibrated(ScriptedRouter):
+    """A router whose calibration knows outcomes, and no tokens."""
+
+    @property
+    def calibration(self) -> Calibration:
+        return Calibration(
+            np.array([0.0, 0.5, 1.0]),
+            n_prompts=3,
+            source="made up",
+            quality_floors=np.array([[0.9, 0.7], [0.95, 0.2]]),
+        )
+
+
+def test_a_quality_floor_becomes_the_threshold_that_was_shown_to_keep_it(
+    make: Make,
+) -> None:
+    model = make(router=Calibrated(default=0.5), threshold=None, min_quality=0.93)
+    assert model.invoke("x").response_metadata["routellm"]["threshold"] == 0.2
+
+
+def test_a_cost_becomes_a_threshold_at_the_models_prices(make: Make) -> None:
+    fake = type(make().strong)
+    strong, weak = (fake(model=name) for name in ("gpt-4o", "gpt-4o-mini"))
+    model = make(
+        strong=strong,
+        weak=weak,
+        router=Calibrated(default=0.5),
+        threshold=None,
+        max_cost=0.001,
+        call_tokens=(500, 100),
+    )
+    record = model.invoke("x").response_metadata["routellm"]
+    # By the price table, a call costs $0.00225 or $0.000135: 41 % may be strong.
+    assert record["threshold"] == pytest.approx(1 - (0.001 - 0.000135) / (0.00225 - 0.000135))
+    unknown = make(router=Calibrated(), threshold=None, max_cost=0.001, call_tokens=(500, 100))
+    with pytest.raises(ConfigurationError, match="price table does not know"):
+        unknown.invoke("x")

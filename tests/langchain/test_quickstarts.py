@@ -273,6 +273,26 @@ def test_a_stream_cut_before_its_first_word_escalates(
     assert record_of(chunks[0])["reason"].startswith("escalation:")
 
 
+def test_an_answer_that_is_none_escalates(make_openai: MakeOpenAI, server: OpenAIServer) -> None:
+    server.script(Step(body="{"), Step(text="whole"))
+    assert record_of(make_openai().invoke("Hi"))["route"] == "strong"
+
+
+def test_a_stream_without_any_chunk_escalates(
+    make_openai: MakeOpenAI, server: OpenAIServer
+) -> None:
+    sse = {"content-type": "text/event-stream"}
+    for _ in range(2):
+        server.script(Step(body="data: [DONE]\n\n", headers=sse), model="gpt-4o-mini")
+    chunks = list(make_openai().stream("Hi"))
+    assert record_of(chunks[0])["reason"] == "escalation:EmptyAnswerError"
+    stream = make_openai().stream_events("Hi", version="v3")
+    assert record_of(stream.output)["reason"] == "escalation:EmptyAnswerError"
+    server.script(Step(body="data: [DONE]\n\n", headers=sse))
+    with pytest.raises(ValueError, match="No generation chunks"):
+        list(make_openai().stream("Prove it"))
+
+
 @pytest.mark.parametrize("cut_after", [2, 3])
 def test_a_stream_cut_after_its_first_word_ends_in_the_error(
     make_openai: MakeOpenAI, server: OpenAIServer, cut_after: int
