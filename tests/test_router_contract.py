@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny_checkpoints import tiny_bert, tiny_llama
 
 from routellm_core import ModelPair, Router, load_router, router_names
 from routellm_core.routers.similarity import CosineIndex
@@ -23,6 +24,10 @@ BATTLES = [
 
 # One way to make each router, without a network.
 CASES: dict[str, Callable[[Path], Router]] = {
+    "bert": lambda folder: load_router("bert", checkpoint=tiny_bert(folder / "bert")),
+    "causal_llm": lambda folder: load_router(
+        "causal_llm", checkpoint=tiny_llama(folder / "causal_llm"), dtype="float32"
+    ),
     "cluster": lambda _: load_router(
         "cluster",
         centres=CosineIndex.of(EMBEDDER.embed(WORDS[:4])),

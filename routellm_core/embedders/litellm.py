@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +47,8 @@ class LiteLLMEmbedder:
         Of a longer text only its first so many characters are sent. The default keeps English
         within the 8,191 tokens that OpenAI takes.
     max_retries
-        How often a request is tried again after a fault that may pass.
+        How often a request is tried again after a fault that may pass. Each time, a provider's
+        client may try again by itself: OpenAI's does so twice.
     timeout_s
         For each request.
     options
@@ -66,7 +66,7 @@ class LiteLLMEmbedder:
         *,
         batch_size: int = 256,
         max_chars: int = 24_000,
-        max_retries: int = 3,
+        max_retries: int = 2,
         timeout_s: float = 30.0,
         **options: Any,
     ) -> None:
@@ -107,6 +107,8 @@ class LiteLLMEmbedder:
 
     async def aembed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return what `embed` returns, without blocking the event loop."""
+        from asyncio import sleep
+
         litellm = require("litellm", extra="litellm")
         parts = []
         for request in self._requests(texts):
@@ -116,7 +118,7 @@ class LiteLLMEmbedder:
                     break
                 except _api_error() as error:
                     self._check(error, last=wait_s is None)
-                await asyncio.sleep(wait_s or 0.0)
+                await sleep(wait_s or 0.0)
             parts.append(_vectors(response, n=len(request["input"])))
         return np.concatenate(parts)
 
@@ -127,8 +129,6 @@ class LiteLLMEmbedder:
                 "model": self.model,
                 "input": cleaned[start : start + self.batch_size],
                 "timeout": self.timeout_s,
-                # The retries are ours, so that they do not multiply.
-                "max_retries": 0,
                 **self.options,
             }
 

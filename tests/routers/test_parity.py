@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_checkpoints import TableEmbedder, published_mf
+from tiny_checkpoints import TableEmbedder, published_mf, tiny_bert, tiny_llama
 
 from routellm_core import load_router
 from routellm_core.routers.mf import MatrixFactorizationRouter
@@ -51,3 +51,27 @@ def test_mf_equals_routellm_from_a_published_checkpoint(case, tmp_path) -> None:
     )
     queries = list(known["queries"])
     np.testing.assert_allclose(router.win_rates(queries), result["win_rates"], atol=1e-6)
+
+
+def test_bert_equals_routellm_on_three_labels(tmp_path) -> None:
+    pytest.importorskip("transformers")
+    known = numbers("bert")["3"]
+    router = load_router("bert", checkpoint=tiny_bert(tmp_path / "bert"))
+    prompts, expected = list(known), list(known.values())
+    np.testing.assert_allclose(router.win_rates(prompts), expected, atol=1e-6)
+    alone = [router.win_rate(prompt) for prompt in prompts]
+    np.testing.assert_allclose(alone, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("label_bias", [3.0, 1.2])
+@pytest.mark.parametrize("with_labels", [True, False])
+def test_causal_llm_equals_routellm_in_bfloat16(tmp_path, label_bias, with_labels) -> None:
+    pytest.importorskip("transformers")
+    known = numbers("causal_llm")[str(label_bias)]
+    folder = tiny_llama(tmp_path / "llama", label_bias=label_bias, with_labels=with_labels)
+    router = load_router("causal_llm", checkpoint=folder)
+    # The longest prompt does not fit the model: RouteLLM runs over its context, we cut the prompt.
+    prompts = [prompt for prompt in known if len(prompt) < 200]
+    expected = [known[prompt] for prompt in prompts]
+    alone = [router.win_rate(prompt) for prompt in prompts]
+    np.testing.assert_allclose(alone, expected, atol=1e-3)
