@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -20,14 +19,13 @@ if TYPE_CHECKING:
 __all__ = ["Commands", "notes", "print_json", "results"]
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells count
-_PIPE_CLOSED = 1  # what rich, click and the Python manual say
 
 
 class Commands(TyperGroup):
     """Turn what a command raises into what a person or a script expects.
 
-    A `RouteLLMError` is one line on stderr and exit code 1. Ctrl-C, and a reader that closed the
-    pipe, as `head` does, end the command without a word.
+    A `RouteLLMError` is one line on stderr and exit code 1. Ctrl-C ends the command without a word,
+    and so does, by Typer's and rich's own care, a reader that closed the pipe, as `head` does.
     """
 
     def invoke(self, ctx: Any) -> Any:
@@ -40,9 +38,6 @@ class Commands(TyperGroup):
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
             raise typer.Exit(_INTERRUPTED) from None
-        except BrokenPipeError:
-            _drop_stdout()
-            raise typer.Exit(_PIPE_CLOSED) from None
         return value
 
 
@@ -74,10 +69,3 @@ def _one_line(error: RouteLLMError) -> str:
     from rich.markup import escape
 
     return escape(" ".join(str(error).split()))
-
-
-def _drop_stdout() -> None:
-    """Send what is still buffered nowhere, so that the interpreter does not fail at its exit."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
