@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from llama_index.core.base.llms.types import ChatMessage, LLMMetadata
@@ -23,6 +24,7 @@ from routellm_core import (
     Route,
     Router,
     RoutingText,
+    Target,
     check_routing_text,
     escalation_filter,
     make_decider,
@@ -58,6 +60,12 @@ class RoutedLLM(Predicting, Tooling, Chatting, FunctionCallingLLM):
     strong_share
         In (0, 1]: about this share of typical calls goes to the strong model. Instead of
         `threshold`.
+    max_cost
+        Instead of either: mean cost of a call in US dollars, at the models' prices in LiteLLM's
+        table. The router's calibration has counted tokens, or `call_tokens` says (read, written).
+    min_quality
+        Instead of them: the share of the strong model's quality to keep, in (0, 1]. Needs a router
+        calibrated on outcomes.
     fallback
         Whether the strong model takes over when the weak one fails before it said anything.
     escalate_on
@@ -108,6 +116,9 @@ class RoutedLLM(Predicting, Tooling, Chatting, FunctionCallingLLM):
     router: Any = "mf"
     threshold: float | None = None
     strong_share: float | None = None
+    max_cost: float | None = None
+    min_quality: float | None = None
+    call_tokens: tuple[float, float] | None = None
     fallback: bool = True
     escalate_on: tuple[type[BaseException], ...] | None = None
     function_calling: FunctionCalling = "both"
@@ -128,6 +139,9 @@ class RoutedLLM(Predicting, Tooling, Chatting, FunctionCallingLLM):
         router: Router | str = "mf",
         threshold: float | None = None,
         strong_share: float | None = None,
+        max_cost: float | None = None,
+        min_quality: float | None = None,
+        call_tokens: tuple[float, float] | None = None,
         fallback: bool = True,
         escalate_on: tuple[type[BaseException], ...] | None = None,
         function_calling: FunctionCalling = "both",
@@ -158,6 +172,9 @@ class RoutedLLM(Predicting, Tooling, Chatting, FunctionCallingLLM):
                 router=router,
                 threshold=threshold,
                 strong_share=strong_share,
+                max_cost=max_cost,
+                min_quality=min_quality,
+                call_tokens=call_tokens,
                 fallback=fallback,
                 escalate_on=escalate_on,
                 function_calling=function_calling,
@@ -186,17 +203,24 @@ class RoutedLLM(Predicting, Tooling, Chatting, FunctionCallingLLM):
     def _check_router(self) -> None:
         """Refuse arguments that no call could use, without loading a router."""
         router = self.router
+        Target(**self._goal())
+        goal = self._goal() if self.max_cost is None else {}
         if isinstance(router, str):
             router_class(router)
-            # Any calibrated router will do to check the other arguments.
-            router = "random"
-        self._make_decider(resolve_router(router))
+            # Any router will do to check the other arguments.
+            router, goal = "random", {}
+        self._make_decider(resolve_router(router), goal=goal)
 
-    def _make_decider(self, router: Router, facts: PairFacts | None = None) -> Decider:
+    def _goal(self) -> dict[str, Any]:
+        """Return what routing is to reach, by field name."""
+        return {field.name: getattr(self, field.name) for field in fields(Target)}
+
+    def _make_decider(
+        self, router: Router, facts: PairFacts | None = None, *, goal: dict[str, Any]
+    ) -> Decider:
         return make_decider(
             router=router,
-            threshold=self.threshold,
-            strong_share=self.strong_share,
+            **goal,
             strong_model="strong" if facts is None else model_name(self.strong),
             weak_model="weak" if facts is None else model_name(self.weak),
             strong=None if facts is None else facts.strong,
@@ -225,7 +249,7 @@ class RoutedLLM(Predicting, Tooling, Chatting, FunctionCallingLLM):
             with runtime.lock:
                 if runtime.decider is None:
                     router = resolve_router(self.router)
-                    runtime.decider = self._make_decider(router, self._facts())
+                    runtime.decider = self._make_decider(router, self._facts(), goal=self._goal())
         return runtime.decider
 
     async def _adecider(self) -> Decider:
@@ -262,8 +286,9 @@ class RoutedLLM(Predicting, Tooling, Chatting, FunctionCallingLLM):
         yield "strong", model_name(self.strong)
         yield "weak", model_name(self.weak)
         yield "router", self._dump_router(self.router)
-        yield "threshold", self.threshold
-        yield "strong_share", self.strong_share
+        for name, value in self._goal().items():
+            if value is not None or name in ("threshold", "strong_share"):
+                yield name, value
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)

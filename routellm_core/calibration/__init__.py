@@ -1,8 +1,8 @@
 """From scores of real prompts to a threshold: for a share, for a cost, or for a quality floor."""
 
-from routellm_core.calibration.cost import CostTarget, calibrate_cost
+from routellm_core.calibration.cost import CostTarget, calibrate_cost, check_max_cost
 from routellm_core.calibration.probability import ProbabilityMap, fit_isotonic, fit_platt
-from routellm_core.calibration.quality import QualityTarget, calibrate_quality
+from routellm_core.calibration.quality import QualityTarget, calibrate_quality, check_min_quality
 from routellm_core.calibration.share import (
     ShareInterval,
     ShareTarget,
@@ -19,6 +19,7 @@ from routellm_core.calibration.stored import (
 )
 from routellm_core.calibration.thresholds import (
     CalibrationWarning,
+    check_share,
     router_threshold,
     threshold_for,
 )
@@ -35,6 +36,9 @@ __all__ = [
     "calibrate_quality",
     "calibrate_share",
     "calibration_of",
+    "check_max_cost",
+    "check_min_quality",
+    "check_share",
     "cost_threshold",
     "fit_isotonic",
     "fit_platt",

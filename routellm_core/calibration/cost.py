@@ -138,7 +138,7 @@ def check_max_cost(max_cost: float) -> None:
     ConfigurationError
         If it is not.
     """
-    if not (max_cost > 0.0 and math.isfinite(max_cost)):
+    if not (isinstance(max_cost, (int, float)) and 0.0 < max_cost < math.inf):
         raise ConfigurationError(f"`max_cost` must be a positive number, got {max_cost!r}.")
 
 

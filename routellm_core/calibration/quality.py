@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from routellm_core.types import WinRates
 
-__all__ = ["QualityTarget", "calibrate_quality", "lower_bound"]
+__all__ = ["QualityTarget", "calibrate_quality", "check_min_quality", "lower_bound"]
 
 _CANDIDATES = 50
 _LEARN_SHARE = 0.1
@@ -105,8 +105,7 @@ def calibrate_quality(
     """
     check_win_rates(win_rates)
     check_confidence(confidence)
-    if not 0.0 < min_quality <= 1.0:
-        raise ConfigurationError(f"`min_quality` must lie in (0, 1], got {min_quality!r}.")
+    check_min_quality(min_quality)
     n = len(win_rates)
     weak_values = _qualities(weak, n=n, name="weak")
     strong_values = _qualities(strong, n=n, name="strong")
@@ -120,6 +119,18 @@ def calibrate_quality(
         confidence=confidence,
     )
     return _target(threshold, win_rates, weak_values, strong_values, order, confidence)
+
+
+def check_min_quality(min_quality: float) -> None:
+    """Refuse a share of quality outside (0, 1].
+
+    Raises
+    ------
+    ConfigurationError
+        If it is.
+    """
+    if not (isinstance(min_quality, (int, float)) and 0.0 < min_quality <= 1.0):
+        raise ConfigurationError(f"`min_quality` must lie in (0, 1], got {min_quality!r}.")
 
 
 def lower_bound(values: NDArray[np.float64], *, confidence: float) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 
 from routellm_core.calibration.cost import check_max_cost
 from routellm_core.calibration.probability import ProbabilityMap
-from routellm_core.calibration.quality import calibrate_quality
+from routellm_core.calibration.quality import calibrate_quality, check_min_quality
 from routellm_core.calibration.thresholds import CalibrationWarning, check_win_rates
 from routellm_core.checkpoints import read_checkpoint, write_checkpoint
 from routellm_core.errors import ConfigurationError
@@ -148,8 +148,7 @@ def quality_threshold(router: Router, *, min_quality: float) -> float:
     ConfigurationError
         If `min_quality` is outside (0, 1], or the calibration knows no outcomes.
     """
-    if not 0.0 < min_quality <= 1.0:
-        raise ConfigurationError(f"`min_quality` must lie in (0, 1], got {min_quality!r}.")
+    check_min_quality(min_quality)
     calibration = router.calibration
     if calibration is None or calibration.quality_floors is None:
         raise ConfigurationError(

@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from routellm_core.routers.base import Router
     from routellm_core.types import WinRates
 
-__all__ = ["CalibrationWarning", "check_win_rates", "router_threshold", "threshold_for"]
+__all__ = [
+    "CalibrationWarning",
+    "check_share",
+    "check_win_rates",
+    "router_threshold",
+    "threshold_for",
+]
 
 
 class CalibrationWarning(UserWarning):
@@ -48,7 +54,7 @@ def threshold_for(win_rates: WinRates, *, strong_share: float) -> float:
     >>> threshold_for(np.array([0.1, 0.4, 0.2, 0.3]), strong_share=0.5)
     0.3
     """
-    _check_share(strong_share)
+    check_share(strong_share)
     n = len(win_rates)
     if n == 0:
         raise ConfigurationError("A threshold needs the win rate of at least one prompt, got none.")
@@ -76,7 +82,7 @@ def router_threshold(router: Router, *, strong_share: float) -> float:
     ConfigurationError
         If the share is outside (0, 1], or the router has no calibration.
     """
-    _check_share(strong_share)
+    check_share(strong_share)
     calibration = router.calibration
     if calibration is None:
         raise ConfigurationError(
@@ -107,6 +113,13 @@ def check_win_rates(win_rates: WinRates) -> None:
         )
 
 
-def _check_share(strong_share: float) -> None:
-    if not 0.0 < strong_share <= 1.0:
+def check_share(strong_share: float) -> None:
+    """Refuse a share outside (0, 1].
+
+    Raises
+    ------
+    ConfigurationError
+        If it is.
+    """
+    if not (isinstance(strong_share, (int, float)) and 0.0 < strong_share <= 1.0):
         raise ConfigurationError(f"`strong_share` must lie in (0, 1], got {strong_share!r}.")

@@ -30,6 +30,7 @@ from routellm_core.policy.routing import (
 )
 from routellm_core.policy.settings import (
     DEFAULT_STRONG_SHARE,
+    Target,
     make_decider,
     resolve_router,
     resolve_threshold,
@@ -60,6 +61,7 @@ __all__ = [
     "Route",
     "RoutingPolicy",
     "RoutingText",
+    "Target",
     "Turn",
     "check_routing_text",
     "check_threshold",

@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from routellm_core.calibration import cost_threshold, quality_threshold, router_threshold
+from routellm_core.calibration import (
+    check_max_cost,
+    check_min_quality,
+    check_share,
+    cost_threshold,
+    quality_threshold,
+    router_threshold,
+)
 from routellm_core.errors import ConfigurationError
 from routellm_core.policy.capabilities import Capabilities
 from routellm_core.policy.decider import Decider
@@ -69,6 +76,11 @@ class Target:
     call_tokens
         For `max_cost`: mean tokens read and written by a call, when the router's calibration has
         not counted them, or counted other calls.
+
+    Raises
+    ------
+    ConfigurationError
+        If two are given, or one has a value that no router could use.
     """
 
     threshold: float | None = None
@@ -87,6 +99,14 @@ class Target:
             stated = " or ".join(f"`{name}` ({value!r})" for name, value in named.items())
             only = "not both" if len(named) == 2 else "only one of them"
             raise ConfigurationError(f"Pass {stated}, {only}.")
+        if self.threshold is not None:
+            check_threshold(self.threshold)
+        if self.strong_share is not None:
+            check_share(self.strong_share)
+        if self.min_quality is not None:
+            check_min_quality(self.min_quality)
+        if self.max_cost is not None:
+            check_max_cost(self.max_cost)
         if self.call_tokens is not None and self.max_cost is None:
             raise ConfigurationError("`call_tokens` is read with `max_cost` only.")
 

@@ -12,7 +12,7 @@ from routellm_core import (
     router_threshold,
     threshold_for,
 )
-from routellm_core.policy import resolve_router, resolve_threshold
+from routellm_core.policy import Target, resolve_router, resolve_threshold
 from routellm_core.testing import ScriptedRouter
 
 rates = st.lists(st.floats(0.0, 1.0), min_size=1, max_size=60)
@@ -103,3 +103,22 @@ def test_a_router_is_a_router_or_a_name() -> None:
 def test_quantiles_that_are_none_are_refused(quantiles: list) -> None:
     with pytest.raises(ConfigurationError, match="ascending"):
         Calibration(np.array(quantiles), n_prompts=1, source="x")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"threshold": 1.5},
+        {"strong_share": 0.0},
+        {"max_cost": 0.0},
+        {"max_cost": float("inf")},
+        {"min_quality": 1.01},
+        {"min_quality": "0.9"},
+        {"max_cost": None, "strong_share": "0.3"},
+        {"strong_share": 0.5, "max_cost": 1.0},
+        {"call_tokens": (1.0, 1.0)},
+    ],
+)
+def test_a_target_that_no_router_could_reach_is_refused_without_one(wrong: dict) -> None:
+    with pytest.raises(ConfigurationError):
+        Target(**wrong)

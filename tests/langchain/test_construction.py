@@ -345,6 +345,5 @@ def test_a_cost_becomes_a_threshold_at_the_models_prices(make: Make) -> None:
     record = model.invoke("x").response_metadata["routellm"]
     # By the price table, a call costs $0.00225 or $0.000135: 41 % may be strong.
     assert record["threshold"] == pytest.approx(1 - (0.001 - 0.000135) / (0.00225 - 0.000135))
-    unknown = make(router=Calibrated(), threshold=None, max_cost=0.001, call_tokens=(500, 100))
     with pytest.raises(ConfigurationError, match="price table does not know"):
-        unknown.invoke("x")
+        make(router=Calibrated(), threshold=None, max_cost=0.001, call_tokens=(500, 100))

@@ -9,6 +9,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 import pytest
 from llama_index.core import Settings
 from llama_index.core.base.llms.types import LLMMetadata, MessageRole
@@ -22,7 +23,7 @@ from llama_index.core.schema import TextNode
 
 import llamaindex_routellm
 from llamaindex_routellm import RoutedLLM
-from routellm_core import ConfigurationError, Router, UnknownRouterError
+from routellm_core import Calibration, ConfigurationError, Router, UnknownRouterError
 from routellm_core.routers.random import RandomRouter
 from routellm_core.testing import ScriptedRouter
 
@@ -60,6 +61,9 @@ def test_it_is_a_model_to_llamaindex(strong, weak) -> None:
         ({"threshold": 1.5}, "must be a number in"),
         ({"threshold": None, "strong_share": 0.0}, "must lie in"),
         ({"strong_share": 0.3}, "not both"),
+        ({"threshold": None, "min_quality": 95}, "must lie in"),
+        ({"threshold": None, "max_cost": -1.0}, "must be a positive number"),
+        ({"call_tokens": (500, 100)}, "`max_cost` only"),
         ({"function_calling": "all"}, "must be 'both' or 'any'"),
         ({"routing_text": "first"}, "must be one of"),
         ({"on_router_error": "fast"}, "on_router_error.* 'strong' or 'weak'"),
@@ -314,3 +318,35 @@ class Unpicklable(RandomRouter):
 def test_what_cannot_be_pickled_is_said_not_dropped(strong, weak, options, name: str) -> None:
     with pytest.raises(ConfigurationError, match=f"`{name}` .* cannot be pickled"):
         pickle.dumps(routed(strong, weak, **options))
+
+
+class Calibrated(ScriptedRouter):
+    """A router whose calibration knows outcomes, and no tokens."""
+
+    @property
+    def calibration(self) -> Calibration:
+        return Calibration(
+            np.array([0.0, 0.5, 1.0]),
+            n_prompts=3,
+            source="made up",
+            quality_floors=np.array([[0.9, 0.7], [0.95, 0.2]]),
+        )
+
+
+def test_a_quality_floor_becomes_the_threshold_that_was_shown_to_keep_it(strong, weak) -> None:
+    llm = routed(strong, weak, router=Calibrated(default=0.5), threshold=None, min_quality=0.93)
+    assert llm.complete("x").additional_kwargs["routellm"]["threshold"] == 0.2
+    assert "min_quality=0.93" in repr(llm)
+
+
+def test_a_cost_becomes_a_threshold_at_the_models_prices(strong, weak) -> None:
+    cost = {"threshold": None, "max_cost": 0.001, "call_tokens": (500, 100)}
+    named = [type(strong)(model=name, words=name) for name in ("gpt-4o", "gpt-4o-mini")]
+    llm = routed(*named, router=Calibrated(default=0.5), **cost)
+    # By the price table, a call costs $0.00225 or $0.000135: 41 % may be strong.
+    expected = 1 - (0.001 - 0.000135) / (0.00225 - 0.000135)
+    threshold = llm.complete("x").additional_kwargs["routellm"]["threshold"]
+    assert threshold == pytest.approx(expected)
+    unknown = routed(strong, weak, router=Calibrated(), **cost)
+    with pytest.raises(ConfigurationError, match="price table does not know"):
+        unknown.complete("x")
