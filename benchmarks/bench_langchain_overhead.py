@@ -2,8 +2,9 @@
 
 Both call the same model, which answers at once, in turns within one run, so that whatever else the
 machine does meets both alike; in between the router is asked alone, and its time is taken off. A
-row is the median of the paired differences, per call or per item of a batch. The last row is the
-usual way to wrap a model, `_generate` that calls `invoke`, for a comparison on the same machine.
+row is the median of the paired differences, per call or per item of a batch. The last rows are for
+comparison on the same machine: the usual way to wrap a model, `_generate` that calls `invoke`, and
+a thread hop alone.
 
 Usage::
 
@@ -148,6 +149,10 @@ def first_of_stream(model: BaseChatModel) -> Any:
     return chunk
 
 
+def nothing() -> None:
+    """Do nothing."""
+
+
 async def measure(rounds: int) -> list[Row]:
     """Return every row."""
     direct, router, threaded = InstantChatModel(), ConstantRouter(), ThreadedRouter()
@@ -217,7 +222,14 @@ async def measure(rounds: int) -> list[Row]:
             None,
             lambda: direct.invoke(MESSAGES),
             lambda: wrapping.invoke(MESSAGES),
-            lambda: None,
+            nothing,
+        ),
+        await row(
+            "for comparison: `asyncio.to_thread`",
+            None,
+            nothing,
+            lambda: asyncio.to_thread(nothing),
+            nothing,
         ),
     ]
 

@@ -227,6 +227,12 @@ def test_a_stream_of_the_strong_model_is_not_held_back(make: Make) -> None:
         next(stream)
 
 
+def test_of_the_chunks_held_back_only_the_first_carries_the_record(make: Make) -> None:
+    chunks = list(make(weak=[[AIMessageChunk(""), AIMessageChunk(""), "one"]]).stream("Hi"))
+    carries = ["routellm" in chunk.response_metadata for chunk in chunks[:3]]
+    assert carries == [True, False, False]
+
+
 def test_a_stream_without_content_is_still_handed_out(make: Make) -> None:
     chunks = list(make(weak=[[AIMessageChunk(""), AIMessageChunk("")]]).stream("Hi"))
     assert record_of(chunks[0])["route"] == "weak"
