@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["SURFACE_NAMES", "clip_text", "surface_features"]
 
 HEAD_CHARS = 4000
+_SHORT_CHARS = 200.0
 TAIL_CHARS = 4000
 
 _OTHER, _LOWER, _UPPER, _DIGIT, _SPACE, _NEWLINE, _STOP, _COMMA = range(8)
@@ -83,6 +84,7 @@ _LOGS = (
     "log_line_chars",
     "log_commands",
     "log_operators",
+    "log_long",
 )
 # Share of the characters that are of some kinds, and the factor that brings it near 1.
 _SHARES: dict[str, tuple[float, tuple[int, ...]]] = {
@@ -236,6 +238,8 @@ def _features(
     logs[:, 2] = chars - question
     logs[:, 5] = question / logs[:, 4]
     logs[:, 7] = chars / logs[:, 6]
+    # Below this length a text is just short: a terse question may be hard, a greeting is not.
+    logs[:, 10] = np.maximum(chars, _SHORT_CHARS)
     np.log1p(logs, out=logs)
     logs /= 3.0
     shares = features[:, len(_LOGS) : -len(_OTHERS)]

@@ -24,13 +24,15 @@ __all__ = ["BundledEmbedder"]
 _TABLES = Path(__file__).parent / "tables"
 _KIND = "bundled-embedder"
 _CHUNK_CHARS = 100_000
+# A text whose weighted word vectors add up to this length is halfway to a vector of length 1.
+_EVIDENCE = 20.0
 
 
 class BundledEmbedder:
     """Embed texts by static word vectors, cross-lingual topics and the look of the text.
 
-    A vector has three parts: `meaning`, the weighted mean of word vectors, of length 1;
-    `topics`, the mean over words of how much a word belongs to hard and to everyday requests, in
+    A vector has three parts: `meaning`, the weighted sum of word vectors, shortened
+    to a length below 1 that is the smaller the fewer known words there are; `topics`, the mean over words of how much a word belongs to hard and to everyday requests, in
     any of twelve languages; and `surface`, counts of kinds of characters. A word that is not in the
     vocabulary is spelled out in hashed n-grams of its letters. Of a text longer than 8,000
     characters only the first and the last 4,000 are read.
@@ -91,7 +93,7 @@ class BundledEmbedder:
         sums = tables.word_sums(texts)
         meaning = sums[:, : tables.meaning]
         lengths = np.sqrt(np.einsum("ij,ij->i", meaning, meaning))
-        np.divide(meaning, np.maximum(lengths, 1e-6)[:, None], out=out[:, : tables.meaning])
+        np.divide(meaning, (lengths + _EVIDENCE)[:, None], out=out[:, : tables.meaning])
         weights = np.maximum(sums[:, width:], 1e-6)
         np.divide(sums[:, tables.meaning : width], weights, out=out[:, tables.meaning : width])
         out[:, width:] = surface_features(texts)

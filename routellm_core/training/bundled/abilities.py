@@ -56,6 +56,7 @@ GENERAL_ABILITY: dict[str, float] = {
     "mistral-7b-instruct-v0.3": 60.0,
     "mistralai--Mistral-7B-Instruct-v0.1": 54.0,
     "mistralai/mistral-7b-chat": 55.0,
+    "mistralai/Mixtral-8x7B-Instruct-v0.1": 70.0,
     "mistralai/mixtral-8x7b-chat": 70.0,
     "Mixtral-8x7B-Instruct-v0.1": 70.0,
     "mosaicml--mpt-30b-chat": 51.0,

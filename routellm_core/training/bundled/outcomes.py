@@ -29,7 +29,7 @@ __all__ = ["USED_SURFACE", "FitSettings", "Fitted", "fit_outcomes"]
 
 USED_SURFACE = frozenset(
     {
-        "log_chars",
+        "log_long",
         "log_question_chars",
         "log_option_chars",
         "has_options",
@@ -39,7 +39,6 @@ USED_SURFACE = frozenset(
         "operator_share",
         "code_share",
         "digit_share",
-        "capitalised_share",
         "log_sentence_chars",
     }
 )
@@ -74,11 +73,11 @@ class FitSettings:
     """
 
     penalty: float = 0.03
-    topic_factor: float = 0.1
+    topic_factor: float = 0.02
     surface_factor: float = 1.0
-    seed_weight: float = 0.2
+    seed_weight: float = 0.5
     source_power: float = 0.5
-    length_prior: float = 0.2
+    length_prior: float = 0.3
     length_factor: float = 10.0
 
 
@@ -179,7 +178,7 @@ def _prior(
     for offset, name in enumerate(SURFACE_NAMES):
         row = surface.start + offset
         penalties[row] *= settings.surface_factor if name in USED_SURFACE else _NEVER
-        if name == "log_chars":
+        if name == "log_long":
             penalties[row] *= settings.length_factor
             centre[row, 1] = settings.length_prior
     return penalties, centre

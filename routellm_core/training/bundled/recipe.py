@@ -40,7 +40,7 @@ __all__ = ["DEFAULT_PAIR", "Recipe", "fit_shipped", "prepare", "run_recipe"]
 _LOGGER = logging.getLogger(__name__)
 _PACKAGE = Path(routellm_core.__file__).parent
 _TABLES = _PACKAGE / "embedders" / "tables"
-DEFAULT_PAIR = ModelPair("gemini-1.5-pro-002", "Mixtral-8x7B-Instruct-v0.1")
+DEFAULT_PAIR = ModelPair("gemini-1.5-pro-002", "Meta-Llama-3_1-8B-Instruct")
 """The pair that a router without model names compares."""
 
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["embedder_tables", "meaning_of"]
 
+# A guess from spelling says less of a word's meaning than its own vector does.
+_PIECE_SHARE = 0.3
+
 
 def embedder_tables(
     meaning: Meaning, topics: NDArray[np.float32], *, training: Mapping[str, Any]
@@ -37,7 +40,9 @@ def embedder_tables(
     rows = np.concatenate(
         [
             np.hstack([meaning.vectors, word_topics, meaning.weights[:, None]]),
-            np.hstack([meaning.pieces, topics, np.ones((len(topics), 1), dtype=np.float32)]),
+            np.hstack(
+                [_PIECE_SHARE * meaning.pieces, topics, np.ones((len(topics), 1), dtype=np.float32)]
+            ),
         ]
     )
     words = np.frombuffer("\n".join(meaning.words).encode(), dtype=np.uint8)
@@ -62,7 +67,7 @@ def meaning_of(tables: Checkpoint) -> Meaning:
         words=words,
         vectors=rows[: len(words), :kept],
         weights=np.maximum(rows[: len(words), -1], np.float32(1e-3)),
-        pieces=rows[len(words) :, :kept],
+        pieces=rows[len(words) :, :kept] / np.float32(_PIECE_SHARE),
     )
 
 

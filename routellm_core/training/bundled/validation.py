@@ -59,7 +59,7 @@ def validation_report(training: TrainingSet, settings: FitSettings) -> dict[str,
         }
     rows = [np.full(len(source.prompts), source.may_ship) for source in training.sources]
     fitted = training.fit(settings, rows=rows)
-    scores = fitted.pair_scores(training.held_out_embeddings, strong=1.6, weak=0.53)
+    scores = fitted.pair_scores(training.held_out_embeddings, strong=1.6, weak=0.4)
     report["seeds"] = seed_accuracy(training, scores)
     return report
 
