@@ -43,6 +43,7 @@ from routellm_core.evaluation.metrics import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import TypeAlias
 
     from numpy.typing import NDArray
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
 
     Rows: TypeAlias = NDArray[np.intp]
 
-__all__ = ["baselines", "measure", "probabilities"]
+__all__ = ["baselines", "halves", "measure", "probabilities"]
 
 _CURVE_POINTS = 200
 _HISTOGRAM_BINS = 25
@@ -79,8 +80,8 @@ def measure(
     """
     weak, strong = benchmark.weak, benchmark.strong
     labels = win_labels(weak=weak, strong=strong)
-    halves = _halves(len(scores), seed)
-    mapped = _cross_fitted(scores, labels, halves)
+    both = halves(benchmark.domains, seed=seed)
+    mapped = _cross_fitted(scores, labels, both)
     has_gap = float((strong - weak).mean()) > 0.0
     curve_estimates = _curve_estimates(scores, benchmark, rounds=rounds, seed=seed)
     better = strong > weak
@@ -100,7 +101,7 @@ def measure(
         raw=probabilities(scores, labels),
         calibrated=probabilities(mapped, labels),
         shares=tuple(
-            _share_point(scores, benchmark, halves, share, rounds=rounds, seed=seed)
+            _share_point(scores, benchmark, both, share, rounds=rounds, seed=seed)
             for share in SHARES
         ),
         curve=_points(scores, benchmark),
@@ -173,17 +174,22 @@ def _estimate(value: float | None, interval: Interval) -> Estimate:
     return Estimate(value, interval.low if defined else None, interval.high if defined else None)
 
 
-def _halves(n: int, seed: int) -> tuple[Rows, Rows]:
-    """Return a random half of the prompts and the other, as indices; both the same for n = 1."""
-    order = np.random.default_rng(seed).permutation(n)
-    middle = n // 2
-    return (order[:middle], order[middle:]) if middle else (order, order)
+def halves(domains: Sequence[str], *, seed: int) -> tuple[Rows, Rows]:
+    """Return two random halves of n prompts, each with half of every domain, as indices.
+
+    Both are everything when there is one prompt only.
+    """
+    order = np.random.default_rng(seed).permutation(len(domains))
+    names = np.unique(np.asarray(domains), return_inverse=True)[1]
+    dealt = order[np.argsort(names[order], kind="stable")]
+    first, second = np.sort(dealt[0::2]), np.sort(dealt[1::2])
+    return (first, second) if second.size else (first, first)
 
 
-def _cross_fitted(scores: Floats, labels: Floats, halves: tuple[Rows, Rows]) -> Floats:
+def _cross_fitted(scores: Floats, labels: Floats, both: tuple[Rows, Rows]) -> Floats:
     """Return each half's win rates under the map that was fitted on the other."""
     mapped = np.empty_like(scores)
-    for fit_on, apply_to in (halves, halves[::-1]):
+    for fit_on, apply_to in (both, both[::-1]):
         fitted = fit_isotonic(scores[fit_on], labels[fit_on])
         mapped[apply_to] = fitted(scores[apply_to])
     return mapped
@@ -212,13 +218,13 @@ def _reliability(win_rates: Floats, labels: Floats) -> ReliabilityPoints:
 def _share_point(
     scores: Floats,
     benchmark: LoadedBenchmark,
-    halves: tuple[Rows, Rows],
+    both: tuple[Rows, Rows],
     share: float,
     *,
     rounds: int,
     seed: int,
 ) -> SharePoint:
-    first, second = halves
+    first, second = both
     target = calibrate_share(scores[first], strong_share=share)
     held_out = scores[second]
     outcomes = {"weak": benchmark.weak[second], "strong": benchmark.strong[second]}

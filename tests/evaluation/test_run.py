@@ -21,7 +21,7 @@ from routellm_core.evaluation import (
     verify,
     write_results,
 )
-from routellm_core.evaluation.measure import baselines, measure
+from routellm_core.evaluation.measure import baselines, halves, measure
 from routellm_core.evaluation.metrics import apgr
 from routellm_core.evaluation.report import render_page
 from routellm_core.evaluation.score_cache import router_checksum, score
@@ -330,3 +330,13 @@ def test_names_on_the_page_are_text_and_not_markup(small: LoadedBenchmark) -> No
     assert "<script" not in text
     assert "<img" not in text
     assert Page(text).open == []
+
+
+def test_halves_share_every_domain_and_no_prompt() -> None:
+    domains = ["law"] * 40 + ["math"] * 11 + ["one"]
+    first, second = halves(domains, seed=3)
+    assert sorted([*first, *second]) == list(range(52))
+    counts = [np.bincount([domains.index(domains[i]) for i in half]) for half in (first, second)]
+    assert counts[0][0] == counts[1][0] == 20
+    assert abs(counts[0][40] - counts[1][40]) == 1
+    assert halves(domains, seed=4)[0].tolist() != first.tolist()

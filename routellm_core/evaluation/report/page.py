@@ -136,7 +136,7 @@ def _shares(benchmark: BenchmarkResults) -> str:
             ]
             rows.append(_row(router.label if index == 0 else "", cells))
     return (
-        "<p>The threshold comes from one random half of the prompts; share and quality are those "
+        "<p>The threshold comes from a random half of every domain; share and quality are those "
         "of the other half. Small: the 95 % interval that calibration promised for the true share, "
         f"and the bootstrap interval of the quality.</p>{_html_table(head, rows)}"
     )

@@ -1,0 +1,29 @@
+"""The code in the documentation runs, in order, page by page."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parent.parent.parent / "docs"
+
+
+@pytest.mark.parametrize("page", ["calibration.md", "evaluation.md"])
+def test_the_python_of_a_page_runs(page: str) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (DOCS / page).read_text("utf-8"), re.DOTALL)
+    names: dict[str, object] = {}
+    for block in blocks:
+        # Adapters need an extra, and have guides of their own.
+        if "langchain_routellm" not in block:
+            exec(compile(block, page, "exec"), names)
+    assert names
+
+
+def test_commented_results_are_what_comes_out() -> None:
+    from routellm_core.evaluation import overlap
+    from routellm_core.evaluation.metrics import apgr, cpt
+
+    scores, weak, strong = [0.9, 0.6, 0.3, 0.1], [0, 0, 1, 1], [1, 1, 1, 1]
+    assert apgr(scores, weak=weak, strong=strong) == 0.75
+    assert cpt(scores, weak=weak, strong=strong, target=0.5) == 0.25
+    assert overlap(["What is 2 + 2?"], ["what is  2 + 2 ?", "Name a river."]).n_exact == 1
