@@ -116,8 +116,11 @@ def stamped(answer: Any, record: DecisionRecord) -> Any:
     object, is returned as it is; beside its raw message the record is put on that.
     """
     if isinstance(answer, BaseMessage):
-        metadata = {**answer.response_metadata, RECORD_KEY: record}
-        return answer.model_copy(update={"response_metadata": metadata})
+        copy = answer.model_copy()
+        # Straight into the new object: an assignment would cost as much as the copy.
+        copy.__dict__["response_metadata"] = {**answer.response_metadata, RECORD_KEY: record}
+        copy.model_fields_set.add("response_metadata")
+        return copy
     if isinstance(answer, dict) and isinstance(answer.get("raw"), BaseMessage):
         return {**answer, "raw": stamped(answer["raw"], record)}
     return answer
