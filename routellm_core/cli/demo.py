@@ -14,8 +14,10 @@ from routellm_core.cli.demo_prompts import PROMPTS, DemoPrompt
 from routellm_core.cli.settings import (
     CheckpointOption,
     RouterOption,
+    StrongModelOption,
     StrongShareOption,
     ThresholdOption,
+    WeakModelOption,
     open_router,
 )
 from routellm_core.errors import ConfigurationError
@@ -86,6 +88,8 @@ def demo(
     ] = False,
     router: RouterOption = None,
     checkpoint: CheckpointOption = None,
+    strong_model: StrongModelOption = None,
+    weak_model: WeakModelOption = None,
     threshold: ThresholdOption = None,
     strong_share: StrongShareOption = None,
 ) -> None:
@@ -96,7 +100,9 @@ def demo(
     """
     from routellm_core.policy.settings import resolve_threshold
 
-    scorer = open_router(router, checkpoint=checkpoint)
+    scorer = open_router(
+        router, checkpoint=checkpoint, strong_model=strong_model, weak_model=weak_model
+    )
     cut = resolve_threshold(scorer, threshold=threshold, strong_share=strong_share)
     tiers = _tiers(
         scorer,
@@ -112,6 +118,7 @@ def demo(
     run = Run(
         framework=framework.value,
         router=scorer.name,
+        pair=scorer.pair,
         threshold=cut,
         strong=tiers[0],
         weak=tiers[1],
@@ -123,13 +130,25 @@ def demo(
             print_json(line)
     else:
         print_run(run, results())
-    failed = [answer.error for answer in answers if answer.error]
-    if failed:
-        notes().print(
-            f"{len(failed)} of {len(answers)} calls failed, the first with {failed[0]}",
-            markup=False,
-            soft_wrap=True,
-        )
+    _report_failures(answers)
+
+
+def _report_failures(answers: list[Answer]) -> None:
+    """Say what went wrong, and make it the command's exit code."""
+    unanswered = [answer.error for answer in answers if answer.error]
+    unscored = [
+        answer.record["reason"]
+        for answer in answers
+        if answer.record and answer.record["reason"].startswith("router_error:")
+    ]
+    for failed, what in ((unanswered, "calls failed"), (unscored, "prompts had no win rate")):
+        if failed:
+            notes().print(
+                f"{len(failed)} of {len(answers)} {what}, the first with {failed[0]}",
+                markup=False,
+                soft_wrap=True,
+            )
+    if unanswered or unscored:
         raise typer.Exit(1)
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from routellm_core.cli.demo_models import Answer, Tier
     from routellm_core.cli.demo_prompts import DemoPrompt
+    from routellm_core.types import ModelPair
 
 __all__ = ["Costs", "Run", "estimated_tokens", "print_run"]
 
@@ -54,8 +55,8 @@ class Run:
     ----------
     framework
         "langchain" or "llamaindex".
-    router, threshold
-        What decided.
+    router, pair, threshold
+        What decided, and for which models it was fitted.
     strong, weak
         The two models.
     answer_tokens
@@ -66,6 +67,7 @@ class Run:
 
     framework: str
     router: str
+    pair: ModelPair | None
     threshold: float
     strong: Tier
     weak: Tier
@@ -123,6 +125,8 @@ class Run:
         yield {
             "summary": True,
             "framework": self.framework,
+            "router": self.router,
+            "threshold": self.threshold,
             "strong": self.strong.name,
             "weak": self.weak.name,
             "stand_ins": self.strong.stand_in,
@@ -149,6 +153,8 @@ def print_run(run: Run, console: Console) -> None:
     }[run.framework]
     console.print(f"\n[bold]{chain}[/]")
     console.print(f"router {run.router!r}: strong from win rate {run.threshold:.3g}")
+    if run.pair:
+        console.print(f"fitted for {run.pair.strong} / {run.pair.weak}")
     for route, tier in (("strong", run.strong), ("weak", run.weak)):
         line = route_name(f"{route:<6}").append(f"  {tier.name}", style="not bold default")
         if tier.stand_in:
@@ -239,7 +245,10 @@ def _print_costs(run: Run, console: Console) -> None:
         if run.measured
         else f"Tokens estimated: a quarter of a prompt's bytes, {run.answer_tokens} per answer."
     )
-    console.print("Prices from LiteLLM's table, as installed.", style="dim")
+    console.print(
+        f"Prices of {run.strong.name} and {run.weak.name}: LiteLLM's table, as installed.",
+        style="dim",
+    )
     console.print(tokens, style="dim")
 
 

@@ -110,10 +110,18 @@ def route(
 def _decide(
     decider: Decider, batch: list[NumberedPrompt]
 ) -> Iterator[tuple[NumberedPrompt, Decision]]:
-    from routellm_core.policy import Overrides, Turn
+    """Decide as the policy does, except that a router's failure is the command's own."""
+    from routellm_core.policy import Turn
 
-    turns = [Turn(text=prompt.text) for prompt in batch]
-    return zip(batch, decider.decide_many(turns, [Overrides()] * len(turns)), strict=True)
+    policy = decider.policy
+    early = [policy.before_scoring(Turn(text=prompt.text)) for prompt in batch]
+    win_rates = iter(
+        decider.router.win_rates(
+            [p.text for p, decision in zip(batch, early, strict=True) if decision is None]
+        ).tolist()
+    )
+    for prompt, decision in zip(batch, early, strict=True):
+        yield prompt, decision or policy.after_scoring(next(win_rates))
 
 
 class _JsonLines:

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 
 from routellm_core import load_router
 from routellm_core.cli.demo_prompts import PROMPTS
-from routellm_core.testing import OpenAIServer, Step
+from routellm_core.testing import OpenAIServer, ScriptedRouter, Step
 
 LANGUAGES = ["ar", "de", "en", "es", "fr", "hi", "it", "ja", "ko", "pt", "ru", "zh"]
 FRAMEWORKS = ["langchain", "llamaindex"]
@@ -136,6 +136,28 @@ def test_a_model_that_fails_costs_its_rows_and_the_exit_code(framework: str) -> 
     assert done.stdout.count("failed") == 2
     assert "2 of 2 calls failed, the first with " in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_router_that_fails_is_reported(demo, framework: str, monkeypatch) -> None:
+    monkeypatch.setattr(
+        "routellm_core.routers.load_router",
+        lambda *_, **__: ScriptedRouter(error=RuntimeError("broken")),
+    )
+    result = demo("hello", "--framework", framework)
+    assert result.exit_code == 1
+    assert "router_error:RuntimeError" in result.stdout
+    assert "1 of 1 prompts had no win rate" in result.stderr
+
+
+def test_the_bundled_router_scores_every_hard_prompt_above_its_language_s_easy_one(run) -> None:
+    rows, _ = lines(run("demo", "--json").stdout)
+    win_rates = {(row["language"], row["level"]): row["win_rate"] for row in rows}
+    assert [
+        language
+        for language in LANGUAGES
+        if win_rates[language, "easy"] >= win_rates[language, "hard"]
+    ] == []
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import pytest
 from rich.cells import cell_len
 
 from routellm_core import load_router
+from routellm_core.testing import ScriptedRouter
 
 
 def records(stdout: str) -> list[dict]:
@@ -153,3 +154,19 @@ def test_a_prompt_cannot_command_the_terminal(routed) -> None:
 def test_half_a_surrogate_pair_survives_as_json(routed) -> None:
     result = routed("--jsonl", "--json", stdin='{"prompt": "\\ud800"}\n')
     assert records(result.stdout)[0]["prompt"] == "\ud800"
+
+
+def test_a_router_that_fails_is_an_error_rather_than_a_route(run, monkeypatch) -> None:
+    monkeypatch.setattr(
+        "routellm_core.routers.load_router", lambda *_, **__: ScriptedRouter(default=float("nan"))
+    )
+    result = run("route", "hello", "--json")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "must return win rates in [0, 1], got nan" in result.stderr
+
+
+def test_by_default_the_bundled_router_decides(run) -> None:
+    [easy, hard] = records(run("route", "Hello!", "Prove the spectral theorem.", "--json").stdout)
+    assert {easy["router"], hard["router"]} == {"mf"}
+    assert easy["win_rate"] < hard["win_rate"]
+    assert easy["model"] in {load_router("mf").pair.strong, load_router("mf").pair.weak}
