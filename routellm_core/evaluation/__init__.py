@@ -8,7 +8,13 @@ from routellm_core.evaluation.benchmarks import (
     load_benchmark,
 )
 from routellm_core.evaluation.compare import Comparison, Difference, compare
-from routellm_core.evaluation.contamination import Match, Overlap, find_matches, overlap
+from routellm_core.evaluation.contamination import (
+    Match,
+    Overlap,
+    find_matches,
+    overlap,
+    uncontaminated,
+)
 from routellm_core.evaluation.measure import baselines, measure
 from routellm_core.evaluation.results import (
     Results,
@@ -42,6 +48,7 @@ __all__ = [
     "measure",
     "overlap",
     "read_results",
+    "uncontaminated",
     "verify",
     "write_results",
 ]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Match", "Overlap", "find_matches", "overlap"]
+__all__ = ["Match", "Overlap", "find_matches", "overlap", "uncontaminated"]
 
 _SHINGLE = 5
 _HASHES, _ROWS = 128, 4
@@ -43,8 +43,7 @@ class Match:
     train_index, test_index
         Places in the two lists.
     similarity
-        Jaccard similarity of their shingles; 1 for texts that are equal but for case, spaces and
-        punctuation.
+        Jaccard similarity of their shingles; 1 for texts that are equal but for case and spaces.
     """
 
     train_index: int
@@ -100,6 +99,34 @@ def overlap(train: Sequence[str], test: Sequence[str], *, threshold: float = 0.8
     )
 
 
+def uncontaminated(
+    train: Sequence[str], test: Sequence[str], *, threshold: float = 0.8
+) -> NDArray[np.bool_]:
+    """Return which training prompts are neither equal nor near to any benchmark prompt.
+
+    What to train on, so that the benchmark measures something. Every copy of a prompt that is in
+    `train` more than once is left out.
+
+    Parameters
+    ----------
+    train, test, threshold
+        As for `find_matches`.
+
+    Returns
+    -------
+    Shape (len(train),).
+
+    Examples
+    --------
+    >>> uncontaminated(["Name a river.", "2 + 2?", "name a  river."], ["Name a river."]).tolist()
+    [False, True, False]
+    """
+    matched = {
+        _exact_form(train[m.train_index]) for m in find_matches(train, test, threshold=threshold)
+    }
+    return np.array([_exact_form(text) not in matched for text in train], dtype=np.bool_)
+
+
 def find_matches(
     train: Sequence[str], test: Sequence[str], *, threshold: float = 0.8
 ) -> list[Match]:
@@ -129,17 +156,19 @@ def find_matches(
     """
     if not 0.5 <= threshold <= 1.0:
         raise ConfigurationError(f"`threshold` must lie in [0.5, 1], got {threshold!r}.")
-    places: dict[str, int] = {}
+    first_place: dict[str, int] = {}
     for index, text in enumerate(train):
-        places.setdefault(_normalised(text), index)
-    places.pop("", None)
-    tests = [_normalised(text) for text in test]
+        first_place.setdefault(_exact_form(text), index)
+    first_place.pop("", None)
     found = {
-        (index, places[text]): 1.0 for index, text in enumerate(tests) if text and text in places
+        (index, first_place[form]): 1.0
+        for index, form in enumerate(map(_exact_form, test))
+        if form in first_place
     }
-    trains = list(places)
+    places = list(first_place.values())
+    trains, tests = [_words(train[place]) for place in places], [_words(text) for text in test]
     for index, row in _candidates(trains, tests, threshold=threshold):
-        pair = index, places[trains[row]]
+        pair = index, places[row]
         if pair not in found:
             similarity = _jaccard(np.unique(_pieces(tests[index])), np.unique(_pieces(trains[row])))
             if similarity >= threshold:
@@ -157,7 +186,8 @@ def _candidates(trains: list[str], tests: list[str], *, threshold: float) -> lis
             buckets.setdefault(part.tobytes(), []).append(row)
         for index, part in enumerate(test_signatures[:, band : band + _ROWS]):
             if tests[index]:
-                found.update((index, row) for row in buckets.get(part.tobytes(), ()))
+                rows = buckets.get(part.tobytes(), ())
+                found.update((index, row) for row in rows if trains[row])
     if not found:
         return []
     pairs = np.array(sorted(found))
@@ -197,6 +227,11 @@ def _jaccard(first: NDArray[np.uint64], second: NDArray[np.uint64]) -> float:
     return shared / (len(first) + len(second) - shared)
 
 
-def _normalised(text: str) -> str:
+def _exact_form(text: str) -> str:
+    """Return the text without spaces and case: 2 + 2 is 2+2, and is not 2 * 2."""
+    return "".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def _words(text: str) -> str:
     """Return lower-cased letters and digits, with single spaces between them."""
     return _BREAK.sub(" ", unicodedata.normalize("NFKC", text).casefold()).strip()

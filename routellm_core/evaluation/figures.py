@@ -10,6 +10,7 @@ __all__ = [
     "Baseline",
     "CurvePoints",
     "Estimate",
+    "Histogram",
     "Measurement",
     "Probabilities",
     "ReliabilityPoints",
@@ -50,6 +51,15 @@ class ReliabilityPoints:
 
     predicted: tuple[float, ...]
     observed: tuple[float, ...]
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """How many prompts have which win rate, in equal bins from the lowest to the highest."""
+
+    low: float
+    high: float
     counts: tuple[int, ...]
 
 
@@ -134,7 +144,7 @@ class Measurement:
     raw, calibrated
         Of the win rates as they are, and after isotonic regression fitted on the other half.
     shares, curve, histogram, reliability_raw, reliability_calibrated, slices
-        For tables and figures; the histogram counts win rates in 25 equal bins of [0, 1].
+        For tables and figures.
     """
 
     apgr: Estimate
@@ -149,7 +159,7 @@ class Measurement:
     calibrated: Probabilities
     shares: tuple[SharePoint, ...]
     curve: CurvePoints
-    histogram: tuple[int, ...]
+    histogram: Histogram
     reliability_raw: ReliabilityPoints
     reliability_calibrated: ReliabilityPoints
     slices: tuple[Slice, ...]

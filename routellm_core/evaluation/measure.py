@@ -13,6 +13,7 @@ from routellm_core.evaluation.figures import (
     Baseline,
     CurvePoints,
     Estimate,
+    Histogram,
     Measurement,
     Probabilities,
     ReliabilityPoints,
@@ -105,7 +106,7 @@ def measure(
             for share in SHARES
         ),
         curve=_points(scores, benchmark),
-        histogram=tuple(np.histogram(scores, _HISTOGRAM_BINS, (0.0, 1.0))[0].tolist()),
+        histogram=_histogram(scores),
         reliability_raw=_reliability(scores, labels),
         reliability_calibrated=_reliability(mapped, labels),
         slices=_slices(scores, benchmark),
@@ -213,6 +214,14 @@ def _reliability(win_rates: Floats, labels: Floats) -> ReliabilityPoints:
         tuple(table.observed.tolist()),
         tuple(table.counts.tolist()),
     )
+
+
+def _histogram(scores: Floats) -> Histogram:
+    low, high = float(scores.min()), float(scores.max())
+    if low == high:
+        low, high = max(0.0, low - 0.01), min(1.0, high + 0.01)
+    counts, _ = np.histogram(scores, _HISTOGRAM_BINS, (low, high))
+    return Histogram(low, high, tuple(counts.tolist()))
 
 
 def _share_point(

@@ -108,7 +108,7 @@ def test_compare_names_the_better_router(run, outcomes: Path, tmp_path: Path) ->
 
 def test_training_data_in_a_benchmark_is_reported(on_random, tmp_path: Path) -> None:
     training = tmp_path / "training.jsonl"
-    training.write_text('{"prompt": "QUESTION 5"}\n')
+    training.write_text('{"prompt": "QUESTION 5 ?"}\n')
     result = on_random("--training-data", str(training))
     assert "1 prompts equal one of 1" in result.stdout
 

@@ -1,14 +1,16 @@
 """Benchmarks are read as published, and damaged ones are refused."""
 
 import json
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 
 from routellm_core import ConfigurationError, ModelPair, UnknownModelError
 from routellm_core.errors import DataError
-from routellm_core.evaluation import LoadedBenchmark, benchmark_names, load_benchmark
+from routellm_core.evaluation import Benchmark, LoadedBenchmark, benchmark_names, load_benchmark
 
 STRONG, WEAK = "gpt-4-1106-preview", "mistralai/Mixtral-8x7B-Instruct-v0.1"
 
@@ -180,3 +182,44 @@ def test_outcomes_outside_their_range_are_refused(small: LoadedBenchmark) -> Non
         replace(small, weak=small.weak * 2)
     with pytest.raises(ConfigurationError, match="both models, or of neither"):
         replace(small, weak_cost=small.weak)
+
+
+class Invented(Benchmark):
+    """A benchmark of two prompts, from nowhere."""
+
+    name = "invented"
+
+    def load(self, path, *, pair=None) -> LoadedBenchmark:
+        return LoadedBenchmark(
+            name=self.name,
+            pair=ModelPair(strong="a", weak="b"),
+            prompts=("p", "q"),
+            weak=np.zeros(2),
+            strong=np.ones(2),
+            domains=("x", "x"),
+        )
+
+
+def test_a_package_registers_a_benchmark_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    from importlib import metadata
+
+    points = [
+        metadata.EntryPoint("invented", f"{__name__}:Invented", "routellm.benchmarks"),
+        metadata.EntryPoint("broken", "json:loads", "routellm.benchmarks"),
+        metadata.EntryPoint("mmlu", "json:loads", "routellm.benchmarks"),
+    ]
+    monkeypatch.setattr(metadata, "entry_points", lambda group: points)
+    monkeypatch.setitem(sys.modules, __name__, sys.modules.get(__name__) or _this_module())
+    assert "invented" in benchmark_names()
+    assert len(load_benchmark("invented", "nowhere")) == 2
+    with pytest.raises(ConfigurationError, match="not a `Benchmark`"):
+        load_benchmark("broken", "x")
+    # A built-in name cannot be taken over.
+    with pytest.raises(DataError):
+        load_benchmark("mmlu", "x")
+
+
+def _this_module() -> ModuleType:
+    module = ModuleType(__name__)
+    module.Invented = Invented  # type: ignore[attr-defined]
+    return module

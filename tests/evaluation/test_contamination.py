@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from routellm_core.errors import ConfigurationError
-from routellm_core.evaluation import find_matches, overlap
+from routellm_core.evaluation import find_matches, overlap, uncontaminated
 
 QUESTION = (
     "A train leaves the station at noon and travels west at sixty miles an hour. Another train "
@@ -18,9 +18,16 @@ def words(seed: int, n: int = 60) -> list[str]:
     return ["".join(chr(97 + c) for c in rng.integers(0, 26, 6)) for _ in range(n)]
 
 
-def test_texts_that_differ_in_case_and_punctuation_are_equal() -> None:
-    (match,) = find_matches(["nothing alike at all", QUESTION], [QUESTION.upper().replace(",", "")])
+def test_texts_that_differ_in_case_and_spaces_are_equal() -> None:
+    spaced = QUESTION.upper().replace(" ", " \n ").replace("?", " ?")
+    (match,) = find_matches(["nothing alike at all", QUESTION], [spaced])
     assert (match.train_index, match.test_index, match.similarity) == (1, 0, 1.0)
+
+
+def test_another_sign_is_another_question_and_a_near_one() -> None:
+    first = "Find the degree of the field extension Q(sqrt(2) + sqrt(3)) over Q."
+    (match,) = find_matches([first.replace("+", "*")], [first])
+    assert 0.99 < match.similarity < 1.0
 
 
 def test_a_changed_word_is_near_and_a_changed_topic_is_not() -> None:
@@ -57,7 +64,7 @@ def test_near_pairs_are_found_by_hashes_as_by_comparing_all() -> None:
 
 def test_blank_and_short_texts_match_only_their_equals() -> None:
     assert find_matches(["", "  ", "?!"], ["", "...", "hi"]) == []
-    assert len(find_matches(["Hi"], ["hi!"])) == 1
+    assert len(find_matches(["Hi"], ["hi "])) == 1
     assert find_matches(["ab"], ["cd"]) == []
 
 
@@ -84,3 +91,9 @@ def test_an_overlap_counts_benchmark_prompts_and_not_pairs() -> None:
 def test_a_threshold_that_hashes_cannot_serve_is_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"\[0\.5, 1\]"):
         find_matches(["a"], ["a"], threshold=0.3)
+
+
+def test_every_copy_of_a_contaminated_prompt_is_left_out_of_training() -> None:
+    near = QUESTION.replace("sixty", "seventy")
+    train = [near, "Name a river.", near.upper(), QUESTION, " ".join(words(5))]
+    assert uncontaminated(train, [QUESTION]).tolist() == [False, True, False, False, True]

@@ -134,7 +134,8 @@ def test_a_measurement_holds_what_the_metrics_say(small: LoadedBenchmark) -> Non
     assert found.apgr.low is not None
     assert found.apgr.high is not None
     assert found.apgr.low < found.apgr.value < found.apgr.high
-    assert sum(found.histogram) == len(small)
+    assert sum(found.histogram.counts) == len(small)
+    assert (found.histogram.low, found.histogram.high) == (scores.min(), scores.max())
     assert found.curve.shares[0] == 0.0
     assert found.curve.shares[-1] == 1.0
     assert [row.n for row in found.slices] == [100, 100]
@@ -330,6 +331,11 @@ def test_names_on_the_page_are_text_and_not_markup(small: LoadedBenchmark) -> No
     assert "<script" not in text
     assert "<img" not in text
     assert Page(text).open == []
+
+
+def test_win_rates_that_are_all_the_same_still_have_a_histogram(small: LoadedBenchmark) -> None:
+    found = measure(np.full(200, 1.0), small, rounds=5).histogram
+    assert (found.low, found.high, sum(found.counts)) == (0.99, 1.0, 200)
 
 
 def test_halves_share_every_domain_and_no_prompt() -> None:

@@ -82,16 +82,19 @@ def cost_chart(benchmark: BenchmarkResults) -> str | None:
 
 def histogram_chart(router: RouterResults, *, series: int) -> str:
     """Return how many prompts have which win rate."""
-    counts = router.measurement.histogram
+    histogram = router.measurement.histogram
+    counts = histogram.counts
     share = np.array(counts) / sum(counts)
+    margin = 0.03 * (histogram.high - histogram.low)
     chart = Chart(
-        (0.0, 1.0),
+        (max(0.0, histogram.low - margin), min(1.0, histogram.high + margin)),
         (0.0, float(share.max()) * 1.08),
         title=f"Win rates of {router.label}",
         height=260,
     )
     chart.axes(x_label="win rate", y_label="share of prompts", percent_y=True)
-    chart.bars(np.linspace(0.0, 1.0, len(counts) + 1).tolist(), share.tolist(), series=series)
+    edges = np.linspace(histogram.low, histogram.high, len(counts) + 1)
+    chart.bars(edges.tolist(), share.tolist(), series=series)
     return chart.render()
 
 
