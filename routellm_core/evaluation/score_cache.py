@@ -7,7 +7,6 @@ stale can be read. Rows that are not scored yet are NaN: an interrupted run resu
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from hashlib import sha256
@@ -15,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkstemp
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
@@ -59,7 +58,7 @@ def default_cache_folder() -> Path:
 
 
 def router_checksum(router: Router) -> str | None:
-    """Return the checksum of the router's checkpoint, or None when it cannot be saved.
+    """Return the checksum of every file of the router's checkpoint; None if it cannot be saved.
 
     The checkpoint is written to a temporary folder and removed.
     """
@@ -68,7 +67,20 @@ def router_checksum(router: Router) -> str | None:
             saved = router.save(Path(folder) / "checkpoint")
         except ConfigurationError:
             return None
-        return str(json.loads((saved / "config.json").read_bytes())["checksum"])
+        digest = sha256()
+        for path in sorted(path for path in saved.rglob("*") if path.is_file()):
+            with path.open("rb") as file:
+                content = _file_digest(file)
+            digest.update(f"{path.relative_to(saved).as_posix()}\0{content}\0".encode())
+        return digest.hexdigest()
+
+
+def _file_digest(file: BinaryIO) -> str:
+    """Return the SHA-256 of what is left of a file, in little memory."""
+    digest = sha256()
+    while chunk := file.read(2**20):
+        digest.update(chunk)
+    return digest.hexdigest()
 
 
 class ScoreCache:
