@@ -38,6 +38,7 @@ from routellm_core.evaluation.metrics import (
     nll,
     oracle_scores,
     performance_gain,
+    quality_at,
     quality_of,
     reliability,
     win_labels,
@@ -114,7 +115,10 @@ def measure(
 
 
 def baselines(benchmark: LoadedBenchmark) -> tuple[Baseline, ...]:
-    """Return the rows that every table starts with: single models, chance and the oracle."""
+    """Return the rows that every table starts with.
+
+    The models alone, chance, sending the longest prompts to the strong model, and the oracle.
+    """
     weak, strong = benchmark.weak, benchmark.strong
     mean_weak, mean_strong = float(weak.mean()), float(strong.mean())
     oracle = oracle_scores(weak=weak, strong=strong)
@@ -126,6 +130,7 @@ def baselines(benchmark: LoadedBenchmark) -> tuple[Baseline, ...]:
         low, high = float(weak_cost.mean()), float(strong_cost.mean())
         best = float(np.where(needed, strong_cost, weak_cost).mean())
         costs = (low, high, (low + high) / 2.0, best)
+    lengths = benchmark.prompt_lengths()
     return (
         Baseline("all weak", mean_weak, 0.0, None, None, costs[0]),
         Baseline("all strong", mean_strong, 1.0, None, None, costs[1]),
@@ -136,6 +141,14 @@ def baselines(benchmark: LoadedBenchmark) -> tuple[Baseline, ...]:
             0.5 if has_gap else None,
             0.5 if has_gap else None,
             costs[2],
+        ),
+        Baseline(
+            "prompt length",
+            quality_at(lengths, weak=weak, strong=strong, strong_share=0.5),
+            0.5,
+            apgr(lengths, weak=weak, strong=strong) if has_gap else None,
+            cpt(lengths, weak=weak, strong=strong) if has_gap else None,
+            None,
         ),
         Baseline(
             "oracle",

@@ -108,6 +108,7 @@ class BenchmarkResults:
     strong_cost: tuple[float, ...] | None
     domain_names: tuple[str, ...]
     domains: tuple[int, ...]
+    prompt_lengths: tuple[float, ...]
     faults: dict[str, str]
     baselines: tuple[Baseline, ...]
     routers: tuple[RouterResults, ...]
@@ -127,6 +128,7 @@ class BenchmarkResults:
             strong_cost=None if self.strong_cost is None else np.array(self.strong_cost),
             n_removed=self.n_removed,
             faults=self.faults,
+            lengths=np.array(self.prompt_lengths),
         )
 
 

@@ -131,6 +131,7 @@ def _collected(
         strong_cost=None if strong_cost is None else tuple(strong_cost.tolist()),
         domain_names=tuple(names),
         domains=tuple(place[domain] for domain in benchmark.domains),
+        prompt_lengths=tuple(benchmark.prompt_lengths().tolist()),
         faults=dict(benchmark.faults),
         baselines=baselines(benchmark),
         routers=tuple(rows),

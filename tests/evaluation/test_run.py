@@ -160,7 +160,7 @@ def test_without_a_gap_the_figures_of_a_gap_are_missing(small: LoadedBenchmark) 
     assert found.apgr_grid_10 is None
     assert found.auroc is None
     assert all(estimate.value is None for estimate in found.cpt)
-    assert [row.apgr for row in baselines(same)] == [None] * 4
+    assert [row.apgr for row in baselines(same)] == [None] * 5
 
 
 def test_every_table_starts_with_what_needs_no_router(small: LoadedBenchmark) -> None:
@@ -168,6 +168,8 @@ def test_every_table_starts_with_what_needs_no_router(small: LoadedBenchmark) ->
     assert rows["all weak"].quality == small.weak.mean()
     assert rows["all strong"].cost_usd == 9.0
     assert rows["random, expected"].apgr == 0.5
+    lengths = [len(prompt) for prompt in small.prompts]
+    assert rows["prompt length"].apgr == apgr(lengths, weak=small.weak, strong=small.strong)
     oracle = rows["oracle"]
     assert oracle.quality == np.maximum(small.weak, small.strong).mean()
     assert oracle.strong_share == (small.strong > small.weak).mean()

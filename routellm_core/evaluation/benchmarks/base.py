@@ -47,6 +47,8 @@ class LoadedBenchmark:
         How many rows were left out as contaminated.
     faults
         What is known to be wrong with a domain, by its name.
+    lengths
+        Characters of each prompt, shape (n,), where the prompts themselves are not at hand.
     """
 
     name: str
@@ -60,6 +62,7 @@ class LoadedBenchmark:
     strong_cost: NDArray[np.float64] | None = None
     n_removed: int = 0
     faults: Mapping[str, str] = field(default_factory=dict)
+    lengths: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.prompts)
@@ -67,7 +70,7 @@ class LoadedBenchmark:
             raise DataError(f"Benchmark {self.name!r} has no prompts.")
         if (self.weak_cost is None) != (self.strong_cost is None):
             raise ConfigurationError("A benchmark has the costs of both models, or of neither.")
-        for name in ("weak", "strong", "weak_cost", "strong_cost"):
+        for name in ("weak", "strong", "weak_cost", "strong_cost", "lengths"):
             values = getattr(self, name)
             if values is not None and (values.shape != (n,) or not np.isfinite(values).all()):
                 raise ConfigurationError(
@@ -83,6 +86,12 @@ class LoadedBenchmark:
 
     def __len__(self) -> int:
         return len(self.prompts)
+
+    def prompt_lengths(self) -> NDArray[np.float64]:
+        """Return the characters of each prompt: (n,)."""
+        if self.lengths is not None:
+            return self.lengths
+        return np.array([len(prompt) for prompt in self.prompts], dtype=np.float64)
 
     def checksum(self) -> str:
         """Return the SHA-256 of the prompts and the outcomes, in order."""
