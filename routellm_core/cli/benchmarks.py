@@ -136,7 +136,14 @@ def open_cache(
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
     """Draw one bar per router and benchmark on stderr, when a person sees it."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TaskID,
+        TextColumn,
+        TimeElapsedColumn,
+    )
 
     columns = (
         TextColumn("{task.description}"),
@@ -145,12 +152,12 @@ def progress_bar() -> Iterator[Progress]:
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=notes(), disable=not notes().is_terminal) as bars:
-        tasks: dict[tuple[str, str], int] = {}
+        tasks: dict[tuple[str, str], TaskID] = {}
 
         def tell(*, router: str, benchmark: str, done: int, total: int) -> None:
             key = router, benchmark
             if key not in tasks:
                 tasks[key] = bars.add_task(f"{router} on {benchmark}", total=total)
-            bars.update(bars.task_ids[tasks[key]], completed=done)
+            bars.update(tasks[key], completed=done)
 
         yield tell

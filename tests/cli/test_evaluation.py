@@ -198,3 +198,17 @@ def test_a_router_that_makes_its_own_calibration_cannot_carry_another(
     result = run("calibrate", "-r", "random", str(prompts), "--save", str(tmp_path / "kept"))
     assert result.exit_code == 1
     assert "cannot carry another calibration" in result.stderr
+
+
+def test_a_saved_calibration_is_what_the_checkpoint_then_answers_with(
+    run, outcomes: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "mine"
+    saved = run("calibrate", "-r", "mf", "--outcomes", str(outcomes), "--save", str(folder))
+    assert saved.exit_code == 0
+    calibration = load_router("mf", checkpoint=folder).calibration
+    assert calibration is not None
+    assert (calibration.n_prompts, calibration.source) == (300, "mine.jsonl")
+    assert calibration.quality_floors is not None
+    assert calibration.probability is not None
+    assert run("route", "--checkpoint", str(folder), "-s", "0.2", "Hi").exit_code == 0
