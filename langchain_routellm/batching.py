@@ -12,7 +12,7 @@ from langchain_core.runnables.config import get_config_list
 
 from langchain_routellm.dispatch import Dispatching
 from langchain_routellm.routing import Call, Routing
-from routellm_core import Decision, Overrides, Turn
+from routellm_core import Decision, Overrides, RouteLLMError, Turn
 
 __all__ = ["BatchDispatching"]
 
@@ -142,7 +142,7 @@ class _Reading:
 
     def items(self, decisions: Sequence[Decision]) -> list[_Item]:
         """Return one item for each input, with the decisions for those that could be read."""
-        remaining = iter(decisions)
+        remaining = iter(zip(decisions, self.turns, strict=True))
         items: list[_Item] = []
         for index, (model_input, config) in enumerate(
             zip(self._inputs, self._configs, strict=True)
@@ -150,7 +150,10 @@ class _Reading:
             error = self._errors.get(index)
             call = None
             if error is None:
-                call = self.routing.call(next(remaining), config, self._started_s)
+                try:
+                    call = self.routing.call(*next(remaining), config, self._started_s)
+                except RouteLLMError as refused:  # by a breaker or a budget
+                    error = refused
             items.append(_Item(model_input, call, error))
         return items
 

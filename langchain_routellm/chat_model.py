@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import pickle
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -17,6 +16,7 @@ from pydantic import ConfigDict, Field, SecretStr, SkipValidation, ValidationErr
 
 from langchain_routellm.backing import joint_profile
 from langchain_routellm.batching import BatchDispatching
+from langchain_routellm.checks import check_escalate_on, check_picklable
 from langchain_routellm.direct import DirectCalls
 from langchain_routellm.events import EventDispatching
 from langchain_routellm.pair import BackingPair, identity_of
@@ -24,7 +24,11 @@ from langchain_routellm.routing import Routing, TextReader
 from langchain_routellm.structured import RoutedRunnable, structured_chains
 from langchain_routellm.tools import BoundTools, Tool
 from routellm_core import (
+    BreakerSettings,
+    Budget,
     ConfigurationError,
+    Guards,
+    RetrySettings,
     Route,
     Router,
     RoutingText,
@@ -33,6 +37,7 @@ from routellm_core import (
     escalation_filter,
     load_router,
     make_decider,
+    make_guards,
     resolve_router,
     router_class,
 )
@@ -40,7 +45,8 @@ from routellm_core import (
 __all__ = ["RoutedChatModel"]
 
 _LOADING = threading.RLock()
-_PAIR, _ROUTING = "_pair", "_routing_ready"
+_PAIR, _ROUTING, _GUARDS = "_pair", "_routing_ready", "_guards_ready"
+_GUARD_FIELDS = frozenset({"retry", "breaker", "budget", "monitor"})
 _FORWARDED = (
     "temperature", "max_tokens", "timeout", "max_retries", "stop", "streaming", "api_key",
     "base_url", "cache", "rate_limiter", "output_version", "custom_get_token_ids", "callbacks",
@@ -85,6 +91,16 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, BaseChatM
         Errors of the weak model after which the strong one answers, before anything was
         streamed. None means those that another model may not have: timeouts, rate limits,
         server errors, a prompt too long; () means none.
+    retry
+        Further tries of the same model: how many, or `RetrySettings`, which holds the deadlines,
+        too. By default none, because the models' own clients try again.
+    breaker
+        True, or `BreakerSettings`: stop asking a model that fails again and again, for a while.
+    budget
+        US dollars a day, or a `Budget`: over it, calls go to the weak model or are refused.
+    monitor
+        Gets a `CallRecord` of every call: a `Monitor`, a function, the path of a JSONL log, or a
+        list of these.
     temperature, max_tokens, timeout, max_retries, stop, streaming, api_key, base_url
         For both models. A ready model takes the first two, `stop` and `streaming` in a private
         copy; the others belong to its client and must be set where it is made.
@@ -131,6 +147,15 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, BaseChatM
     on_empty_prompt: SkipValidation[Route] = "strong"
     escalate_on: SkipValidation[tuple[type[BaseException], ...] | None] = None
 
+    retry: SkipValidation[RetrySettings | int | None] = Field(
+        default=None, exclude=True, repr=False
+    )
+    breaker: SkipValidation[BreakerSettings | bool | None] = Field(
+        default=None, exclude=True, repr=False
+    )
+    budget: SkipValidation[Budget | float | None] = Field(default=None, exclude=True, repr=False)
+    monitor: SkipValidation[Any] = Field(default=None, exclude=True, repr=False)
+
     temperature: float | None = None
     max_tokens: int | None = None
     timeout: float | None = None
@@ -156,6 +181,7 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, BaseChatM
             ) from None
         self._check()
         self._backing()
+        self.guards  # noqa: B018 - refuses wrong arguments now
         if isinstance(self.router, Router):
             self._routing()
 
@@ -163,6 +189,8 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, BaseChatM
         super().__setattr__(name, value)
         if name in type(self).model_fields:
             self._forget()
+        if name in _GUARD_FIELDS:
+            self.__dict__.pop(_GUARDS, None)
 
     def model_copy(
         self, *, update: Mapping[str, Any] | None = None, deep: bool = False
@@ -170,13 +198,15 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, BaseChatM
         """Return a copy; what was worked out from the changed fields is worked out again."""
         copy = super().model_copy(update=update, deep=deep)
         copy._forget()
+        if deep or _GUARD_FIELDS & set(update or ()):
+            copy.__dict__.pop(_GUARDS, None)
         return copy
 
     def __getstate__(self) -> dict[Any, Any]:
-        for name in ("router", "strong", "weak"):
-            _check_picklable(name, getattr(self, name))
+        for name in ("router", "strong", "weak", "monitor"):
+            check_picklable(name, getattr(self, name))
         state: dict[Any, Any] = super().__getstate__()
-        ready = (_PAIR, _ROUTING)
+        ready = (_PAIR, _ROUTING, _GUARDS)
         fields = {key: value for key, value in state["__dict__"].items() if key not in ready}
         return {**state, "__dict__": fields}
 
@@ -188,6 +218,23 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, BaseChatM
         for name, value in self._goal().items():
             if value is not None:
                 yield name, value
+
+    @property
+    def guards(self) -> Guards:
+        """The retries, breakers, budget and monitor, as they are now; copies share them."""
+        guards: Guards | None = self.__dict__.get(_GUARDS)
+        if guards is None:
+            with _LOADING:
+                guards = self.__dict__.get(_GUARDS)
+                if guards is None:
+                    guards = self.__dict__[_GUARDS] = make_guards(
+                        retry=self.retry,
+                        breaker=self.breaker,
+                        budget=self.budget,
+                        monitor=self.monitor,
+                        models=self._backing().labels.values(),
+                    )
+        return guards
 
     def bind_tools(
         self,
@@ -312,13 +359,14 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, BaseChatM
             decider,
             routing_text=self.routing_text,
             worth_escalating=escalation_filter(self.escalate_on),
+            guards=self.guards,
         )
 
     def _check(self) -> None:
         """Refuse wrong arguments now, although the router may not be loaded before a call."""
         if not callable(self.routing_text):
             check_routing_text(self.routing_text)
-        _check_escalate_on(self.escalate_on)
+        check_escalate_on(self.escalate_on)
         if isinstance(self.router, str):
             router_class(self.router)
         else:
@@ -348,25 +396,3 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, BaseChatM
     def _forget(self) -> None:
         self.__dict__.pop(_PAIR, None)
         self.__dict__.pop(_ROUTING, None)
-
-
-def _check_escalate_on(classes: Any) -> None:
-    if classes is None:
-        return
-    if not (
-        isinstance(classes, tuple)
-        and all(isinstance(one, type) and issubclass(one, BaseException) for one in classes)
-    ):
-        raise ConfigurationError(
-            f"`escalate_on` must be None or a tuple of exception classes, got {classes!r}."
-        )
-
-
-def _check_picklable(name: str, value: Any) -> None:
-    try:
-        pickle.dumps(value)
-    except (TypeError, AttributeError, pickle.PicklingError) as error:
-        raise ConfigurationError(
-            f"The `{name}`, a {type(value).__name__}, cannot be pickled: {error}. Pass its name "
-            "instead; it is then made anew where the routed model is unpickled."
-        ) from error

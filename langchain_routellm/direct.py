@@ -90,8 +90,8 @@ class DirectCalls(Dispatching):
         while True:
             model, rest = self._model(call, kwargs)
             try:
-                result = await model._agenerate(
-                    messages, stop=stop, run_manager=run_manager, **rest
+                result = await call.within(
+                    model._agenerate(messages, stop=stop, run_manager=run_manager, **rest)
                 )
             except BaseException as error:  # `failed` knows what is worth another attempt
                 if not call.failed(error):
@@ -107,7 +107,10 @@ class DirectCalls(Dispatching):
         tools, overrides = self._offers_tools(kwargs), routing.overrides(config)
         turns = [routing.turn(item, tools=tools) for item in messages]
         decisions = routing.decider.decide_many(turns, [overrides] * len(turns))
-        return [routing.call(decision, config, started_s) for decision in decisions]
+        return [
+            routing.call(decision, turn, config, started_s)
+            for decision, turn in zip(decisions, turns, strict=True)
+        ]
 
     async def _acalls(
         self, messages: Sequence[list[BaseMessage]], config: RunnableConfig, kwargs: dict[str, Any]
@@ -116,7 +119,10 @@ class DirectCalls(Dispatching):
         tools, overrides = self._offers_tools(kwargs), routing.overrides(config)
         turns = [routing.turn(item, tools=tools) for item in messages]
         decisions = await routing.decider.adecide_many(turns, [overrides] * len(turns))
-        return [routing.call(decision, config, started_s) for decision in decisions]
+        return [
+            routing.call(decision, turn, config, started_s)
+            for decision, turn in zip(decisions, turns, strict=True)
+        ]
 
     def _generate_call(
         self, call: Call, messages: list[BaseMessage], stop: list[str] | None, kwargs: Any
@@ -138,8 +144,8 @@ class DirectCalls(Dispatching):
         while True:
             model, rest = self._model(call, kwargs)
             try:
-                result = await model.agenerate(
-                    [messages], stop=stop, **_run_arguments(call), **rest
+                result = await call.within(
+                    model.agenerate([messages], stop=stop, **_run_arguments(call), **rest)
                 )
             except BaseException as error:  # `failed` knows what is worth another attempt
                 if not call.failed(error):

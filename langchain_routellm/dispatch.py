@@ -17,6 +17,8 @@ from langchain_routellm.routing import Call, Routing
 
 __all__ = ["Dispatching", "offers_tools"]
 
+_END: Any = object()
+
 
 class Dispatching:
     """Give a Runnable its entry points: each decides once and calls the target of the same name.
@@ -71,7 +73,7 @@ class Dispatching:
         started_s = perf_counter()
         turn = routing.turn(model_input, tools=self._offers_tools(kwargs))
         decision = routing.decider.decide(turn, routing.overrides(complete))
-        return routing.call(decision, complete, started_s)
+        return routing.call(decision, turn, complete, started_s)
 
     async def _abegin(
         self, model_input: LanguageModelInput, config: RunnableConfig | None, kwargs: dict[str, Any]
@@ -81,7 +83,7 @@ class Dispatching:
         started_s = perf_counter()
         turn = routing.turn(model_input, tools=self._offers_tools(kwargs))
         decision = await routing.decider.adecide(turn, routing.overrides(complete))
-        return routing.call(decision, complete, started_s)
+        return routing.call(decision, turn, complete, started_s)
 
     def invoke(
         self,
@@ -119,7 +121,7 @@ class Dispatching:
     ) -> Any:
         target, rest = self._target(call.route, kwargs)
         try:
-            answer = await target.ainvoke(model_input, call.config(), **rest)
+            answer = await call.within(target.ainvoke(model_input, call.config(), **rest))
         except BaseException as error:  # `failed` knows what is worth another attempt
             if not call.failed(error):
                 raise
@@ -190,15 +192,12 @@ class Dispatching:
         try:
             # Leaving the loop does not close the inner stream; only this ends its run.
             async with aclosing(stream) as chunks:
-                async for chunk in chunks:
-                    if gate.is_open:
-                        yield chunk
-                        continue
-                    for admitted in gate.admit(chunk):
+                while not gate.is_open:
+                    chunk = await call.within(anext(chunks, _END))
+                    for admitted in gate.release() if chunk is _END else gate.admit(chunk):
                         yield admitted
-                if not gate.is_open:
-                    for held in gate.release():
-                        yield held
+                async for chunk in chunks:
+                    yield chunk
             call.succeeded()
         except BaseException as error:  # `failed` knows what is worth another attempt
             if not call.failed(error):

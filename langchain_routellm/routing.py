@@ -6,25 +6,28 @@ async, and share these steps.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from time import perf_counter
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import RunnableConfig
 
 from langchain_routellm.messages import LangChainView, has_content, read_messages, stamped
+from langchain_routellm.usage import UsageReader
 from routellm_core import (
     Attempts,
     Decider,
     Decision,
     EmptyAnswerError,
+    Guards,
     Overrides,
     PromptError,
     RoutingText,
     Turn,
+    Usage,
     read_turn,
 )
 
@@ -32,6 +35,8 @@ __all__ = ["Call", "ChunkGate", "Routing", "TextReader"]
 
 TextReader: TypeAlias = Callable[[Sequence[BaseMessage]], str]
 """A user's own choice of the text that is routed."""
+
+T = TypeVar("T")
 
 _VIEW = LangChainView()
 _NO_CHUNKS = "No generation chunks were returned"
@@ -49,11 +54,20 @@ class Call:
         The caller's, complete.
     latency_ms
         How long the decision took.
+    usage
+        Collects what the answer used; None when nobody asks.
     """
 
-    __slots__ = ("_attempts", "_config", "_latency_ms", "_tried")
+    __slots__ = ("_attempts", "_config", "_latency_ms", "_tried", "_usage")
 
-    def __init__(self, attempts: Attempts, config: RunnableConfig, latency_ms: float) -> None:
+    def __init__(
+        self,
+        attempts: Attempts,
+        config: RunnableConfig,
+        latency_ms: float,
+        usage: UsageReader | None = None,
+    ) -> None:
+        self._usage = usage
         self._attempts = attempts
         self._config = config
         self._latency_ms = latency_ms
@@ -88,6 +102,8 @@ class Call:
             "routellm_latency_ms": self._latency_ms,
         }
         config["tags"] = [*config.get("tags", ()), f"routellm:{decision.route}"]
+        if self._usage is not None:
+            config["callbacks"] = self._usage.added_to(config.get("callbacks"))
         if self._tried:
             # The first attempt's run has it already.
             config.pop("run_id", None)
@@ -100,18 +116,27 @@ class Call:
 
     def failed(self, error: BaseException) -> bool:
         """Report an error; return whether to try again on the new `route`."""
-        if not self._attempts.failed(_fault(error)):
+        if not self._attempts.failed(_fault(error), self._used()):
             return False
         self._tried = True
+        if self._usage is not None:
+            self._usage.forget()
         return True
+
+    async def within(self, answer: Awaitable[T]) -> T:
+        """Wait for an answer, or its first chunk, as long as this attempt may take."""
+        return await self._attempts.within(answer)
 
     def succeeded(self) -> None:
         """Report that the answer is complete."""
-        self._attempts.succeeded()
+        self._attempts.succeeded(self._used())
+
+    def _used(self) -> Usage | None:
+        return None if self._usage is None else self._usage.usage
 
     def finished(self, answer: Any) -> Any:
         """Report the complete answer; return it with this call's record, on a copy."""
-        self._attempts.succeeded()
+        self.succeeded()
         return stamped(answer, self._attempts.decision.record())
 
     def gate(self) -> ChunkGate:
@@ -176,9 +201,18 @@ class Routing:
         Which text is routed, or a function of the messages.
     worth_escalating
         The test that an error must pass for the strong model to be tried.
+    guards
+        Retries, breakers, budget and monitor.
     """
 
-    __slots__ = ("_read_text", "_routing_text", "_small_window", "_worth_escalating", "decider")
+    __slots__ = (
+        "_read_text",
+        "_routing_text",
+        "_small_window",
+        "_worth_escalating",
+        "decider",
+        "guards",
+    )
 
     def __init__(
         self,
@@ -186,8 +220,10 @@ class Routing:
         *,
         routing_text: RoutingText | TextReader,
         worth_escalating: Callable[[BaseException], bool],
+        guards: Guards,
     ) -> None:
         self.decider = decider
+        self.guards = guards
         self._read_text = routing_text if callable(routing_text) else None
         self._routing_text: RoutingText = "last_user" if callable(routing_text) else routing_text
         self._small_window = decider.policy.small_window
@@ -216,21 +252,31 @@ class Routing:
         """Return what the call's config changes of the policy."""
         return Overrides.of(config.get("configurable", {}))
 
-    def call(self, decision: Decision, config: RunnableConfig, started_s: float) -> Call:
+    def call(
+        self, decision: Decision, turn: Turn, config: RunnableConfig, started_s: float
+    ) -> Call:
         """Return the call that follows from a decision.
 
         Parameters
         ----------
         decision
             Where the call goes first.
+        turn
+            What was decided about.
         config
             The caller's, complete.
         started_s
             When deciding began, on the clock of `time.perf_counter`.
         """
-        attempts = Attempts(
+        guards = self.guards
+        attempts = guards.begin(
             decision,
-            strong_model=self.decider.policy.strong_model,
+            decider=self.decider,
             worth_escalating=self._worth_escalating,
+            text=turn.text,
+            started_s=started_s,
         )
-        return Call(attempts, config, (perf_counter() - started_s) * 1000.0)
+        usage = None
+        if guards.monitor is not None or guards.budget is not None:
+            usage = UsageReader()
+        return Call(attempts, config, (perf_counter() - started_s) * 1000.0, usage)

@@ -19,8 +19,12 @@ from llamaindex_routellm.predicting import Predicting
 from llamaindex_routellm.runtime import Runtime
 from llamaindex_routellm.tooling import Tooling
 from routellm_core import (
+    BreakerSettings,
+    Budget,
     ConfigurationError,
     Decider,
+    Guards,
+    RetrySettings,
     Route,
     Router,
     RoutingText,
@@ -28,6 +32,7 @@ from routellm_core import (
     check_routing_text,
     escalation_filter,
     make_decider,
+    make_guards,
     resolve_router,
     router_class,
 )
@@ -40,6 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["RoutedLLM"]
 
 _TRIES = 3
+_GUARD_FIELDS = frozenset({"retry", "breaker", "budget", "monitor"})
 
 
 class RoutedLLM(Predicting, Tooling, Chatting, FunctionCallingLLM):
@@ -84,6 +90,16 @@ class RoutedLLM(Predicting, Tooling, Chatting, FunctionCallingLLM):
         Seconds that a router may take, unless it scores inline; None for as long as it likes.
     remember
         How many win rates are kept, so that the steps of an agent ask the router once.
+    retry
+        Further tries of the same model: how many, or `RetrySettings`, which holds the deadlines,
+        too.
+    breaker
+        True, or `BreakerSettings`: stop asking a model that fails again and again, for a while.
+    budget
+        US dollars a day, or a `Budget`: over it, calls go to the weak model or are refused.
+    monitor
+        Gets a `CallRecord` of every call: a `Monitor`, a function, the path of a JSONL log, or a
+        list of these.
     settings
         Fields of any LlamaIndex `LLM`, such as `callback_manager` and `system_prompt`.
 
@@ -128,6 +144,10 @@ class RoutedLLM(Predicting, Tooling, Chatting, FunctionCallingLLM):
     on_empty_prompt: Route = "strong"
     router_deadline_s: float | None = Field(default=0.25, exclude=True)
     remember: int = Field(default=1024, exclude=True)
+    retry: Any = Field(default=None, exclude=True)
+    breaker: Any = Field(default=None, exclude=True)
+    budget: Any = Field(default=None, exclude=True)
+    monitor: Any = Field(default=None, exclude=True)
 
     _runtime: Runtime = PrivateAttr(default_factory=Runtime)
 
@@ -151,6 +171,10 @@ class RoutedLLM(Predicting, Tooling, Chatting, FunctionCallingLLM):
         on_empty_prompt: Route = "strong",
         router_deadline_s: float | None = 0.25,
         remember: int = 1024,
+        retry: RetrySettings | int | None = None,
+        breaker: BreakerSettings | bool | None = None,
+        budget: Budget | float | None = None,
+        monitor: Any = None,
         **settings: Any,
     ) -> None:
         unknown = sorted(set(settings) - set(LLM.model_fields))
@@ -184,11 +208,16 @@ class RoutedLLM(Predicting, Tooling, Chatting, FunctionCallingLLM):
                 on_empty_prompt=on_empty_prompt,
                 router_deadline_s=router_deadline_s,
                 remember=remember,
+                retry=retry,
+                breaker=breaker,
+                budget=budget,
+                monitor=monitor,
                 **settings,
             )
         except ValidationError as error:
             raise ConfigurationError(_problems(error)) from None
         self._check_router()
+        self._guards()
 
     @classmethod
     def class_name(cls) -> str:
@@ -238,6 +267,25 @@ class RoutedLLM(Predicting, Tooling, Chatting, FunctionCallingLLM):
             facts = read_pair(self.strong, self.weak, self.function_calling)
             self._runtime.facts = facts
         return facts
+
+    @property
+    def guards(self) -> Guards:
+        """The retries, breakers, budget and monitor, as they are now."""
+        return self._guards()
+
+    def _guards(self) -> Guards:
+        runtime = self._runtime
+        if runtime.guards is None:
+            with runtime.lock:
+                if runtime.guards is None:
+                    runtime.guards = make_guards(
+                        retry=self.retry,
+                        breaker=self.breaker,
+                        budget=self.budget,
+                        monitor=self.monitor,
+                        models=(model_name(self.strong), model_name(self.weak)),
+                    )
+        return runtime.guards
 
     def _owners(self) -> Owners:
         return self._runtime.owners
@@ -294,11 +342,13 @@ class RoutedLLM(Predicting, Tooling, Chatting, FunctionCallingLLM):
         super().__setattr__(name, value)
         if name in _own_fields():
             self._runtime.forget()
+        if name in _GUARD_FIELDS:
+            self._runtime.guards = None
 
     def __copy__(self) -> RoutedLLM:
         copied = super().__copy__()
         # A copy may be given other settings.
-        copied._runtime = Runtime()
+        copied._runtime = Runtime(guards=self._runtime.guards)
         return copied
 
     def __getstate__(self) -> dict[Any, Any]:

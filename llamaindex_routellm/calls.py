@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from time import sleep
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, CompletionResponse
@@ -11,8 +13,8 @@ from llamaindex_routellm.backing import with_handlers
 from llamaindex_routellm.copies import shallow_copy
 from llamaindex_routellm.history import adapted, dialect_of
 from llamaindex_routellm.messages import ChatView, tool_call_ids
-from llamaindex_routellm.metadata import model_name
-from routellm_core import RECORD_KEY, Attempts
+from llamaindex_routellm.usage import UsageReader, usage_of
+from routellm_core import RECORD_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     from llamaindex_routellm.messages import Owners, Words
     from llamaindex_routellm.metadata import PairFacts
-    from routellm_core import Decision
+    from routellm_core import Attempts, Decider, Decision, Guards, Usage
 
 __all__ = ["Call", "RoutedModel", "record_of"]
 
@@ -51,6 +53,10 @@ class RoutedModel(Protocol):
 
     def _worth_escalating(self) -> Callable[[BaseException], bool]: ...
 
+    def _decider(self) -> Decider: ...
+
+    def _guards(self) -> Guards: ...
+
 
 class Call:
     """Follow one decision to its answer, through an escalation if it comes to that.
@@ -61,32 +67,68 @@ class Call:
         The model that was called.
     decision
         Where the call goes first.
+    text
+        What was decided about.
+    started_s
+        When deciding began, on the clock of `time.perf_counter`.
     conversation
         The messages that were sent, for knowing later whose tool calls the answer made.
     """
 
-    __slots__ = ("_attempts", "_conversation", "_routed", "_tags")
+    __slots__ = (
+        "_begun",
+        "_conversation",
+        "_decision",
+        "_routed",
+        "_started_s",
+        "_tags",
+        "_text",
+        "_usage",
+    )
 
     def __init__(
         self,
         routed: RoutedModel,
         decision: Decision,
         *,
+        text: str,
+        started_s: float,
         conversation: Sequence[ChatMessage | Words] = (),
     ) -> None:
         self._routed = routed
         self._conversation = conversation
-        self._attempts = Attempts(
-            decision,
-            strong_model=model_name(routed.strong),
-            worth_escalating=routed._worth_escalating(),
-        )
+        self._decision = decision
+        self._text = text
+        self._started_s = started_s
+        self._begun: Attempts | None = None
+        self._usage: UsageReader | None = None
         self._tags = _tags(decision)
+
+    @property
+    def _attempts(self) -> Attempts:
+        """The machine that follows the call, which begins when a model is first asked.
+
+        A call may never get so far: where LlamaIndex's own code takes over it only lends its
+        decision to the calls that are made there.
+        """
+        if self._begun is None:
+            guards = self._routed._guards()
+            self._begun = guards.begin(
+                self._decision,
+                decider=self._routed._decider(),
+                worth_escalating=self._routed._worth_escalating(),
+                text=self._text,
+                started_s=self._started_s,
+            )
+            if guards.monitor is not None or guards.budget is not None:
+                self._usage = UsageReader()
+            self._tags = _tags(self._begun.decision)
+        return self._begun
 
     @property
     def decision(self) -> Decision:
         """Where the call goes now."""
-        return self._attempts.decision
+        return self._decision if self._begun is None else self._begun.decision
 
     @property
     def may_escalate(self) -> bool:
@@ -101,7 +143,10 @@ class Call:
     @property
     def target(self) -> LLM:
         """The model that is asked now, with the handlers of the routing one."""
-        return with_handlers(self.backing, self._routed.callback_manager)
+        manager = self._routed.callback_manager
+        if self._usage is not None:
+            manager = self._usage.added_to(manager)
+        return with_handlers(self.backing, manager)
 
     def adapted(self, messages: Iterable[ChatMessage]) -> list[ChatMessage]:
         """Return a new list of the messages in the dialect of the model that is asked now."""
@@ -111,15 +156,22 @@ class Call:
             system_role=self._routed._facts().system_roles.get(self.decision.route),
         )
 
+    @property
+    def wait_s(self) -> float:
+        """Seconds to wait before the next attempt."""
+        return self._attempts.wait_s
+
     def commit(self) -> None:
         """Note that content reached the caller: from here on every error is final."""
         self._attempts.commit()
 
     def failed(self, error: BaseException) -> bool:
         """Report an error; return whether to ask the model that `target` now is."""
-        again = self._attempts.failed(error)
+        again = self._attempts.failed(error, self._used(None))
         if again:
             self._tags = _tags(self.decision)
+            if self._usage is not None:
+                self._usage.forget()
         return again
 
     def tags(self) -> dict[str, Any]:
@@ -128,6 +180,7 @@ class Call:
 
     def run(self, send: Callable[[LLM], T]) -> T:
         """Return what the model that is asked returns."""
+        attempts = self._attempts
         while True:
             limiter = self._routed.rate_limiter
             if limiter is not None:
@@ -135,26 +188,44 @@ class Call:
             token = active_instrument_tags.set(self.tags())
             try:
                 return send(self.target)
-            except Exception as error:
+            except BaseException as error:  # `failed` knows what is worth another attempt
                 if not self.failed(error):
                     raise
             finally:
                 active_instrument_tags.reset(token)
+            sleep(attempts.wait_s)
 
     async def arun(self, send: Callable[[LLM], Awaitable[T]]) -> T:
         """Return what the model that is asked returns."""
+        attempts = self._attempts
         while True:
             limiter = self._routed.rate_limiter
             if limiter is not None:
                 await limiter.async_acquire()
             token = active_instrument_tags.set(self.tags())
             try:
-                return await send(self.target)
-            except Exception as error:
+                return await self.within(send(self.target))
+            except BaseException as error:  # `failed` knows what is worth another attempt
                 if not self.failed(error):
                     raise
             finally:
                 active_instrument_tags.reset(token)
+            await asyncio.sleep(attempts.wait_s)
+
+    async def within(self, answer: Awaitable[T]) -> T:
+        """Wait for an answer, or its first chunk, as long as this attempt may take."""
+        return await self._attempts.within(answer)
+
+    def succeeded(self, answer: object = None) -> None:
+        """Report that the answer is complete."""
+        self._attempts.succeeded(self._used(answer))
+
+    def close(self, answer: object = None) -> None:
+        """Report that nobody waits for the rest of an answer; nothing if it is complete."""
+        self._attempts.close(self._used(answer))
+
+    def _used(self, answer: object) -> Usage | None:
+        return None if self._usage is None else usage_of(answer) or self._usage.usage
 
     def answer(self, send: Callable[[LLM], T]) -> T:
         """Return the model's response with the decision on it."""
@@ -165,7 +236,8 @@ class Call:
         return self.signed(await self.arun(send))
 
     def signed(self, response: T) -> T:
-        """Return a copy of a response that carries the decision."""
+        """Report a complete response; return a copy of it that carries the decision."""
+        self.succeeded(response)
         self.remember(response)
         return stamped(response, self.decision.record())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from llama_index.core.base.llms.types import ChatMessage
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from llamaindex_routellm.messages import Owners
     from llamaindex_routellm.metadata import PairFacts
-    from routellm_core import Decider, RoutingText, Turn
+    from routellm_core import Decider, Guards, RoutingText, Turn
 
     Base = FunctionCallingLLM
 else:
@@ -59,6 +60,7 @@ class Opening(Base):
         def _facts(self) -> PairFacts: ...
         def _owners(self) -> Owners: ...
         def _worth_escalating(self) -> Callable[[BaseException], bool]: ...
+        def _guards(self) -> Guards: ...
         def _decider(self) -> Decider: ...
         async def _adecider(self) -> Decider: ...
 
@@ -70,12 +72,16 @@ class Opening(Base):
         tools: bool = False,
     ) -> Call:
         """Decide for messages; what `settings` says about routing is taken out of it."""
+        started_s, text = perf_counter(), ""
         prepared = DECISION_KEY in settings
         overrides, decision = self._taken(settings)
         if decision is None:
             decider = self._decider()
-            decision = decider.decide(self._chat_turn(messages, decider, tools=tools), overrides)
-        return self._opened(decision, messages, prepared=prepared)
+            turn = self._chat_turn(messages, decider, tools=tools)
+            text = turn.text
+            decision = decider.decide(turn, overrides)
+        call = Call(self, decision, text=text, started_s=started_s, conversation=messages)
+        return self._opened(call, prepared=prepared)
 
     async def _aopen_chat(
         self,
@@ -85,35 +91,40 @@ class Opening(Base):
         tools: bool = False,
     ) -> Call:
         """Decide as `_open_chat` does, without blocking the event loop."""
+        started_s, text = perf_counter(), ""
         prepared = DECISION_KEY in settings
         overrides, decision = self._taken(settings)
         if decision is None:
             decider = await self._adecider()
             turn = self._chat_turn(messages, decider, tools=tools)
+            text = turn.text
             decision = await decider.adecide(turn, overrides)
-        return self._opened(decision, messages, prepared=prepared)
+        call = Call(self, decision, text=text, started_s=started_s, conversation=messages)
+        return self._opened(call, prepared=prepared)
 
     def _open_prompt(self, prompt: BasePromptTemplate, arguments: dict[str, Any]) -> Call:
         """Decide for a prompt; what `arguments` says about routing is taken out of it."""
+        started_s, text = perf_counter(), ""
         overrides, decision = self._taken(arguments)
         if decision is None:
             decider = self._decider()
-            decision = decider.decide(self._prompt_turn(prompt, arguments, decider), overrides)
-        return Call(self, decision)
+            turn = self._prompt_turn(prompt, arguments, decider)
+            text = turn.text
+            decision = decider.decide(turn, overrides)
+        return Call(self, decision, text=text, started_s=started_s)
 
     async def _aopen_prompt(self, prompt: BasePromptTemplate, arguments: dict[str, Any]) -> Call:
         """Decide as `_open_prompt` does, without blocking the event loop."""
+        started_s, text = perf_counter(), ""
         overrides, decision = self._taken(arguments)
         if decision is None:
             decider = await self._adecider()
             turn = self._prompt_turn(prompt, arguments, decider)
+            text = turn.text
             decision = await decider.adecide(turn, overrides)
-        return Call(self, decision)
+        return Call(self, decision, text=text, started_s=started_s)
 
-    def _opened(
-        self, decision: Decision, messages: Sequence[ChatMessage | Words], *, prepared: bool
-    ) -> Call:
-        call = Call(self, decision, conversation=messages)
+    def _opened(self, call: Call, *, prepared: bool) -> Call:
         if prepared and dialect_of(self.strong) != dialect_of(self.weak):
             # The request is already in the words of one model, and the other has its own.
             call.commit()

@@ -45,7 +45,9 @@ class Predicting(Opening):
         if self._shapes_prompts:
             with pinned(self, call.decision):
                 return super().predict(prompt, **prompt_args)
-        return call.run(lambda llm: llm.predict(prompt, **prompt_args))
+        words = call.run(lambda llm: llm.predict(prompt, **prompt_args))
+        call.succeeded()
+        return words
 
     async def apredict(self, prompt: BasePromptTemplate, **prompt_args: Any) -> str:
         """Return the chosen model's words."""
@@ -53,7 +55,9 @@ class Predicting(Opening):
         if self._shapes_prompts:
             with pinned(self, call.decision):
                 return await super().apredict(prompt, **prompt_args)
-        return await call.arun(lambda llm: llm.apredict(prompt, **prompt_args))
+        words = await call.arun(lambda llm: llm.apredict(prompt, **prompt_args))
+        call.succeeded()
+        return words
 
     def stream(self, prompt: BasePromptTemplate, **prompt_args: Any) -> TokenGen:
         """Return the chosen model's words in chunks; it is asked at once."""
@@ -93,6 +97,7 @@ class Predicting(Opening):
                 output_cls, prompt, dict(llm_kwargs or {}), **prompt_args
             )
         )
+        call.succeeded()
         return made
 
     async def astructured_predict(
@@ -115,6 +120,7 @@ class Predicting(Opening):
                 output_cls, prompt, dict(llm_kwargs or {}), **prompt_args
             )
         )
+        call.succeeded()
         return made
 
     def stream_structured_predict(

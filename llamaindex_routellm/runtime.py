@@ -10,7 +10,7 @@ from routellm_core import RecentValues
 if TYPE_CHECKING:
     from llamaindex_routellm.messages import Owners
     from llamaindex_routellm.metadata import PairFacts
-    from routellm_core import Decider
+    from routellm_core import Decider, Guards
 
 __all__ = ["Runtime"]
 
@@ -24,9 +24,10 @@ class Runtime:
     No part of it belongs to an event loop.
     """
 
-    __slots__ = ("decider", "facts", "lock", "owners")
+    __slots__ = ("decider", "facts", "guards", "lock", "owners")
 
-    def __init__(self) -> None:
+    def __init__(self, *, guards: Guards | None = None) -> None:
+        self.guards = guards
         self.lock = threading.RLock()
         self.decider: Decider | None = None
         self.facts: PairFacts | None = None

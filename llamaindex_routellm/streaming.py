@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from time import sleep
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from llama_index.core.base.llms.types import ChatResponse, CompletionResponse, ToolCallBlock
@@ -87,16 +89,18 @@ def _relayed(
         while True:
             try:
                 chunk = _next(source.chunks, tags)
-            except Exception as error:
+            except BaseException as error:
                 # Final by now; what failed before is told with it.
                 call.failed(error)
                 raise
             if chunk is _END:
+                call.succeeded(source.last)
                 return
             source.last = chunk
             yield stamped(chunk, record)
     finally:
         _close(source.chunks)
+        call.close(source.last)
         call.remember(source.last)
 
 
@@ -110,8 +114,9 @@ def _first_chunks(
             chunk = _next(source.chunks, call.tags())
             if chunk is _END and not held:
                 raise _empty(call)
-        except Exception as error:
+        except BaseException as error:
             if call.failed(error):
+                sleep(call.wait_s)
                 _close(source.chunks)
                 held.clear()
                 source.chunks = call.run(send)
@@ -140,16 +145,18 @@ async def _arelayed(
         while True:
             try:
                 chunk = await _anext(source.chunks, tags)
-            except Exception as error:
+            except BaseException as error:
                 # Final by now; what failed before is told with it.
                 call.failed(error)
                 raise
             if chunk is _END:
+                call.succeeded(source.last)
                 return
             source.last = chunk
             yield stamped(chunk, record)
     finally:
         await _aclose(source.chunks)
+        call.close(source.last)
         call.remember(source.last)
 
 
@@ -161,11 +168,12 @@ async def _afirst_chunks(
     held: list[T] = []
     while call.may_escalate and not (held and says_something(held[-1])):
         try:
-            chunk = await _anext(source.chunks, call.tags())
+            chunk = await call.within(_anext(source.chunks, call.tags()))
             if chunk is _END and not held:
                 raise _empty(call)
-        except Exception as error:
+        except BaseException as error:
             if call.failed(error):
+                await asyncio.sleep(call.wait_s)
                 await _aclose(source.chunks)
                 held.clear()
                 source.chunks = await call.arun(send)

@@ -11,13 +11,13 @@ import logging
 import random
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from routellm_core.errors import CircuitOpenError, ConfigurationError
 from routellm_core.policy.faults import fault_of, retry_after_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from typing import TypeAlias
 
     from routellm_core.policy.breaker import Breaker, Permit
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["Attempts", "FailedAttempt", "RetrySettings", "escalation_filter"]
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 LONGEST_WAIT_S = 60.0
 """Without a deadline, a provider that asks for a longer pause is not waited for."""
@@ -46,7 +48,12 @@ class RetrySettings:
         The first pause and the longest, in seconds, at least 0. Pauses double and are drawn
         between half and all of their length.
     deadline_s
-        Seconds, above 0, after which no further attempt begins; None means never.
+        Seconds, above 0, after which no further attempt begins; None means never. Where calls are
+        asynchronous an attempt without content is given up then, too.
+    attempt_timeout_s
+        Seconds, above 0, that one attempt may take until its first content; None means any time.
+        It holds where calls are asynchronous. A synchronous call cannot be given up from outside:
+        set the timeout of the model's own client, which bounds both kinds.
 
     Raises
     ------
@@ -58,6 +65,7 @@ class RetrySettings:
     backoff_s: float = 0.5
     max_backoff_s: float = 8.0
     deadline_s: float | None = None
+    attempt_timeout_s: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("retries", "backoff_s", "max_backoff_s"):
@@ -65,8 +73,10 @@ class RetrySettings:
                 raise ConfigurationError(
                     f"`{name}` must be at least 0, got {getattr(self, name)!r}."
                 )
-        if self.deadline_s is not None and not self.deadline_s > 0.0:
-            raise ConfigurationError(f"`deadline_s` must be above 0, got {self.deadline_s!r}.")
+        for name in ("deadline_s", "attempt_timeout_s"):
+            value = getattr(self, name)
+            if value is not None and not value > 0.0:
+                raise ConfigurationError(f"`{name}` must be above 0, got {value!r}.")
 
 
 NO_RETRIES = RetrySettings()
@@ -176,11 +186,12 @@ class Attempts:
         self._committed = False
         self.committed_s: float | None = None
         """When content first reached the caller, on the machine's clock; None if nobody asks."""
-        self._on_end = on_end
+        self._on_end: Ending | None = None
         self._last_error: BaseException | None = None
         self._permit: Permit | None = None
         if self._breakers and not self._enter() and not self._escalate("breaker_open"):
             raise self._circuit_open()
+        self._on_end = on_end
 
     @property
     def may_escalate(self) -> bool:
@@ -194,9 +205,33 @@ class Attempts:
             return None
         return max(0.0, self._started + self._retry.deadline_s - self._clock())
 
+    @property
+    def attempt_s(self) -> float | None:
+        """Seconds that this attempt may take until its first content; None for any time."""
+        limits = (self._retry.attempt_timeout_s, self.remaining_s)
+        return min((limit for limit in limits if limit is not None), default=None)
+
+    async def within(self, answer: Awaitable[T]) -> T:
+        """Wait for an answer, or for its first content, as long as this attempt may take.
+
+        Raises
+        ------
+        TimeoutError
+            If that is over; the answer is then cancelled.
+        """
+        seconds = self.attempt_s
+        if seconds is None:
+            return await answer
+        import asyncio
+
+        if hasattr(asyncio, "timeout"):  # stays in the caller's task, which older Pythons cannot
+            async with asyncio.timeout(seconds):
+                return await answer
+        return await asyncio.wait_for(answer, seconds)
+
     def commit(self) -> None:
         """Note that content reached the caller: from here on every error is final."""
-        if self._on_end is not None and not self._committed:
+        if not self._committed and self._on_end is not None:
             self.committed_s = self._clock()
         self._committed = True
 
@@ -231,6 +266,10 @@ class Attempts:
         if not again:
             self._end("failed" if isinstance(error, Exception) else "abandoned", usage, error)
         return again
+
+    def __del__(self) -> None:
+        # A call that was begun and never made, as in a batch that is given up, holds nothing.
+        self.close()
 
     def _goes_on(self, error: BaseException) -> bool:
         self._report(error)

@@ -51,6 +51,7 @@ _TRANSIENT_NAMES = frozenset(
         "ServiceUnavailable",
         "ServiceUnavailableError",
         "Timeout",
+        "TimeoutError",
         "TooManyRequests",
         "WriteError",
     }
