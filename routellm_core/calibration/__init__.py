@@ -8,6 +8,7 @@ from routellm_core.calibration.share import (
     ShareTarget,
     calibrate_share,
     future_share_interval,
+    router_share_interval,
     share_interval,
 )
 from routellm_core.calibration.stored import (
@@ -44,6 +45,7 @@ __all__ = [
     "fit_platt",
     "future_share_interval",
     "quality_threshold",
+    "router_share_interval",
     "router_threshold",
     "share_interval",
     "threshold_for",

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from routellm_core.calibration.beta import beta_binomial_interval, beta_quantile
-from routellm_core.calibration.thresholds import check_win_rates, threshold_for
+from routellm_core.calibration.thresholds import check_share, check_win_rates, threshold_for
 from routellm_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from routellm_core.routers.base import Router
     from routellm_core.types import WinRates
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "calibrate_share",
     "check_confidence",
     "future_share_interval",
+    "router_share_interval",
     "share_interval",
 ]
 
@@ -141,6 +143,53 @@ def share_interval(
         high = beta_quantile(1.0 - tail, k, n - k + 1)
     else:
         high = beta_quantile(1.0 - tail, k + 1, n - k) if k < n else 1.0
+    return ShareInterval(low, high, confidence)
+
+
+def router_share_interval(
+    router: Router, *, strong_share: float, confidence: float = 0.95
+) -> ShareInterval:
+    """Return where the true share lies when a router is asked for one, by its stored calibration.
+
+    For calls like the prompts that the calibration was made of.
+
+    Parameters
+    ----------
+    router
+        A calibrated router.
+    strong_share
+        In (0, 1].
+    confidence
+        In (0, 1).
+
+    Returns
+    -------
+    The share itself, twice, for a router whose win rates are known without any prompt.
+
+    Raises
+    ------
+    ConfigurationError
+        If an argument is outside its range, or the router has no calibration.
+
+    Examples
+    --------
+    >>> from routellm_core import load_router
+    >>> router_share_interval(load_router("random"), strong_share=0.3).high
+    0.3
+    """
+    check_share(strong_share)
+    check_confidence(confidence)
+    calibration = router.calibration
+    if calibration is None:
+        raise ConfigurationError(
+            f"This {router.name!r} router stores no calibration. Calibrate it on your own prompts."
+        )
+    n = calibration.n_prompts
+    if n == 0:
+        return ShareInterval(strong_share, strong_share, confidence)
+    k = min(n, max(1, round(strong_share * n)))
+    tail = (1.0 - confidence) / 2.0
+    low, high = (beta_quantile(level, k, n - k + 1) for level in (tail, 1.0 - tail))
     return ShareInterval(low, high, confidence)
 
 

@@ -15,6 +15,7 @@ from routellm_core.calibration import (
     cost_threshold,
     fit_isotonic,
     quality_threshold,
+    router_share_interval,
     with_calibration,
 )
 from routellm_core.checkpoints import read_checkpoint
@@ -169,3 +170,29 @@ def test_qualities_come_in_pairs() -> None:
 def test_a_damaged_calibration_is_refused(wrong: dict) -> None:
     with pytest.raises(ConfigurationError):
         Calibration(np.array([0.0, 1.0]), n_prompts=2, source="x", **wrong)
+
+
+def test_the_bundled_router_carries_another_calibration(tmp_path: Path) -> None:
+    topics = ["law", "tax", "cell", "atom", "poem", "war", "list", "loop", "proof", "tea"]
+    tasks = ["Name a", "Prove a theorem about a", "Translate", "Summarise", "Debug this", "Why a"]
+    prompts = [f"{task} {topic}." for task in tasks for topic in topics]
+    router = load_router("mf")
+    rates = router.win_rates(prompts)
+    made = calibration_of(rates, source="my prompts")
+    folder = with_calibration(router, made, tmp_path / "mine")
+    again = load_router("mf", checkpoint=folder)
+    assert again.win_rates(prompts).tolist() == rates.tolist()
+    assert again.calibration is not None
+    assert (again.calibration.source, again.calibration.n_prompts) == ("my prompts", 60)
+    decider = make_decider(router=again, strong_share=0.25, strong_model="a", weak_model="b")
+    assert (rates >= decider.policy.threshold).mean() == pytest.approx(0.25, abs=0.04)
+
+
+def test_a_stored_calibration_says_how_sure_its_shares_are() -> None:
+    router = Calibrated(Calibration(np.linspace(0, 1, 11), n_prompts=1000, source="x"))
+    found = router_share_interval(router, strong_share=0.3)
+    # 1.96 * sqrt(0.3 * 0.7 / 1000) is 2.8 points.
+    assert (found.high - found.low) / 2 == pytest.approx(0.028, abs=0.001)
+    assert found.low < 0.3 < found.high
+    with pytest.raises(ConfigurationError, match="stores no calibration"):
+        router_share_interval(Calibrated(None), strong_share=0.3)

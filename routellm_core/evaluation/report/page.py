@@ -90,25 +90,25 @@ def _benchmark(benchmark: BenchmarkResults) -> str:
 def _table(benchmark: BenchmarkResults) -> str:
     percent = benchmark.quality_range == (0.0, 1.0)
     head = (
-        ["router", "APGR", "APGR, grid 10"]
+        ["router", "APGR"]
         + [f"CPT({target:.0%})" for target in TARGETS]
-        + ["best quality", "AUROC", "saved at no loss", "AIQ − AIQ₀", "prompts/s"]
+        + ["best quality", "AUROC", "saved at no loss", "AIQ − AIQ₀", "APGR, grid 10", "prompts/s"]
     )
     rows = []
     for baseline in benchmark.baselines:
-        cells = [_share(baseline.apgr), _share(None), "", _share(baseline.cpt_50), ""]
-        cells += [_quality(baseline.quality, percent), "", "", "", ""]
+        cells = [_share(baseline.apgr), "", _share(baseline.cpt_50), ""]
+        cells += [_quality(baseline.quality, percent), "", "", "", "", ""]
         rows.append(_row(baseline.name, cells, css="baseline"))
     for router in benchmark.routers:
         m = router.measurement
         gain = None if m.aiq is None or m.aiq_zero is None else m.aiq - m.aiq_zero
-        cells = [_interval(m.apgr), _share(m.apgr_grid_10)]
-        cells += [_interval(estimate) for estimate in m.cpt]
+        cells = [_interval(m.apgr), *(_interval(estimate) for estimate in m.cpt)]
         cells += [
             _quality(max(m.curve.quality), percent),
             "–" if m.auroc is None else f"{m.auroc:.3f}",
             _share(m.cost_save),
             "–" if gain is None else f"{gain:+.4f}",
+            _share(m.apgr_grid_10),
             "cached" if router.prompts_per_second is None else f"{router.prompts_per_second:,.0f}",
         ]
         rows.append(_row(router.label, cells))
