@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from routellm_core.controller.names import AUTO, read_model_name
 from routellm_core.errors import ConfigurationError
-from routellm_core.policy import Attempts, Overrides
+from routellm_core.policy import Overrides
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from routellm_core.controller.fleet import Fleet
-    from routellm_core.policy import Decider, Turn
+    from routellm_core.policy import Attempts, Decider, Guards, Turn
     from routellm_core.types import Decision
 
 __all__ = ["Call", "Endpoint", "read_call"]
@@ -61,13 +61,20 @@ class Call:
     request: Mapping[str, Any]
 
     def attempts(
-        self, decision: Decision, *, worth_escalating: Callable[[BaseException], bool]
+        self,
+        decision: Decision,
+        guards: Guards,
+        *,
+        worth_escalating: Callable[[BaseException], bool],
+        started_s: float,
     ) -> Attempts:
         """Return the machine that follows this call; LiteLLM retries by itself."""
-        return Attempts(
+        return guards.begin(
             decision,
-            strong_model=self.decider.policy.strong_model,
+            decider=self.decider,
             worth_escalating=worth_escalating,
+            text=self.turn.text,
+            started_s=started_s,
         )
 
 

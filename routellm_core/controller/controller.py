@@ -13,9 +13,9 @@ from routellm_core.controller.calls import Endpoint, read_call
 from routellm_core.controller.config import load_routers
 from routellm_core.controller.fleet import Fleet
 from routellm_core.controller.litellm_client import import_litellm
-from routellm_core.controller.streams import AsyncRoutedStream, RoutedStream
+from routellm_core.controller.streams import AsyncRoutedStream, RoutedStream, usage_of
 from routellm_core.errors import ConfigurationError
-from routellm_core.policy import check_threshold, escalation_filter
+from routellm_core.policy import check_threshold, escalation_filter, make_guards
 from routellm_core.types import RECORD_KEY
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from routellm_core.controller.calls import Call
     from routellm_core.controller.config import RouterOptions
+    from routellm_core.policy import Attempts, BreakerSettings, Budget, RetrySettings
     from routellm_core.routers.base import Router
     from routellm_core.types import Decision
 
@@ -57,6 +58,8 @@ class Controller:
     escalate_on
         Errors of the weak model after which the strong one is asked; None for faults that another
         model may not have, () for none.
+    retry, breaker, budget, monitor
+        Further tries, breakers, a cap on costs and records of calls; see `make_guards`.
     options
         Further arguments of `Fleet`: `threshold` or `strong_share` for the model name "auto", and
         what `make_decider` takes.
@@ -93,6 +96,10 @@ class Controller:
         weak_api_base: str | None = None,
         weak_api_key: str | None = None,
         escalate_on: tuple[type[BaseException], ...] | None = None,
+        retry: RetrySettings | int | None = None,
+        breaker: BreakerSettings | bool | None = None,
+        budget: Budget | float | None = None,
+        monitor: Any = None,
         **options: Any,
     ) -> None:
         loaded = (
@@ -101,6 +108,14 @@ class Controller:
             else dict(routers.items())
         )
         self.fleet = Fleet(loaded, strong_model=strong_model, weak_model=weak_model, **options)
+        self.guards = make_guards(
+            retry=retry,
+            breaker=breaker,
+            budget=budget,
+            monitor=monitor,
+            models=(strong_model, weak_model),
+        )
+        """The retries, breakers, budget and monitor, as they are now."""
         self.model_counts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
         """How often each router chose each model, by router and model name."""
         self._both = Endpoint(api_base, api_key)
@@ -145,19 +160,19 @@ class Controller:
         call = read_call(self.fleet, request, router=router, threshold=threshold)
         if call is None:
             return litellm.completion(**{**self._plain(request), **request})
-        decision = self._counted(call, call.decider.decide(call.turn, call.overrides))
-        attempts = call.attempts(decision, worth_escalating=self._worth_escalating)
+        started_s = time.perf_counter()
+        attempts = self._begun(call, call.decider.decide(call.turn, call.overrides), started_s)
         while True:
             try:
                 answer = litellm.completion(**self._arguments(attempts.decision, call))
                 if call.request.get("stream"):
-                    answer = RoutedStream.open(answer, attempts.decision)
-            except Exception as error:
+                    return RoutedStream.open(answer, attempts)
+            except BaseException as error:  # `failed` knows what is worth another attempt
                 if not attempts.failed(error):
                     raise
                 time.sleep(attempts.wait_s)
             else:
-                return _recorded(answer, attempts.decision)
+                return _finished(answer, attempts)
 
     async def acompletion(
         self, *, router: str | None = None, threshold: float | None = None, **request: Any
@@ -167,19 +182,21 @@ class Controller:
         call = read_call(self.fleet, request, router=router, threshold=threshold)
         if call is None:
             return await litellm.acompletion(**{**self._plain(request), **request})
-        decision = self._counted(call, await call.decider.adecide(call.turn, call.overrides))
-        attempts = call.attempts(decision, worth_escalating=self._worth_escalating)
+        started_s = time.perf_counter()
+        decision = await call.decider.adecide(call.turn, call.overrides)
+        attempts = self._begun(call, decision, started_s)
         while True:
             try:
-                answer = await litellm.acompletion(**self._arguments(attempts.decision, call))
+                asked = litellm.acompletion(**self._arguments(attempts.decision, call))
+                answer = await attempts.within(asked)
                 if call.request.get("stream"):
-                    answer = await AsyncRoutedStream.open(answer, attempts.decision)
-            except Exception as error:
+                    return await attempts.within(AsyncRoutedStream.open(answer, attempts))
+            except BaseException as error:  # `failed` knows what is worth another attempt
                 if not attempts.failed(error):
                     raise
                 await asyncio.sleep(attempts.wait_s)
             else:
-                return _recorded(answer, attempts.decision)
+                return _finished(answer, attempts)
 
     def route(self, prompt: str, router: str, threshold: float) -> str:
         """Return the name of the model that a prompt goes to.
@@ -212,10 +229,13 @@ class Controller:
             return win_rates
         return type(prompts)(win_rates, index=prompts.index, name=prompts.name)
 
-    def _counted(self, call: Call, decision: Decision) -> Decision:
+    def _begun(self, call: Call, decision: Decision, started_s: float) -> Attempts:
+        attempts = call.attempts(
+            decision, self.guards, worth_escalating=self._worth_escalating, started_s=started_s
+        )
         with self._counting:
-            self.model_counts[call.decider.policy.router][decision.model] += 1
-        return decision
+            self.model_counts[call.decider.policy.router][attempts.decision.model] += 1
+        return attempts
 
     def _arguments(self, decision: Decision, call: Call) -> dict[str, Any]:
         endpoint = self._endpoints[decision.route]
@@ -230,8 +250,8 @@ class Controller:
         return by_model.get(str(request.get("model")), self._both).arguments()
 
 
-def _recorded(answer: Any, decision: Decision) -> Any:
-    """Return the answer with its decision, which a stream already has."""
-    if not isinstance(answer, (RoutedStream, AsyncRoutedStream)):
-        setattr(answer, RECORD_KEY, decision.record())
+def _finished(answer: Any, attempts: Attempts) -> Any:
+    """Report a whole answer; return it with its decision."""
+    attempts.succeeded(usage_of(answer))
+    setattr(answer, RECORD_KEY, attempts.decision.record())
     return answer

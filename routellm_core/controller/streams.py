@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from routellm_core.errors import EmptyAnswerError
+from routellm_core.types import Usage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from typing_extensions import Self
 
+    from routellm_core.policy import Attempts
     from routellm_core.types import Decision
 
-__all__ = ["AsyncRoutedStream", "RoutedStream"]
+__all__ = ["AsyncRoutedStream", "RoutedStream", "usage_of"]
 
 
 class RoutedStream:
@@ -25,17 +27,19 @@ class RoutedStream:
         The chunks up to the first content.
     rest
         The others.
-    decision
-        Where the answer comes from.
+    attempts
+        Says where the answer comes from, and is told how it ends.
     """
 
-    def __init__(self, held: list[Any], rest: Iterator[Any], decision: Decision) -> None:
-        self.decision = decision
+    def __init__(self, held: list[Any], rest: Iterator[Any], attempts: Attempts) -> None:
+        self.decision = attempts.decision
         self._held = held
         self._rest = rest
+        self._attempts = attempts
+        self._usage: Usage | None = None
 
     @classmethod
-    def open(cls, chunks: Any, decision: Decision) -> Self:
+    def open(cls, chunks: Any, attempts: Attempts) -> Self:
         """Read up to the first content; whatever fails here may be tried elsewhere.
 
         Raises
@@ -48,14 +52,26 @@ class RoutedStream:
         for chunk in iterator:
             held.append(chunk)
             if _has_content(chunk):
-                return cls(held, iterator, decision)
-        raise _empty(decision)
+                attempts.commit()
+                return cls(held, iterator, attempts)
+        raise _empty(attempts.decision)
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Any:
-        return self._held.pop(0) if self._held else next(self._rest)
+        if self._held:
+            return self._held.pop(0)
+        try:
+            chunk = next(self._rest)
+        except StopIteration:
+            self._attempts.succeeded(self._usage)
+            raise
+        except BaseException as error:
+            self._attempts.failed(error, self._usage)
+            raise
+        self._usage = usage_of(chunk) or self._usage
+        return chunk
 
     def __enter__(self) -> Self:
         return self
@@ -69,32 +85,47 @@ class RoutedStream:
         close = getattr(self._rest, "close", None)
         if close is not None:
             close()
+        self._attempts.close(self._usage)
 
 
 class AsyncRoutedStream:
     """Iterate over an answer's chunks asynchronously; see `RoutedStream`."""
 
-    def __init__(self, held: list[Any], rest: AsyncIterator[Any], decision: Decision) -> None:
-        self.decision = decision
+    def __init__(self, held: list[Any], rest: AsyncIterator[Any], attempts: Attempts) -> None:
+        self.decision = attempts.decision
         self._held = held
         self._rest = rest
+        self._attempts = attempts
+        self._usage: Usage | None = None
 
     @classmethod
-    async def open(cls, chunks: Any, decision: Decision) -> Self:
+    async def open(cls, chunks: Any, attempts: Attempts) -> Self:
         """Read up to the first content, as `RoutedStream.open` does."""
         iterator: AsyncIterator[Any] = chunks.__aiter__()
         held: list[Any] = []
         async for chunk in iterator:
             held.append(chunk)
             if _has_content(chunk):
-                return cls(held, iterator, decision)
-        raise _empty(decision)
+                attempts.commit()
+                return cls(held, iterator, attempts)
+        raise _empty(attempts.decision)
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Any:
-        return self._held.pop(0) if self._held else await self._rest.__anext__()
+        if self._held:
+            return self._held.pop(0)
+        try:
+            chunk = await self._rest.__anext__()
+        except StopAsyncIteration:
+            self._attempts.succeeded(self._usage)
+            raise
+        except BaseException as error:
+            self._attempts.failed(error, self._usage)
+            raise
+        self._usage = usage_of(chunk) or self._usage
+        return chunk
 
     async def __aenter__(self) -> Self:
         return self
@@ -108,6 +139,17 @@ class AsyncRoutedStream:
         close = getattr(self._rest, "aclose", None)
         if close is not None:
             await close()
+        self._attempts.close(self._usage)
+
+
+def usage_of(answer: Any) -> Usage | None:
+    """Return the tokens that an answer or a chunk counts, and its model; None without a count."""
+    counts = getattr(answer, "usage", None)
+    read, written = (getattr(counts, name, None) for name in ("prompt_tokens", "completion_tokens"))
+    if not (isinstance(read, int) and isinstance(written, int)):
+        return None
+    model = getattr(answer, "model", None)
+    return Usage(read, written, model if isinstance(model, str) else None)
 
 
 def _has_content(chunk: Any) -> bool:
