@@ -18,18 +18,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-THREADS = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
-os.environ.update(THREADS)
+for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[threads] = "1"
 
-PROMPT = (
-    "The committee will review the proposal next week and decide whether the additional funding is "
-    "justified, given that three earlier projects ran over budget and two were cancelled before "
-    "delivery. Please summarise the arguments on both sides, point out which of the figures in the "
-    "attached table look unreliable, and suggest a short list of questions that the chair could ask "
-    "the project manager, Ms Okonkwo. Keep the tone neutral and do not exceed 200 words. If a number "
-    "cannot be verified, say so clearly rather than guessing, and mark every assumption that you make "
-    "along the way so that readers can check it."
-)
+PROMPT = """\
+The committee will review the proposal next week and decide whether the additional funding is
+justified, given that three earlier projects ran over budget and two were cancelled before
+delivery. Please summarise the arguments on both sides, point out which of the figures in the
+attached table look unreliable, and suggest a short list of questions that the chair could ask
+the project manager, Ms Okonkwo. Keep the tone neutral and do not exceed 200 words. If a number
+cannot be verified, say so clearly rather than guessing, and mark every assumption that you
+make along the way so that readers can check it."""
 IMPORT = "import time, numpy; t = time.perf_counter(); import routellm_core; "
 FIRST = (
     "import numpy, routellm_core, time; t = time.perf_counter(); "

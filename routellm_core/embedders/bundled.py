@@ -31,11 +31,12 @@ _EVIDENCE = 20.0
 class BundledEmbedder:
     """Embed texts by static word vectors, cross-lingual topics and the look of the text.
 
-    A vector has three parts: `meaning`, the weighted sum of word vectors, shortened
-    to a length below 1 that is the smaller the fewer known words there are; `topics`, the mean over words of how much a word belongs to hard and to everyday requests, in
-    any of twelve languages; and `surface`, counts of kinds of characters. A word that is not in the
-    vocabulary is spelled out in hashed n-grams of its letters. Of a text longer than 8,000
-    characters only the first and the last 4,000 are read.
+    A vector has three parts: `meaning`, the weighted sum of word vectors, shortened to a length
+    below 1 that is the smaller the fewer known words there are; `topics`, the mean over words of
+    how much a word belongs to hard and to everyday requests, in any of twelve languages; and
+    `surface`, counts of kinds of characters. A word that is not in the vocabulary is spelled out in
+    hashed n-grams of its letters. Of a text longer than 8,000 characters only the first and the
+    last 4,000 are read.
 
     Parameters
     ----------
@@ -153,9 +154,6 @@ class _Tables:
 
 def _segment_sums(rows: NDArray[np.float32], bounds: NDArray[np.int64]) -> NDArray[np.float32]:
     """Sum rows[bounds[i]:bounds[i + 1]] for every i, 0 for an empty segment."""
-    if len(bounds) == 2:
-        total: NDArray[np.float32] = rows.sum(axis=0, keepdims=True)
-        return total
     sums = np.zeros((len(bounds) - 1, rows.shape[1]), dtype=np.float32)
     filled = np.diff(bounds).nonzero()[0]
     if filled.size:

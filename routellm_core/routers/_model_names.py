@@ -71,6 +71,7 @@ NEAREST: dict[str, str] = {
     "llama-2-7b": "meta-llama--Llama-2-7b-chat-hf",
     "llama-2-13b": "meta-llama--Llama-2-13b-chat-hf",
     "llama-2-70b": "meta-llama--Llama-2-70b-chat-hf",
+    "llama-3": _8B,
     "llama-3-8b": _8B,
     "llama-3-70b": _70B,
     "llama-3.1-8b": _8B,
@@ -176,8 +177,11 @@ def resolve_model(
 def _candidates(name: str) -> list[str]:
     bare = name.strip()
     found = [bare, re.split(r"[:/]", bare, maxsplit=1)[-1], re.split(r"[:/]", bare)[-1]]
-    # Bedrock and others put the vendor in front with a dot.
-    found.append(re.sub(r"^(?:[a-z]{2}\.)?[a-z0-9]+\.(?=[a-z])", "", found[-1]))
+    last = bare.rsplit("/", maxsplit=1)[-1]
+    # Amazon Bedrock puts region and vendor in front with dots, and a revision behind a colon.
+    found.append(re.sub(r"^(?:[a-z]{2}\.)?[a-z0-9]+\.(?=[a-z])", "", last).split(":")[0])
+    # Ollama puts the size behind a colon.
+    found.insert(1, last.replace(":", "-"))
     keys = []
     for text in found:
         key = _key(text)

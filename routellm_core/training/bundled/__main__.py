@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import logging
+from dataclasses import replace
 from pathlib import Path
 
+from routellm_core.training.bundled.outcomes import FitSettings
 from routellm_core.training.bundled.recipe import Recipe, run_recipe
 
 __all__ = ["main"]
@@ -20,6 +22,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="receives tables/ and mf/")
     parser.add_argument("--gold", type=Path, help="response files to fit on as well; do not ship")
     parser.add_argument("--meaning", choices=["bundled", "minilm"], default="bundled")
+    parser.add_argument("--topics", choices=["refit", "bundled"], default="refit")
+    defaults = FitSettings()
+    for name in ("penalty", "length_prior", "budget_weight"):
+        flag = f"--{name.replace('_', '-')}"
+        parser.add_argument(flag, type=float, default=getattr(defaults, name))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--validate", action="store_true", help="hold out sources, tasks and pairs")
     parser.add_argument("--install", action="store_true", help="replace the bundled weights")
@@ -30,6 +37,13 @@ def main(arguments: list[str] | None = None) -> None:
         out=options.out,
         gold=options.gold,
         meaning=options.meaning,
+        topics=options.topics,
+        settings=replace(
+            defaults,
+            penalty=options.penalty,
+            length_prior=options.length_prior,
+            budget_weight=options.budget_weight,
+        ),
         seed=options.seed,
     )
     run_recipe(recipe, validate=options.validate, install=options.install)

@@ -65,6 +65,8 @@ class FitSettings:
         What the seed prompts count, all sources together being 1.
     source_power
         A source of n prompts counts n to this power: 0 alike, 1 by size.
+    budget_weight
+        Factor on what a source that may not ship counts: the label budget, if one is fitted on.
     length_prior
         How much ability is believed to matter more on longer texts, before any outcome is seen:
         where the penalty pulls that entry of the projection to.
@@ -77,6 +79,7 @@ class FitSettings:
     surface_factor: float = 1.0
     seed_weight: float = 0.5
     source_power: float = 0.5
+    budget_weight: float = 3.0
     length_prior: float = 0.3
     length_factor: float = 10.0
 
@@ -136,7 +139,8 @@ def fit_outcomes(
             features=standardise(embedded),
             quality=source.quality,
             abilities=_ability_vector(prior),
-            weight=len(source.prompts) ** settings.source_power,
+            weight=len(source.prompts) ** settings.source_power
+            * (1.0 if source.may_ship else settings.budget_weight),
         )
         for source, embedded, prior in zip(sources, embeddings, priors, strict=True)
     ]

@@ -59,6 +59,9 @@ class Recipe:
         Response files of a label budget to fit on as well; None for none.
     meaning
         "bundled" reuses the bundled word vectors; "minilm" distils them anew.
+    topics
+        "refit" fits the topics of words to the seed prompts; "bundled" keeps the whole embedder,
+        which is enough when only the outcomes are new.
     settings
         What the validation chose.
     seed
@@ -69,6 +72,7 @@ class Recipe:
     out: Path
     gold: Path | None = None
     meaning: str = "bundled"
+    topics: str = "refit"
     settings: FitSettings = field(default_factory=FitSettings)
     seed: int = 0
 
@@ -84,15 +88,18 @@ def prepare(recipe: Recipe) -> tuple[TrainingSet, Checkpoint]:
     _LOGGER.info("prompts that repeat a benchmark, dropped: %s", dropped)
     seeds = read_seeds()
     fitted = [seed for seed in seeds if not seed.held_out]
-    meaning = _meaning(recipe, sources)
-    topics = fit_topics(fitted, meaning)
-    tables = embedder_tables(meaning, topics, training=_table_record(recipe))
+    if recipe.topics == "bundled":
+        tables = read_checkpoint(_TABLES)
+    else:
+        meaning = _meaning(recipe, sources)
+        topics = fit_topics(fitted, meaning)
+        tables = embedder_tables(meaning, topics, training=_table_record(recipe))
     embedder = BundledEmbedder(tables)
     _LOGGER.info("embedder %s: %d dimensions", embedder.identity, embedder.dimension)
     seed_embeddings = embedder.embed([seed.prompt for seed in fitted])
-    seed_embeddings[:, embedder.parts["topics"]] = held_out_topics(
-        fitted, meaning, seed=recipe.seed
-    )
+    if recipe.topics != "bundled":
+        unseen = held_out_topics(fitted, meaning, seed=recipe.seed)
+        seed_embeddings[:, embedder.parts["topics"]] = unseen
     held_out = [seed for seed in seeds if seed.held_out]
     prepared = TrainingSet(
         sources=sources,

@@ -54,6 +54,8 @@ def validation_report(training: TrainingSet, settings: FitSettings) -> dict[str,
     }
     for kind in ("sources", "task_groups", "pairs"):
         units = list(report[kind].values())
+        if not units:
+            continue
         report[f"{kind}_mean"] = {
             row: round(float(np.mean([unit[row] for unit in units])), 4) for row in units[0]
         }
@@ -92,6 +94,8 @@ def _held_out_sources(
             for other in training.sources
         ]
         everything = np.ones(len(source.prompts), dtype=bool)
+        if not any(mask.any() for mask in rows):
+            continue
         scorers = _scorers(training, settings, rows)
         unit = _measure(training, [(index, everything)], scorers)
         if unit:
@@ -108,6 +112,8 @@ def _held_out_groups(
             (names != group) & source.may_ship
             for names, source in zip(groups, training.sources, strict=True)
         ]
+        if not any(mask.any() for mask in rows):
+            continue
         scorers = _scorers(training, settings, rows)
         unit = _measure(training, [(i, names == group) for i, names in enumerate(groups)], scorers)
         if unit:
