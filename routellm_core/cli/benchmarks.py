@@ -81,6 +81,8 @@ OverwriteCacheOption: TypeAlias = Annotated[
 def open_candidate(spec: str) -> Candidate:
     """Return the router that a name, a checkpoint folder, or NAME=CHECKPOINT means.
 
+    Its label is the name, the folder's name, or both with a colon: reports show no paths.
+
     Raises
     ------
     RouteLLMError
@@ -91,7 +93,8 @@ def open_candidate(spec: str) -> Candidate:
 
     name, equals, checkpoint = spec.partition("=")
     if equals:
-        return Candidate(spec, open_router(name, checkpoint=checkpoint))
+        label = f"{name}:{checkpoint.rstrip('/').rpartition('/')[2]}"
+        return Candidate(label, open_router(name, checkpoint=checkpoint))
     if Path(spec).is_dir():
         return Candidate(Path(spec).name, open_router(None, checkpoint=spec))
     return Candidate(spec, open_router(spec))

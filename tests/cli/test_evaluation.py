@@ -212,3 +212,15 @@ def test_a_saved_calibration_is_what_the_checkpoint_then_answers_with(
     assert calibration.quality_floors is not None
     assert calibration.probability is not None
     assert run("route", "--checkpoint", str(folder), "-s", "0.2", "Hi").exit_code == 0
+
+
+def test_a_report_names_checkpoints_without_their_paths(
+    run, outcomes: Path, tmp_path: Path
+) -> None:
+    folder = load_router("random", seed=4).save(tmp_path / "fourth")
+    result = run(
+        "evaluate", "-r", f"random={folder}", "-r", str(folder), "-b", f"outcomes={outcomes}",
+        "--no-cache", "--rounds", "5", "--json",
+    )  # fmt: skip
+    labels = [json.loads(line)["router"] for line in result.stdout.splitlines()]
+    assert labels == ["random:fourth", "fourth"]
