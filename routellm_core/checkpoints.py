@@ -25,9 +25,20 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["FORMAT", "FORMAT_VERSION", "Checkpoint", "read_checkpoint", "write_checkpoint"]
+__all__ = [
+    "FORMAT",
+    "FORMAT_VERSION",
+    "NOTES",
+    "Checkpoint",
+    "notes_folder",
+    "read_checkpoint",
+    "write_checkpoint",
+]
 
 FORMAT = "routellm-checkpoint"
+NOTES = "routellm"
+"""The folder, inside a folder that holds a model of transformers, that holds the checkpoint."""
+
 FORMAT_VERSION = 1
 
 _CONFIG = "config.json"
@@ -203,6 +214,16 @@ def read_checkpoint(folder: str | Path, *, within: str | Path | None = None) -> 
         )
     except (TypeError, AttributeError, ConfigurationError) as error:
         _refuse(folder, f"it has a wrong value: {error}")
+
+
+def notes_folder(folder: str | Path) -> Path:
+    """Return where a saved router keeps its checkpoint: in the folder itself, or one below.
+
+    A router over a model of transformers leaves the folder to that library, whose files have the
+    same names, and keeps its own checkpoint below.
+    """
+    below = Path(folder) / NOTES
+    return below if below.is_dir() else Path(folder)
 
 
 def _config(checkpoint: Checkpoint, blob: bytes) -> dict[str, Any]:

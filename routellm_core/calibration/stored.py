@@ -12,7 +12,7 @@ from routellm_core.calibration.cost import check_max_cost
 from routellm_core.calibration.probability import ProbabilityMap
 from routellm_core.calibration.quality import calibrate_quality, check_min_quality
 from routellm_core.calibration.thresholds import CalibrationWarning, check_win_rates
-from routellm_core.checkpoints import read_checkpoint, write_checkpoint
+from routellm_core.checkpoints import notes_folder, read_checkpoint, write_checkpoint
 from routellm_core.errors import ConfigurationError
 from routellm_core.types import Calibration
 
@@ -129,7 +129,9 @@ def with_calibration(router: Router, calibration: Calibration, folder: str | Pat
         If the folder holds something that is not a checkpoint.
     """
     written = router.save(folder)
-    return write_checkpoint(replace(read_checkpoint(written), calibration=calibration), written)
+    notes = notes_folder(written)
+    write_checkpoint(replace(read_checkpoint(notes), calibration=calibration), notes)
+    return written
 
 
 def quality_threshold(router: Router, *, min_quality: float) -> float:

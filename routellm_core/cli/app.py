@@ -17,6 +17,7 @@ from routellm_core.cli.replay import replay
 from routellm_core.cli.route import route
 from routellm_core.cli.routers import routers
 from routellm_core.cli.serve import playground, serve
+from routellm_core.cli.train import train
 from routellm_core.cli.verify import verify
 
 __all__ = ["app", "main"]
@@ -40,6 +41,7 @@ app.command("serve")(serve)
 app.command("playground")(playground)
 app.command("monitor")(monitor)
 app.command("replay")(replay)
+app.command("train")(train)
 app.command("evaluate")(evaluate)
 app.command("calibrate")(calibrate)
 app.command("compare")(compare)

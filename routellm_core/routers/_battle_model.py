@@ -58,7 +58,7 @@ PUBLISHED_MODELS: tuple[str, ...] = (
 class BattleModel:
     """Predict who wins a battle from the prompt's embedding.
 
-    P(i beats j | x) = logistic((abilities[i] - abilities[j]) . demands(x)), where
+    P(i beats j | x) = logistic(s_i - s_j), where s_i = eases[i] + abilities[i] . demands(x) and
     demands(x) = e(x) @ projection. For one pair this is one dot product with e(x).
 
     Parameters
@@ -69,11 +69,14 @@ class BattleModel:
         Shape (d, k).
     abilities
         Shape (m, k).
+    eases
+        Shape (m,): how well a model does whatever the prompt. Zeros in RouteLLM's format.
     """
 
     models: tuple[str, ...]
     projection: NDArray[np.float32]
     abilities: NDArray[np.float32]
+    eases: NDArray[np.float32]
 
     @property
     def dimension(self) -> int:
@@ -85,26 +88,26 @@ class BattleModel:
         demands: NDArray[np.float32] = np.asarray(embeddings, dtype=np.float32) @ self.projection
         return demands
 
-    def pair_factors(self, strong: int, weak: int) -> NDArray[np.float64]:
-        """Return what is left of the factors for one pair: (d,)."""
+    def pair_factors(self, strong: int, weak: int) -> tuple[NDArray[np.float64], float]:
+        """Return what is left of the factors for one pair: a vector (d,) and a number."""
         difference = self.abilities[strong].astype(np.float64) - self.abilities[weak]
-        factors: NDArray[np.float64] = self.projection.astype(np.float64) @ difference
-        return factors
+        vector: NDArray[np.float64] = self.projection.astype(np.float64) @ difference
+        return vector, float(self.eases[strong]) - float(self.eases[weak])
 
     def pair_win_rates(
-        self, embeddings: NDArray[Any], factors: NDArray[np.float64]
+        self, embeddings: NDArray[Any], factors: tuple[NDArray[np.float64], float]
     ) -> NDArray[np.float64]:
         """Return the strong model's probability of winning: (n, d) -> (n,)."""
-        win_rates: NDArray[np.float64] = 0.5 + 0.5 * np.tanh(0.5 * (embeddings @ factors))
-        return win_rates
+        vector, ease = factors
+        return _logistic(embeddings @ vector + ease)
 
     def win_rates_of(
         self, demands: NDArray[np.float32], *, strong: int, weak: int
     ) -> NDArray[np.float64]:
         """Return a pair's win rates from demands: (n, k) -> (n,)."""
         difference = self.abilities[strong].astype(np.float64) - self.abilities[weak]
-        win_rates: NDArray[np.float64] = 0.5 + 0.5 * np.tanh(0.5 * (demands @ difference))
-        return win_rates
+        ease = float(self.eases[strong]) - float(self.eases[weak])
+        return _logistic(demands @ difference + ease)
 
     def quality(self, demands: NDArray[np.float32]) -> NDArray[np.float64]:
         """Refuse: battles say which answer is better, not how good it is.
@@ -126,7 +129,11 @@ class BattleModel:
 
     def tensors(self) -> dict[str, NDArray[np.float32]]:
         """Return the arrays as a checkpoint names them."""
-        return {"projection": self.projection, "abilities": self.abilities}
+        return {
+            "projection": self.projection,
+            "abilities": self.abilities,
+            "eases": self.eases,
+        }
 
     @classmethod
     def from_checkpoint(cls, checkpoint: Checkpoint, models: tuple[str, ...]) -> BattleModel:
@@ -139,7 +146,7 @@ class BattleModel:
         """
         projection = checkpoint.tensor("projection", shape=(None, None))
         abilities = checkpoint.tensor("abilities", shape=(len(models), projection.shape[1]))
-        return cls(models, projection, abilities)
+        return cls(models, projection, abilities, checkpoint.tensor("eases", shape=(len(models),)))
 
 
 def is_published(folder: CheckpointFolder) -> bool:
@@ -183,8 +190,16 @@ def read_published(folder: CheckpointFolder) -> BattleModel:
     lengths = np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
     abilities = rows / lengths * classifier
     return BattleModel(
-        PUBLISHED_MODELS[:m], projection.astype(np.float32), abilities.astype(np.float32)
+        PUBLISHED_MODELS[:m],
+        projection.astype(np.float32),
+        abilities.astype(np.float32),
+        np.zeros(m, dtype=np.float32),
     )
+
+
+def _logistic(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    values: NDArray[np.float64] = 0.5 + 0.5 * np.tanh(0.5 * logits)
+    return values
 
 
 def _config(folder: CheckpointFolder) -> Any:

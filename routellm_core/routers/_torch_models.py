@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from routellm_core.hub import CheckpointFolder
 
 __all__ = [
-    "NOTES",
     "batches_by_length",
     "check_files",
     "file_checksums",
@@ -27,9 +26,6 @@ __all__ = [
     "pick_device",
     "pick_dtype",
 ]
-
-NOTES = "routellm"
-"""The folder inside a model's folder that holds what transformers does not store."""
 
 _DTYPES = ("float32", "bfloat16", "float16")
 

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from routellm_core._optional import require
-from routellm_core.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
+from routellm_core.checkpoints import NOTES, Checkpoint, read_checkpoint, write_checkpoint
 from routellm_core.embedders.texts import clean_texts
 from routellm_core.errors import CheckpointError, ConfigurationError
 from routellm_core.hub import CheckpointFolder
 from routellm_core.routers._prompt_format import LLAMA_3, PromptFormat
 from routellm_core.routers._torch_models import (
-    NOTES,
     batches_by_length,
     check_files,
     file_checksums,

@@ -73,10 +73,11 @@ class EmbeddingRouter(Router):
         if self.inline and len(checked) == 1:
             scores = self._score(embeddings)
         else:
-            scores = await to_thread(self._score_chunks, embeddings)
+            scores = await to_thread(self.score_embeddings, embeddings)
         return check_win_rates(scores, n=len(checked), name=self.name)
 
-    def _score_chunks(self, embeddings: NDArray[Any]) -> WinRates:
+    def score_embeddings(self, embeddings: NDArray[Any]) -> WinRates:
+        """Return the win rates of n >= 1 prompts that are embedded already: (n, d) -> (n,)."""
         starts = range(0, len(embeddings), _CHUNK)
         return np.concatenate([self._score(embeddings[i : i + _CHUNK]) for i in starts])
 

@@ -71,6 +71,8 @@ class MatrixFactorizationRouter(EmbeddingRouter):
         follows. None when there are none.
     calibration_source
         What these prompts were, in words.
+    calibration
+        Win rates that were stored for `pair`; of another pair, the demands' are taken.
     training
         Provenance and measured figures, as the checkpoint states them.
 
@@ -110,6 +112,7 @@ class MatrixFactorizationRouter(EmbeddingRouter):
         model_names: Mapping[str, str] | None = None,
         calibration_demands: NDArray[np.float32] | None = None,
         calibration_source: str = "",
+        calibration: Calibration | None = None,
         training: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(
@@ -127,7 +130,8 @@ class MatrixFactorizationRouter(EmbeddingRouter):
         self._win_rates_of = partial(outcome_model.pair_win_rates, factors=factors)
         self._calibration_demands = calibration_demands
         self._calibration_source = calibration_source
-        self._calibration = self._calibrate()
+        self._calibration = calibration if self._pair == pair else None
+        self._calibration = self._calibration or self._calibrate()
 
     @property
     def pair(self) -> ModelPair:
@@ -186,6 +190,7 @@ class MatrixFactorizationRouter(EmbeddingRouter):
             tensors=tensors,
             pair=self._pair,
             embedder=getattr(self.embedder, "identity", None),
+            calibration=None if self._calibration_demands is not None else self._calibration,
             training=self.training,
         )
 
@@ -240,6 +245,7 @@ class MatrixFactorizationRouter(EmbeddingRouter):
             model_names=model_names,
             calibration_demands=demands,
             calibration_source=str(checkpoint.parameters.get("calibration_source", "")),
+            calibration=checkpoint.calibration,
             training=checkpoint.training,
         )
 

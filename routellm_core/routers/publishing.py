@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from routellm_core.checkpoints import read_checkpoint
+from routellm_core.checkpoints import notes_folder, read_checkpoint
 from routellm_core.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def push_to_hub(
     api = api or HfApi()
     with TemporaryDirectory() as work:
         folder = router.save(Path(work) / "checkpoint")
-        card = model_card(read_checkpoint(folder), repository=repository)
+        card = model_card(read_checkpoint(notes_folder(folder)), repository=repository)
         (folder / "README.md").write_text(card, encoding="utf-8")
         try:
             api.create_repo(repository, private=private, exist_ok=True, repo_type="model")

@@ -1,0 +1,179 @@
+"""`routellm train`: from your own battles or outcomes to a checkpoint."""
+
+from __future__ import annotations
+
+import json as json_module
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from routellm_core.cli.console import notes, print_json, results
+from routellm_core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from routellm_core.data import RowReport
+    from routellm_core.training import Trained
+
+__all__ = ["train"]
+
+_TUNED = ("bert", "causal_llm")
+
+
+def train(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="ROUTER", help="bert, causal_llm, cluster, knn, mf, mlp or sw_ranking."
+        ),
+    ],
+    *,
+    data: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE",
+            help="Outcomes (prompt, model, quality) or battles (prompt, model_a, model_b, winner): "
+            ".jsonl, .json, .csv, .parquet, or a data set's name on the Hugging Face Hub.",
+        ),
+    ],
+    pair: Annotated[
+        tuple[str, str],
+        typer.Option(metavar="STRONG WEAK", help="The two models, as the data spells them."),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where the checkpoint goes.")
+    ],
+    embedder: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="bundled, sentence-transformers:MODEL or litellm:MODEL. Not for bert and "
+            "causal_llm.",
+        ),
+    ] = "bundled",
+    base: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL", help="For bert and causal_llm: the pretrained model to start from."
+        ),
+    ] = None,
+    validation_share: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE", help="How many prompts are held back to measure and calibrate."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the split and of the fit.")] = 0,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="A setting of the trainer, as JSON. Repeatable."
+        ),
+    ] = None,
+    work: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Keeps embeddings and the state of the fit, so that the same command goes on "
+            "after an interruption. By default FOLDER.work beside the checkpoint; removed at the "
+            "end.",
+        ),
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad row.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,
+) -> None:
+    """Train a router on your own data, and store how good it is and how it is calibrated."""
+    trainer = _trainer(name)
+    options = _settings(setting or [])
+    if validation_share is not None:
+        options["validation_share"] = validation_share
+    kept = work or out.with_name(f"{out.name}.work")
+    options |= _source(name, embedder=embedder, base=base, work=kept)
+    from routellm_core.training import read_data
+    from routellm_core.types import ModelPair
+
+    rows = read_data(data, strict=strict)
+    _tell(rows.report)
+    result = _run(trainer, rows, {"pair": ModelPair(*pair), "seed": seed, **options}, name=name)
+    folder = result.save(out)
+    if work is None:
+        shutil.rmtree(kept, ignore_errors=True)
+    if json:
+        print_json({"checkpoint": str(folder), "bad_rows": rows.report.n_bad, **result.metrics})
+    else:
+        _show(result, folder, name=name)
+
+
+def _trainer(name: str) -> Callable[..., Trained]:
+    from routellm_core.errors import did_you_mean
+    from routellm_core.training import TRAINERS
+
+    if name not in TRAINERS:
+        known = sorted(TRAINERS)
+        raise ConfigurationError(
+            f"No trainer for {name!r}.{did_you_mean(name, known)} Trainers: {', '.join(known)}."
+        )
+    return TRAINERS[name]
+
+
+def _settings(given: list[str]) -> dict[str, Any]:
+    options = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not (key.isidentifier() and equals):
+            raise ConfigurationError(f"`--set` takes KEY=VALUE, got {text!r}.")
+        try:
+            parsed = json_module.loads(value)
+        except ValueError:
+            parsed = value
+        options[key] = tuple(parsed) if isinstance(parsed, list) else parsed
+    return options
+
+
+def _source(name: str, *, embedder: str, base: str | None, work: Path) -> dict[str, Any]:
+    """Return where a trainer's texts become numbers: a pretrained model, or an embedder."""
+    if name in _TUNED:
+        if base is None:
+            raise ConfigurationError(
+                f"`routellm train {name}` needs `--base`: a folder or 'owner/name' on the Hugging "
+                "Face Hub, for example FacebookAI/xlm-roberta-base for bert."
+            )
+        return {"base": base, "work": work, "show_progress": True}
+    from routellm_core.embedders import CachedEmbedder, load_embedder
+
+    found = load_embedder(embedder)
+    if not embedder.startswith("bundled"):
+        found = CachedEmbedder(found, work / "embeddings.db")
+    return {"embedder": found, "show_progress": True}
+
+
+def _run(
+    trainer: Callable[..., Trained], rows: Any, options: dict[str, Any], *, name: str
+) -> Trained:
+    try:
+        return trainer(rows, **options)
+    except TypeError as error:
+        if "keyword argument" not in str(error):
+            raise
+        raise ConfigurationError(f"Trainer {name!r}: {error}.") from error
+
+
+def _tell(report: RowReport) -> None:
+    if report.n_bad:
+        notes().print(str(report), style="yellow", markup=False, soft_wrap=True)
+
+
+def _show(result: Trained, folder: Path, *, name: str) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for key, value in result.metrics.items():
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            table.add_row(key, f"{value:.4g}")
+    console = results()
+    console.print(f"Validation of the {name} router:")
+    console.print(table)
+    console.print(f"Checkpoint: {folder}", markup=False, soft_wrap=True)

@@ -1,0 +1,26 @@
+"""From battles or outcomes to a router, measured and calibrated on prompts it did not see."""
+
+from routellm_core.training.bert import train_bert
+from routellm_core.training.causal_llm import train_causal_llm
+from routellm_core.training.cluster import train_cluster
+from routellm_core.training.examples import TrainingData, read_data
+from routellm_core.training.knn import train_knn
+from routellm_core.training.mf import train_mf
+from routellm_core.training.mlp import train_mlp
+from routellm_core.training.sw_ranking import train_sw_ranking
+from routellm_core.training.trained import Trained
+from routellm_core.training.trainers import TRAINERS
+
+__all__ = [
+    "TRAINERS",
+    "Trained",
+    "TrainingData",
+    "read_data",
+    "train_bert",
+    "train_causal_llm",
+    "train_cluster",
+    "train_knn",
+    "train_mf",
+    "train_mlp",
+    "train_sw_ranking",
+]

@@ -1,0 +1,150 @@
+"""What every trainer starts from: data, a split, embeddings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from routellm_core.data.battles import Battles, read_battles
+from routellm_core.data.outcomes import Outcomes, column_of, read_outcomes
+from routellm_core.data.rows import numbered_rows
+from routellm_core.embedders.base import check_embeddings
+from routellm_core.errors import ConfigurationError, DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from routellm_core.data.rows import RowSource
+    from routellm_core.embedders.base import Embedder
+    from routellm_core.types import ModelPair, WinRates
+
+__all__ = [
+    "PairExamples",
+    "TrainingData",
+    "check_models",
+    "embed_all",
+    "pair_examples",
+    "read_data",
+    "split_rows",
+]
+
+TrainingData: TypeAlias = "Battles | Outcomes"
+"""What a router can learn from."""
+
+_AT_ONCE = 256
+_MIN_EACH = 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PairExamples:
+    """n prompts, with the quality of the strong and the weak model's answers.
+
+    Parameters
+    ----------
+    prompts
+        n prompts.
+    strong, weak
+        Shape (n,), in [0, 1].
+    """
+
+    prompts: tuple[str, ...]
+    strong: NDArray[np.float64]
+    weak: NDArray[np.float64]
+
+    @property
+    def labels(self) -> WinRates:
+        """The soft label of each prompt: (1 + strong - weak) / 2, so that a tie is 1/2."""
+        return 0.5 * (1.0 + self.strong - self.weak)
+
+    def select(self, rows: NDArray[Any]) -> PairExamples:
+        """Return some of the prompts, by position."""
+        prompts = tuple(self.prompts[row] for row in rows)
+        return PairExamples(prompts, self.strong[rows], self.weak[rows])
+
+
+def read_data(source: RowSource, *, strict: bool = False) -> TrainingData:
+    """Read battles or outcomes, whichever the first good row looks like.
+
+    Raises
+    ------
+    DataError
+        If the rows are neither, or cannot be read.
+    """
+    source = source if isinstance(source, (str, Path)) else list(source)
+    for _, row in numbered_rows(source):
+        if isinstance(row, DataError):
+            continue
+        if "quality" in row:
+            return read_outcomes(source, strict=strict)
+        if "model_a" in row:
+            return read_battles(source, strict=strict)
+    raise DataError(
+        f"{source!r} holds neither outcomes (prompt, model, quality) nor battles (prompt, model_a, "
+        "model_b, winner)."
+    )
+
+
+def pair_examples(data: TrainingData, pair: ModelPair) -> PairExamples:
+    """Return the prompts on which both models of a pair were seen."""
+    outcomes = data.of_pair(pair)
+    return PairExamples(outcomes.prompts, outcomes.quality[:, 0], outcomes.quality[:, 1])
+
+
+def split_rows(
+    prompts: Sequence[str], *, validation_share: float, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Split rows at random into training and validation, equal prompts on one side.
+
+    Raises
+    ------
+    ConfigurationError
+        If the share is outside (0, 1).
+    DataError
+        If a side would have fewer than two prompts.
+    """
+    if not 0.0 < validation_share < 1.0:
+        raise ConfigurationError(
+            f"`validation_share` must lie in (0, 1), got {validation_share!r}."
+        )
+    unique = {prompt: number for number, prompt in enumerate(dict.fromkeys(prompts))}
+    n = len(unique)
+    held = round(validation_share * n)
+    if min(held, n - held) < _MIN_EACH:
+        raise DataError(
+            f"{n} prompts are too few to hold {validation_share:.0%} of them back for validation."
+        )
+    chosen = np.zeros(n, dtype=np.bool_)
+    chosen[np.random.default_rng(seed).permutation(n)[:held]] = True
+    side = chosen[[unique[prompt] for prompt in prompts]]
+    return np.flatnonzero(~side), np.flatnonzero(side)
+
+
+def embed_all(
+    embedder: Embedder, prompts: Sequence[str], *, show_progress: bool = False
+) -> NDArray[np.float32]:
+    """Embed prompts in parts of 256: (n, d)."""
+    from routellm_core.training.progress import steps
+
+    starts = range(0, len(prompts), _AT_ONCE)
+    parts = []
+    for start in steps(starts, "embedding prompts", show=show_progress):
+        texts = list(prompts[start : start + _AT_ONCE])
+        parts.append(check_embeddings(embedder.embed(texts), n=len(texts)).astype(np.float32))
+    return np.concatenate(parts)
+
+
+def check_models(data: TrainingData, pair: ModelPair) -> None:
+    """Refuse a pair that the data does not know.
+
+    Raises
+    ------
+    UnknownModelError
+        If a model is not in the data.
+    """
+    for model in (pair.strong, pair.weak):
+        column_of(model, data.models)

@@ -1,0 +1,112 @@
+"""What training gives: a router, and how good it is on prompts it did not see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from routellm_core.calibration.stored import calibration_of
+from routellm_core.checkpoints import notes_folder, read_checkpoint, write_checkpoint
+from routellm_core.errors import ConfigurationError, DataError
+from routellm_core.evaluation.metrics import apgr, auroc, brier, nll
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from routellm_core.routers.base import Router
+    from routellm_core.training.examples import PairExamples
+    from routellm_core.types import Calibration, WinRates
+
+__all__ = ["Trained", "trained"]
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A trained router, not written yet.
+
+    Parameters
+    ----------
+    router
+        Ready to score. Its calibration is stored when it is saved.
+    calibration
+        Its win rates on the validation prompts.
+    metrics
+        Measured on the validation prompts: `apgr` (None where the models are equally good there),
+        `auroc`, `brier` and `nll` of the win rates, the mean qualities, and what the trainer adds.
+    settings
+        What it was trained with, JSON values only.
+    """
+
+    router: Router
+    calibration: Calibration
+    metrics: Mapping[str, Any]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the checkpoint, with calibration, metrics and settings, and return its folder.
+
+        Raises
+        ------
+        CheckpointError
+            If the folder holds something that is not a checkpoint.
+        """
+        written = self.router.save(folder)
+        notes = notes_folder(written)
+        training = {
+            "date": datetime.now(timezone.utc).date().isoformat(),
+            "version": version("routellm-plugins"),
+            "settings": dict(self.settings),
+            "metrics": dict(self.metrics),
+        }
+        stored = replace(read_checkpoint(notes), calibration=self.calibration, training=training)
+        write_checkpoint(stored, notes)
+        return written
+
+
+def trained(
+    router: Router,
+    validation: PairExamples,
+    *,
+    settings: Mapping[str, Any],
+    metrics: Mapping[str, Any] | None = None,
+    win_rates: WinRates | None = None,
+) -> Trained:
+    """Measure a router on held-out prompts, and calibrate it there.
+
+    Parameters
+    ----------
+    win_rates
+        The router's, where they are known already.
+    """
+    if win_rates is None:
+        win_rates = router.win_rates(validation.prompts)
+    calibration = calibration_of(
+        win_rates,
+        source=f"{len(win_rates)} validation prompts of the training data",
+        strong=validation.strong,
+        weak=validation.weak,
+    )
+    measured = {
+        "n_validation": len(win_rates),
+        "strong_quality": float(validation.strong.mean()),
+        "weak_quality": float(validation.weak.mean()),
+        "apgr": _or_none(lambda: apgr(win_rates, weak=validation.weak, strong=validation.strong)),
+        "auroc": _or_none(lambda: auroc(win_rates, validation.labels > 0.5)),
+        "brier": float(brier(win_rates, validation.labels)),
+        "nll": float(nll(np.clip(win_rates, 1e-6, 1.0 - 1e-6), validation.labels)),
+        **(metrics or {}),
+    }
+    return Trained(router, calibration, measured, settings)
+
+
+def _or_none(measure: Any) -> float | None:
+    """Return a figure, or None where it is not defined on these prompts."""
+    try:
+        return float(measure())
+    except (ConfigurationError, DataError):
+        return None

@@ -1,0 +1,75 @@
+"""`routellm train`, from a file to a checkpoint."""
+
+import json
+
+import pytest
+from planted import battle_rows, outcome_rows, planted, score
+from typer.testing import CliRunner
+
+from routellm_core import load_router
+from routellm_core.cli.app import app
+
+PAIR = ["--pair", "big", "small"]
+
+
+def run(*arguments: str):
+    return CliRunner().invoke(app, ["train", *arguments])
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "outcomes.jsonl"
+    path.write_text("\n".join(json.dumps(row) for row in outcome_rows(*planted(500, seed=1))))
+    return path
+
+
+@pytest.mark.parametrize("name", ["knn", "mlp", "mf"])
+def test_a_file_of_outcomes_becomes_a_checkpoint_that_loads(name, outcomes, tmp_path) -> None:
+    out = tmp_path / name
+    result = run(name, "--data", str(outcomes), *PAIR, "--out", str(out), "--json")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert report["apgr"] > 0.8
+    router = load_router(name, checkpoint=out)
+    assert score(router, n=400) > 0.8
+    assert router.calibration is not None
+    assert not (tmp_path / f"{name}.work").exists()
+
+
+def test_bad_rows_are_told_with_their_lines_and_strict_stops(outcomes, tmp_path) -> None:
+    path = tmp_path / "with_bad.jsonl"
+    path.write_text('{"prompt": "", "model": "big", "quality": 1}\n' + outcomes.read_text())
+    out = ["--out", str(tmp_path / "out")]
+    result = run("knn", "--data", str(path), *PAIR, *out)
+    assert result.exit_code == 0
+    assert "line 1: `prompt` is blank." in result.stderr
+    assert "Checkpoint:" in result.stdout
+    result = run("knn", "--data", str(path), *PAIR, *out, "--strict")
+    assert result.exit_code == 1
+    assert "line 1" in result.stderr
+
+
+def test_battles_train_an_index(tmp_path) -> None:
+    path = tmp_path / "battles.jsonl"
+    path.write_text("\n".join(json.dumps(row) for row in battle_rows(*planted(300, seed=2))))
+    out = tmp_path / "sw"
+    result = run("sw_ranking", "--data", str(path), *PAIR, "--out", str(out), "--set", "n_tiers=2")
+    assert result.exit_code == 0, result.output
+    assert set(load_router("sw_ranking", checkpoint=out).tiers.values()) == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["random"], "No trainer for 'random'"),
+        (["knn", "--set", "k"], "KEY=VALUE"),
+        (["knn", "--set", "nothing=1"], "nothing"),
+        (["bert"], "needs `--base`"),
+        (["knn", "--embedder", "openai"], "Unknown embedder"),
+    ],
+)
+def test_what_cannot_be_used_is_one_line(arguments, message, outcomes, tmp_path) -> None:
+    result = run(*arguments, "--data", str(outcomes), *PAIR, "--out", str(tmp_path / "out"))
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
