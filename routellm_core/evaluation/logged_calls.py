@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from routellm_core.data.rows import BadRow, RowReport, parse_rows
+from routellm_core.data.rows import RowReport, parse_rows
 from routellm_core.errors import DataError
 from routellm_core.policy import read_turn
 
@@ -122,7 +122,7 @@ def _plain_text(path: Path, parse: Any) -> RowReport:
         raise DataError(f"{str(path)!r} holds no prompts.")
     for index, line in enumerate(filled):
         parse({"prompt": line}, index)
-    return RowReport(len(filled), 0, tuple[BadRow, ...]())
+    return RowReport(len(filled), 0)
 
 
 def _prompt(row: Mapping[str, Any], field: str | None) -> tuple[str, int]:
