@@ -148,6 +148,12 @@ def test_settings_go_to_private_copies(make: Make, fake: Any) -> None:
     assert routed.weak is weak
 
 
+def test_a_private_copy_has_a_cache_key_of_its_own(make: Make) -> None:
+    client = ChatOpenAI(model="gpt-4o", api_key=KEY)
+    plain = client._get_llm_string()
+    assert make(weak=client, temperature=0.1)._backing().weak._get_llm_string() != plain
+
+
 def test_without_settings_the_users_own_model_is_called(make: Make, fake: Any) -> None:
     weak = fake(temperature=0.9, cache=False)
     assert make(weak=weak)._backing().weak is weak
@@ -267,9 +273,10 @@ def test_an_unserialisable_model_is_a_clear_error(make: Make) -> None:
 
 def test_no_secret_is_shown(make: Make, fake: Any) -> None:
     class Leaky(fake):
-        secret: str = KEY
+        secret: str = ""
 
-    routed = make(weak=Leaky(model="weak"))
+    routed = make(weak=Leaky(model="weak", secret=KEY))
+    assert KEY in repr(routed.weak)
     named = RoutedChatModel(**NAMES, router="random", api_key=KEY)
     slashed = RoutedChatModel(
         strong="openrouter/a/b", weak="openrouter/a/c", router="random", api_key=KEY
