@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from routellm_core.data import RowReport
-    from routellm_core.training import Trained
+    from routellm_core.training import Trained, TrainingData
 
 __all__ = ["train"]
 
@@ -82,6 +82,16 @@ def train(
             "end.",
         ),
     ] = None,
+    leave_out: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--leave-out",
+            metavar="FILE",
+            help="What the router will be measured on: NAME=PATH as for `routellm evaluate`, or a "
+            "file of prompts. Training prompts that equal or nearly equal one are left out. "
+            "May be repeated.",
+        ),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad row.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,
 ) -> None:
@@ -97,6 +107,7 @@ def train(
 
     rows = read_data(data, strict=strict)
     _tell(rows.report)
+    rows = _uncontaminated(rows, leave_out or [])
     result = _run(trainer, rows, {"pair": ModelPair(*pair), "seed": seed, **options}, name=name)
     folder = result.save(out)
     if work is None:
@@ -105,6 +116,31 @@ def train(
         print_json({"checkpoint": str(folder), "bad_rows": rows.report.n_bad, **result.metrics})
     else:
         _show(result, folder, name=name)
+
+
+def _uncontaminated(rows: TrainingData, specs: list[str]) -> TrainingData:
+    """Return the rows without prompts that stand, or nearly stand, where the router is measured."""
+    from routellm_core.cli.benchmarks import open_benchmarks
+    from routellm_core.evaluation import uncontaminated
+    from routellm_core.evaluation.logged_calls import read_logged_calls
+
+    measured: list[str] = []
+    for spec in specs:
+        if "=" in spec:
+            (benchmark,) = open_benchmarks([spec], strong=None, weak=None)
+            measured += benchmark.prompts
+        else:
+            measured += read_logged_calls(spec).prompts
+    if not measured:
+        return rows
+    keep = uncontaminated(rows.prompts, measured)
+    left_out = int((~keep).sum())
+    notes().print(f"Left out {left_out:,} of {len(keep):,} rows: they are near what is measured.")
+    if not keep.any():
+        raise ConfigurationError(
+            "Every training prompt is near one that the router is measured on."
+        )
+    return rows.select(keep) if left_out else rows
 
 
 def _trainer(name: str) -> Callable[..., Trained]:

@@ -73,3 +73,21 @@ def test_what_cannot_be_used_is_one_line(arguments, message, outcomes, tmp_path)
     assert result.exit_code == 1
     assert message in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_prompts_that_are_measured_on_are_left_out_of_training(outcomes, tmp_path) -> None:
+    rows = [json.loads(line) for line in outcomes.read_text().splitlines()]
+    prompts = list(dict.fromkeys(row["prompt"] for row in rows))
+    measured = tmp_path / "measured.jsonl"
+    measured.write_text("\n".join(json.dumps({"prompt": p.upper()}) for p in prompts[:50]))
+    out = ["--out", str(tmp_path / "out")]
+    arguments = ["knn", "--data", str(outcomes), *PAIR, *out, "--leave-out"]
+    result = run(*arguments, str(measured))
+    assert result.exit_code == 0, result.output
+    left_out = int(result.stderr.partition("Left out ")[2].split()[0].replace(",", ""))
+    assert 50 <= left_out < len(prompts)
+    kept = load_router("knn", checkpoint=tmp_path / "out").quality(["x"])
+    assert kept.shape == (1, 2)
+    everything = run(*arguments, f"outcomes={outcomes}")
+    assert everything.exit_code == 1
+    assert "Every training prompt" in everything.stderr
