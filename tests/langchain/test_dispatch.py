@@ -184,12 +184,13 @@ def test_every_setting_is_part_of_the_identity(make: Make, fake: Any) -> None:
     others = [
         make(threshold=0.4),
         make(weak=fake(model="other")),
+        make(router=ScriptedRouter(default=0.1)),
         make(router=ScriptedRouter(default=0.2)),
         make(sticky=False),
         make(temperature=0.5),
         make(escalate_on=()),
     ]
-    assert len({base, *(other._get_llm_string() for other in others)}) == 7
+    assert len({base, *(other._get_llm_string() for other in others)}) == 8
 
 
 # Streams
@@ -509,6 +510,18 @@ def test_generate_opens_the_targets_runs(make: Make) -> None:
     routes = [record_of(item[0].message)["route"] for item in result.generations]
     assert routes == ["weak", "strong"]
     assert len(recorder.starts) == len(result.run or []) == 2
+
+
+def test_generate_names_the_targets_run_as_the_caller_does(make: Make) -> None:
+    recorder, run_id = Recorder(), uuid.uuid4()
+    settings = {"run_id": run_id, "run_name": "mine", "tags": ["t"], "metadata": {"a": 1}}
+    routed = make()
+    routed.generate([[HumanMessage("Hi")]], callbacks=[recorder], seed=7, **settings)
+    (start,) = recorder.starts
+    assert (start["run_id"], start["name"]) == (run_id, "mine")
+    assert "t" in start["tags"]
+    assert start["metadata"]["a"] == 1
+    assert routed.weak.calls[0]["seed"] == 7
 
 
 async def test_agenerate_answers_as_generate_does(make: Make) -> None:
