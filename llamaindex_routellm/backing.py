@@ -10,7 +10,7 @@ from typing import Any
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.llms import LLM
 
-from llamaindex_routellm.copies import shallow_copy
+from llamaindex_routellm.copies import with_field
 from routellm_core import ConfigurationError, MissingDependencyError
 
 __all__ = ["public_settings", "resolve_backing", "with_handlers"]
@@ -80,7 +80,7 @@ def with_handlers(model: LLM, manager: CallbackManager) -> LLM:
         # A copy, because it keeps the trace; the constructor would refuse some combinations.
         manager = copy.copy(manager)
         manager.handlers = [*wanted, *extra]
-    return shallow_copy(model, callback_manager=manager)
+    return with_field(model, "callback_manager", manager)
 
 
 def _holds(handlers: list[Any], handler: Any) -> bool:

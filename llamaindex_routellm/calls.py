@@ -10,7 +10,7 @@ from llama_index.core.base.llms.types import ChatMessage, ChatResponse, Completi
 from llama_index_instrumentation.dispatcher import active_instrument_tags
 
 from llamaindex_routellm.backing import with_handlers
-from llamaindex_routellm.copies import shallow_copy
+from llamaindex_routellm.copies import with_field
 from llamaindex_routellm.history import adapted, dialect_of
 from llamaindex_routellm.messages import ChatView, tool_call_ids
 from llamaindex_routellm.usage import UsageReader, usage_of
@@ -255,7 +255,7 @@ def stamped(response: T, record: Any) -> T:
     """Return a copy of a response that carries a record; anything else as it is."""
     if isinstance(response, (ChatResponse, CompletionResponse)):
         carried = {**(response.additional_kwargs or {}), RECORD_KEY: record}
-        return shallow_copy(response, additional_kwargs=carried)
+        return with_field(response, "additional_kwargs", carried)
     return response
 
 

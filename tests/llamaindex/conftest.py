@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import os
 import sys
@@ -199,17 +200,16 @@ def server() -> Iterator[OpenAIServer]:
 def openai_like(server: OpenAIServer, model: str, **options: Any) -> LLM:
     from llama_index.llms.openai_like import OpenAILike
 
-    return OpenAILike(
-        model=model,
-        api_base=server.base_url,
-        api_key="sk-loopback",
-        is_chat_model=True,
-        is_function_calling_model=True,
-        context_window=128_000,
-        max_retries=0,
-        timeout=20.0,
-        **options,
-    )
+    defaults: dict[str, Any] = {
+        "api_base": server.base_url,
+        "api_key": "sk-loopback",
+        "is_chat_model": True,
+        "is_function_calling_model": True,
+        "context_window": 16_000,
+        "max_retries": 0,
+        "timeout": 20.0,
+    }
+    return OpenAILike(model=model, **{**defaults, **options})
 
 
 def litellm(server: OpenAIServer, model: str, **options: Any) -> LLM:
@@ -267,6 +267,13 @@ def routed(server: OpenAIServer, makers: dict[str, Maker], router: ScriptedRoute
         router=router,
         threshold=0.5,
     )
+
+
+@pytest.fixture
+def collected() -> Iterator[None]:
+    """Let what a test leaves behind warn in this test, which knows about it."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(autouse=True)
