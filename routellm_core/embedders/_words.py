@@ -111,34 +111,37 @@ def pieces_of(words: Sequence[str], *, buckets: int) -> list[Pieces]:
     -------
     One item for each group of scripts that occurs.
     """
-    dense = np.fromiter((_DENSE.match(word) is not None for word in words), bool, len(words))
+    sparse: list[int] = []
+    dense: list[int] = []
+    for index, word in enumerate(words):
+        (dense if _DENSE.match(word) else sparse).append(index)
     groups = []
-    for group, smallest in ((np.flatnonzero(~dense), 3), (np.flatnonzero(dense), 1)):
-        if group.size:
-            texts = [words[index] for index in group.tolist()]
-            if smallest > 1:
-                texts = [f"<{text}>" for text in texts]
-            groups.append(_pieces(texts, group, smallest, buckets))
+    if sparse:
+        texts = [f"<{words[index]}>" for index in sparse]
+        groups.append(_pieces(texts, np.array(sparse), 3, buckets))
+    if dense:
+        groups.append(_pieces([words[index] for index in dense], np.array(dense), 1, buckets))
     return groups
 
 
 def _pieces(texts: list[str], group: NDArray[np.int64], smallest: int, buckets: int) -> Pieces:
     codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-    lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
-    ends = lengths.cumsum()
-    left = ends.repeat(lengths) - np.arange(len(codes))
-    count = np.zeros(len(texts))
+    lengths = np.array([len(text) for text in texts])
+    sizes = np.arange(smallest, smallest + 3)
+    left = lengths.cumsum().repeat(lengths) - np.arange(len(codes))
+    shares = (1.0 / np.maximum(lengths[:, None] - sizes + 1, 0).sum(axis=1)).repeat(lengths)
     ids = np.zeros((len(codes), 3), dtype=np.int64)
-    whole = np.zeros((len(codes), 3), dtype=np.float32)
-    rolling = np.zeros(len(codes), dtype=np.uint32)
+    rolling = codes
     for size in range(1, smallest + 3):
-        # Unsigned arithmetic wraps around, which is what a hash wants.
-        rolling = rolling[: max(len(codes) - size + 1, 0)] * _PRIME + codes[size - 1 :]
+        if size > 1:
+            # Unsigned arithmetic wraps around, which is what a hash wants.
+            rolling = rolling[:-1] * _PRIME + codes[size - 1 :]
         if size >= smallest:
-            slot = size - smallest
             mixed = (rolling ^ np.uint32(size)) * _MIX
-            ids[: len(rolling), slot] = (mixed >> np.uint32(8)) & np.uint32(buckets - 1)
-            whole[:, slot] = left >= size
-            count += np.maximum(lengths - (size - 1), 0)
-    shares = whole / count.repeat(lengths)[:, None]
-    return Pieces(ids, shares.astype(np.float32), group.repeat(lengths))
+            mixed >>= np.uint32(8)
+            mixed &= np.uint32(buckets - 1)
+            ids[: len(rolling), size - smallest] = mixed
+        if len(rolling) < 2:
+            break
+    whole = (left[:, None] >= sizes) * shares[:, None]
+    return Pieces(ids, whole.astype(np.float32), group.repeat(lengths))

@@ -154,8 +154,11 @@ class _Tables:
 
 def _segment_sums(rows: NDArray[np.float32], bounds: NDArray[np.int64]) -> NDArray[np.float32]:
     """Sum rows[bounds[i]:bounds[i + 1]] for every i, 0 for an empty segment."""
+    if len(bounds) == 2 and len(rows):
+        alone: NDArray[np.float32] = np.add.reduceat(rows, (0,), axis=0)
+        return alone
     sums = np.zeros((len(bounds) - 1, rows.shape[1]), dtype=np.float32)
-    filled = np.diff(bounds).nonzero()[0]
+    filled = (bounds[1:] > bounds[:-1]).nonzero()[0]
     if filled.size:
         sums[filled] = np.add.reduceat(rows, bounds[filled], axis=0)
     return sums
