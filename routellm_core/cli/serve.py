@@ -189,8 +189,10 @@ def _serve(settings: dict[str, Any], *, config: str | None, verbose: bool) -> No
 def _announce(url: str, settings: Any) -> None:
     models = f"{settings.strong_model} and {settings.weak_model}"
     what = models if settings.strong_model else "decisions only: no models are set"
-    notes().print(f"Serving {what} at [bold]{url}/v1[/], routed by {', '.join(settings.routers)}.")
+    lines = [f"Serving {what} at {url}/v1, routed by {', '.join(settings.routers)}."]
     if settings.playground:
-        notes().print(f"Playground: [bold]{url}/playground[/]")
+        lines.append(f"Playground: {url}/playground")
     if settings.api_key is None:
-        notes().print("No key is asked of clients: ROUTELLM_API_KEY is not set.")
+        lines.append("No key is asked of clients: ROUTELLM_API_KEY is not set.")
+    for line in lines:
+        notes().print(line, markup=False, soft_wrap=True)

@@ -21,5 +21,6 @@ def upstream() -> Iterator[OpenAIServer]:
 
 
 @pytest.fixture(autouse=True)
-def _fresh(upstream: OpenAIServer) -> None:
-    upstream.reset()
+def _fresh(request: pytest.FixtureRequest) -> None:
+    if request.node.get_closest_marker("loopback"):
+        request.getfixturevalue("upstream").reset()

@@ -1,0 +1,133 @@
+"""Errors as OpenAI words them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from routellm_core.errors import (
+    CircuitOpenError,
+    ConfigurationError,
+    EmptyAnswerError,
+    RouteLLMError,
+    UnknownModelError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["ApiError", "UpstreamError", "api_error", "error_body", "reported_error"]
+
+_TYPES = {
+    401: "authentication_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+}
+
+
+class ApiError(RouteLLMError):
+    """Report what an HTTP client did wrong, or what went wrong for it.
+
+    Parameters
+    ----------
+    message
+        A sentence for the client.
+    status
+        HTTP status.
+    code, param
+        OpenAI's fields of these names.
+    headers
+        Added to the response.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 400,
+        code: str | None = None,
+        param: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status_code = status
+        self.code = code
+        self.param = param
+        self.headers = dict(headers or {})
+
+    def body(self) -> bytes:
+        """Return the JSON that OpenAI's clients expect."""
+        return error_body(str(self), status=self.status_code, code=self.code, param=self.param)
+
+
+class UpstreamError(ApiError):
+    """Report a model that failed; the status and code tell the policy what to try next.
+
+    Parameters
+    ----------
+    message, status, code, headers
+        See `ApiError`.
+    reported
+        The body that the model's provider sent, if a client may see it as it is.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        reported: bytes | None = None,
+    ) -> None:
+        super().__init__(message, status=status, code=code, headers=headers)
+        self.reported = reported
+
+    @property
+    def response(self) -> UpstreamError:
+        """The holder of `headers`, where the policy looks for a pause that was asked for."""
+        return self
+
+    def body(self) -> bytes:
+        """Return the provider's own words where there are any."""
+        return self.reported if self.reported is not None else super().body()
+
+
+def error_body(
+    message: str, *, status: int, code: str | None = None, param: str | None = None
+) -> bytes:
+    """Return an error as JSON: `{"error": {"message", "type", "param", "code"}}`.
+
+    Examples
+    --------
+    >>> error_body("No.", status=404)
+    b'{"error": {"message": "No.", "type": "not_found_error", "param": null, "code": null}}'
+    """
+    kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
+    error = {"message": message, "type": kind, "param": param, "code": code}
+    return json.dumps({"error": error}).encode()
+
+
+def api_error(error: RouteLLMError) -> ApiError:
+    """Return what a client is told about one of the project's errors."""
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, UnknownModelError):
+        return ApiError(str(error), status=404, code="model_not_found", param="model")
+    if isinstance(error, ConfigurationError):
+        return ApiError(str(error), status=400, code="invalid_value", param="model")
+    if isinstance(error, CircuitOpenError):
+        return ApiError(
+            str(error), status=503, code="models_unavailable", headers={"retry-after": "1"}
+        )
+    if isinstance(error, EmptyAnswerError):
+        return ApiError(str(error), status=502, code="empty_answer")
+    return ApiError("The server failed.", status=500, code="server_error")
+
+
+def reported_error(parsed: Any) -> Mapping[str, Any] | None:
+    """Return the error object of a provider's answer; None when it has none."""
+    error = parsed.get("error") if isinstance(parsed, dict) else None
+    if isinstance(error, str):
+        return {"message": error}
+    return error if isinstance(error, dict) else None

@@ -1,0 +1,128 @@
+"""Ask a model through LiteLLM, which speaks to every provider."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from routellm_core._optional import require
+from routellm_core.controller.litellm_client import import_litellm
+from routellm_core.server.errors import UpstreamError
+from routellm_core.server.events import DONE, event
+from routellm_core.server.upstream import failure
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping
+
+    from routellm_core.server.upstream import Endpoint
+
+__all__ = ["LiteLLMUpstream"]
+
+# The fields of a request that LiteLLM takes as arguments. Its other arguments, an address or a
+# header among them, are the server's to set and not a client's.
+_FIELDS = frozenset(
+    {
+        "audio", "frequency_penalty", "function_call", "functions", "logit_bias", "logprobs",
+        "max_completion_tokens", "max_tokens", "messages", "modalities", "n",
+        "parallel_tool_calls", "prediction", "presence_penalty", "reasoning_effort",
+        "response_format", "safety_identifier", "seed", "service_tier", "stop", "store", "stream",
+        "stream_options", "temperature", "thinking", "tool_choice", "tools", "top_k",
+        "top_logprobs", "top_p", "user", "verbosity", "web_search_options",
+    }
+)  # fmt: skip
+
+
+class LiteLLMUpstream:
+    """Translate requests and answers, as LiteLLM does for the model's provider.
+
+    Parameters
+    ----------
+    endpoint
+        Where the model is.
+
+    Raises
+    ------
+    MissingDependencyError
+        If LiteLLM is not installed.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._litellm = import_litellm()
+        self._error: type[Exception] = require("openai", extra="litellm").OpenAIError
+        # Without this LiteLLM prints advice for every failed call.
+        self._litellm.suppress_debug_info = True
+
+    async def complete(self, request: Mapping[str, Any]) -> bytes:
+        """Return LiteLLM's answer as JSON; see `Upstream`."""
+        try:
+            answer = await self._litellm.acompletion(
+                **self._arguments(request, self._endpoint.attempt_timeout_s)
+            )
+        except self._error as error:
+            raise self._failure(error) from error
+        return json.dumps(answer.model_dump(exclude_none=True)).encode()
+
+    async def stream(self, request: Mapping[str, Any]) -> AsyncGenerator[bytes, None]:
+        """Yield one event for each of LiteLLM's chunks; see `Upstream`."""
+        try:
+            chunks = await self._litellm.acompletion(
+                **self._arguments(request, self._endpoint.idle_timeout_s)
+            )
+            try:
+                async for chunk in chunks:
+                    yield event(chunk.model_dump(exclude_none=True))
+            finally:
+                await _close(chunks)
+        except self._error as error:
+            raise self._failure(error) from error
+        yield DONE
+
+    async def aclose(self) -> None:
+        """Leave LiteLLM's connections to LiteLLM."""
+
+    def _arguments(self, request: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
+        endpoint = self._endpoint
+        key = endpoint.api_key
+        reach = {
+            "api_base": endpoint.base_url,
+            "api_key": key.get_secret_value() if key else None,
+        }
+        fields = {name: value for name, value in request.items() if name in _FIELDS}
+        others = {name: value for name, value in request.items() if name not in _FIELDS}
+        if others:
+            fields["extra_body"] = others
+        return {
+            **fields,
+            **{name: value for name, value in reach.items() if value is not None},
+            "model": endpoint.model,
+            "timeout": timeout_s,
+            "max_retries": 0,
+        }
+
+    def _failure(self, error: Exception) -> UpstreamError:
+        status = getattr(error, "status_code", None)
+        if not isinstance(status, int) or not 400 <= status < 600:
+            status = 502
+        code = getattr(error, "code", None)
+        if "ContextWindow" in type(error).__name__:
+            code = "context_length_exceeded"
+        said = {"message": str(error), "code": code if isinstance(code, str) else None}
+        headers = getattr(getattr(error, "response", None), "headers", None) or {}
+        raw = json.dumps({"error": {**said, "type": type(error).__name__, "param": None}}).encode()
+        return failure(self._endpoint, status=status, raw=raw, headers=dict(headers))
+
+
+async def _close(chunks: Any) -> None:
+    """End the answer at its source: LiteLLM's wrapper leaves that to whoever made the stream."""
+    for holder in (chunks, getattr(chunks, "completion_stream", None)):
+        for name in ("aclose", "close"):
+            close = getattr(holder, name, None)
+            if close is None:
+                continue
+            with suppress(RuntimeError):  # it is being iterated, and ends by that
+                ended = close()
+                if hasattr(ended, "__await__"):
+                    await ended
+            break

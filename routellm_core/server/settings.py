@@ -1,0 +1,215 @@
+"""What the server can be told, the same in flags, environment and YAML."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+from routellm_core.controller.config import read_yaml
+from routellm_core.errors import ConfigurationError
+from routellm_core.policy import Capabilities
+from routellm_core.routers import router_names
+from routellm_core.types import Modality
+
+__all__ = ["ENV_PREFIX", "ServerSettings", "UpstreamKind", "read_settings"]
+
+ENV_PREFIX = "ROUTELLM_"
+"""The setting `strong_model` is read from `ROUTELLM_STRONG_MODEL`, and so on."""
+
+UpstreamKind = Literal["auto", "openai", "litellm"]
+"""How a model is reached: by OpenAI's protocol, by LiteLLM, or as its name and address suggest."""
+
+
+class ServerSettings(BaseModel):
+    """Hold the server's settings, checked.
+
+    A field's name is the flag (`--strong-model`), the environment variable
+    (`ROUTELLM_STRONG_MODEL`) and the key in a YAML file (`strong_model`). Two names differ from
+    their flags, because RouteLLM's flags have another meaning: `--api-key` is `upstream_api_key`,
+    and `api_key`, read from `ROUTELLM_API_KEY`, is what clients must send.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    routers: tuple[str, ...] = ("mf",)
+    """Registered names; the first answers to the model name "auto"."""
+    router_options: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """What each router is loaded with, in `load_router`'s words or RouteLLM's."""
+    threshold: float | None = Field(default=None, ge=0.0, le=1.0)
+    """What "auto" uses; without it and `strong_share`, the router's calibration at one half."""
+    strong_share: float | None = Field(default=None, gt=0.0, le=1.0)
+    """The share of typical calls that "auto" sends to the strong model, instead of a threshold."""
+    router_deadline_s: float = Field(default=0.25, gt=0.0)
+    """Seconds a router may take; then the call goes on without it."""
+
+    strong_model: str | None = None
+    """The strong model's name; None serves routing without answers."""
+    strong_base_url: str | None = None
+    """Where it is reached; None for `base_url`."""
+    strong_api_key: SecretStr | None = None
+    """Its provider's key; None for `upstream_api_key`."""
+    strong_upstream: UpstreamKind = "auto"
+    """How it is reached."""
+    strong_tools: bool = True
+    """Whether it can call tools."""
+    strong_modalities: frozenset[Modality] | None = None
+    """What it takes besides text; None for everything."""
+    strong_context_window: int | None = Field(default=None, gt=0)
+    """Tokens that its prompt may have."""
+    weak_model: str | None = None
+    """The weak model's name."""
+    weak_base_url: str | None = None
+    """Where it is reached; None for `base_url`."""
+    weak_api_key: SecretStr | None = None
+    """Its provider's key; None for `upstream_api_key`."""
+    weak_upstream: UpstreamKind = "auto"
+    """How it is reached."""
+    weak_tools: bool = True
+    """Whether it can call tools."""
+    weak_modalities: frozenset[Modality] | None = None
+    """What it takes besides text; None for everything."""
+    weak_context_window: int | None = Field(default=None, gt=0)
+    """Tokens that its prompt may have."""
+    base_url: str | None = None
+    """Where both models are reached."""
+    upstream_api_key: SecretStr | None = None
+    """The provider's key for both models; None for the provider's environment variable."""
+
+    host: str = "127.0.0.1"
+    """The address to listen on."""
+    port: int = Field(default=6060, ge=0, le=65535)
+    """The port; 0 for any that is free."""
+    workers: int = Field(default=1, ge=1)
+    """Processes that serve; they share nothing."""
+    api_key: SecretStr | None = None
+    """What clients must send as `Authorization: Bearer ...`; None lets anybody in."""
+    insecure: bool = False
+    """Whether to listen beyond this machine without a key."""
+    playground: bool = False
+    """Whether to serve the page at /playground."""
+
+    retries: int = Field(default=0, ge=0)
+    """Further tries of the same model after a transient fault, before the strong one is asked."""
+    timeout_s: float = Field(default=600.0, gt=0.0)
+    """Seconds that one answer may take, all attempts together."""
+    idle_timeout_s: float = Field(default=120.0, gt=0.0)
+    """Seconds without a byte of a streamed answer, after which the model has failed."""
+    attempt_timeout_s: float = Field(default=300.0, gt=0.0)
+    """Seconds that a model may take for an answer that is not streamed."""
+    connect_timeout_s: float = Field(default=10.0, gt=0.0)
+    """Seconds to reach a model."""
+    grace_s: float = Field(default=30.0, ge=0.0)
+    """Seconds that running answers have to end after SIGTERM."""
+    max_concurrency: int = Field(default=512, ge=1)
+    """Answers at a time, in one worker; further requests get 429."""
+    max_body_bytes: int = Field(default=10 * 2**20, ge=1)
+    """Longest request body; a longer one gets 413."""
+    max_json_depth: int = Field(default=64, ge=1)
+    """Deepest nesting of a request's JSON; a deeper one gets 400."""
+
+    @model_validator(mode="after")
+    def _check(self) -> ServerSettings:
+        if self.threshold is not None and self.strong_share is not None:
+            raise ValueError("pass `threshold` or `strong_share`, not both")
+        if (self.strong_model is None) != (self.weak_model is None):
+            raise ValueError("pass both `strong_model` and `weak_model`, or neither")
+        if not self.routers:
+            raise ValueError("`routers` must name at least one router")
+        if self.api_key is not None and not self.api_key.get_secret_value().strip():
+            raise ValueError("`api_key` is blank; leave it out to serve without a key")
+        if not (self.api_key or self.insecure or _is_loopback(self.host)):
+            raise ValueError(
+                f"listening on {self.host!r} without a key would let anybody spend yours: set "
+                f"{ENV_PREFIX}API_KEY, or pass --insecure"
+            )
+        if self.playground and self.workers > 1:
+            raise ValueError("the playground keeps its sessions in one process: use one worker")
+        return self
+
+    def capabilities(self, route: Literal["strong", "weak"]) -> Capabilities:
+        """Return what the model behind a route can take."""
+        modalities = self.strong_modalities if route == "strong" else self.weak_modalities
+        known = {} if modalities is None else {"modalities": modalities}
+        return Capabilities(
+            **known,
+            tools=self.strong_tools if route == "strong" else self.weak_tools,
+            context_window=(
+                self.strong_context_window if route == "strong" else self.weak_context_window
+            ),
+        )
+
+
+def read_settings(
+    flags: Mapping[str, Any] | None = None,
+    *,
+    config: str | Path | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> ServerSettings:
+    """Return the settings: a flag beats the environment, which beats the file.
+
+    Parameters
+    ----------
+    flags
+        Settings by name; those that are None were not given.
+    config
+        A YAML file with settings, or one of RouteLLM's, whose keys are names of routers.
+    environ
+        Environment variables; None for the process's.
+
+    Raises
+    ------
+    ConfigurationError
+        If a setting is unknown, has a wrong value, or does not fit another. The message never
+        holds a value, which may be a secret.
+    """
+    merged: dict[str, Any] = {} if config is None else _from_file(config)
+    merged |= _from_environment(os.environ if environ is None else environ)
+    merged |= {name: value for name, value in (flags or {}).items() if value is not None}
+    try:
+        return ServerSettings(**merged)
+    except ValidationError as error:
+        raise ConfigurationError(_explained(error)) from None
+
+
+def _from_file(path: str | Path) -> dict[str, Any]:
+    read = read_yaml(path)
+    if not isinstance(read, dict) or not all(isinstance(name, str) for name in read):
+        raise ConfigurationError(f"{str(path)!r} must hold settings by name.")
+    known = set(router_names())
+    options = {name: read.pop(name) for name in list(read) if name in known}
+    if options:
+        read["router_options"] = {**read.get("router_options", {}), **options}
+    return read
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, field in ServerSettings.model_fields.items():
+        text = environ.get(ENV_PREFIX + name.upper())
+        if text is None or name == "router_options":
+            continue
+        several = "tuple" in str(field.annotation) or "frozenset" in str(field.annotation)
+        found[name] = [word.strip() for word in text.split(",")] if several else text
+    return found
+
+
+def _explained(error: ValidationError) -> str:
+    faults = [
+        f"`{'.'.join(map(str, fault['loc']))}`: {fault['msg']}" if fault["loc"] else fault["msg"]
+        for fault in error.errors(include_url=False, include_input=False)
+    ]
+    return f"The server's settings cannot be used: {'; '.join(faults)}."
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

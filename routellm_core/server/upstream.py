@@ -1,0 +1,221 @@
+"""How a model is reached: by OpenAI's protocol directly, or by LiteLLM."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from pydantic import SecretStr
+
+from routellm_core.controller.litellm_client import import_litellm
+from routellm_core.errors import ConfigurationError, MissingDependencyError
+from routellm_core.server.errors import UpstreamError, reported_error
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping
+
+    from routellm_core.server.settings import ServerSettings, UpstreamKind
+
+__all__ = ["Endpoint", "Upstream", "answer_of", "endpoint_of", "failure", "reached_by"]
+
+OPENAI_URL = "https://api.openai.com/v1"
+
+_OPENAI_MODEL = re.compile(r"(gpt-|chatgpt-|o\d)")
+_PASSED_ON = ("retry-after", "retry-after-ms")
+
+
+class Upstream(Protocol):
+    """Ask one model."""
+
+    async def complete(self, request: Mapping[str, Any]) -> bytes:
+        """Return the answer as JSON.
+
+        Raises
+        ------
+        UpstreamError
+            If there is none.
+        """
+        ...
+
+    def stream(self, request: Mapping[str, Any]) -> AsyncGenerator[bytes, None]:
+        """Yield the answer's server-sent events, any number of whole ones at a time.
+
+        Closing the generator ends the answer at its source.
+
+        Raises
+        ------
+        UpstreamError
+            While it is iterated, if the model fails.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close what is open."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a model is.
+
+    Parameters
+    ----------
+    tier
+        "strong" or "weak": what errors call the model.
+    model
+        The name that is sent.
+    base_url
+        None for the provider's own.
+    api_key
+        None when nothing is sent, or LiteLLM looks into the environment.
+    connect_timeout_s, idle_timeout_s, attempt_timeout_s
+        Seconds to connect, between the bytes of a stream, and without a byte of a whole answer.
+    """
+
+    tier: Literal["strong", "weak"]
+    model: str
+    base_url: str | None
+    api_key: SecretStr | None
+    connect_timeout_s: float = 10.0
+    idle_timeout_s: float = 120.0
+    attempt_timeout_s: float = 300.0
+
+    def redacted(self, text: str) -> str:
+        """Return a provider's words without the key."""
+        secret = self.api_key.get_secret_value() if self.api_key else ""
+        return text.replace(secret, "***") if secret else text
+
+
+def endpoint_of(tier: Literal["strong", "weak"], settings: ServerSettings) -> Endpoint:
+    """Return where the settings say a model is."""
+    strong = tier == "strong"
+    model = settings.strong_model if strong else settings.weak_model
+    base_url = settings.strong_base_url if strong else settings.weak_base_url
+    key = settings.strong_api_key if strong else settings.weak_api_key
+    return Endpoint(
+        tier=tier,
+        model=str(model),
+        base_url=base_url or settings.base_url,
+        api_key=key or settings.upstream_api_key,
+        connect_timeout_s=settings.connect_timeout_s,
+        idle_timeout_s=settings.idle_timeout_s,
+        attempt_timeout_s=settings.attempt_timeout_s,
+    )
+
+
+def reached_by(kind: UpstreamKind, endpoint: Endpoint) -> Literal["openai", "litellm"]:
+    """Return how a model is reached, which "auto" leaves to its name and address.
+
+    OpenAI's own models, and any model at a given address whose name begins with no provider that
+    LiteLLM knows, are spoken to directly.
+
+    Examples
+    --------
+    >>> reached_by("auto", Endpoint("weak", "gpt-4o-mini", None, None))
+    'openai'
+    >>> reached_by("auto", Endpoint("weak", "claude-haiku-4-5", None, None))
+    'litellm'
+    >>> reached_by("auto", Endpoint("weak", "llama3.2", "http://127.0.0.1:11434/v1", None))
+    'openai'
+    """
+    if kind != "auto":
+        return kind
+    provider, slash, _ = endpoint.model.partition("/")
+    if slash:
+        if provider == "openai":
+            return "openai"
+        direct = endpoint.base_url is not None and not _is_provider(provider)
+    else:
+        direct = endpoint.base_url is not None or bool(_OPENAI_MODEL.match(endpoint.model))
+    return "openai" if direct else "litellm"
+
+
+def openai_address(endpoint: Endpoint) -> tuple[str, str, SecretStr | None]:
+    """Return the URL of chat completions, the model's bare name, and the key.
+
+    OpenAI's own key is taken from the environment only for OpenAI's own address.
+
+    Raises
+    ------
+    ConfigurationError
+        If the address needs a key and there is none.
+    """
+    base, key = endpoint.base_url, endpoint.api_key
+    if base is None:
+        base = os.environ.get("OPENAI_BASE_URL") or os.environ.get("OPENAI_API_BASE") or OPENAI_URL
+        secret = os.environ.get("OPENAI_API_KEY")
+        key = key or (SecretStr(secret) if secret else None)
+        if key is None:
+            raise ConfigurationError(
+                f"The {endpoint.tier} model {endpoint.model!r} needs a key: set OPENAI_API_KEY or "
+                f"ROUTELLM_{endpoint.tier.upper()}_API_KEY."
+            )
+    if not base.startswith(("http://", "https://")):
+        raise ConfigurationError(
+            f"The address of the {endpoint.tier} model must begin with http:// or https://, got "
+            f"{base!r}."
+        )
+    return f"{base.rstrip('/')}/chat/completions", endpoint.model.removeprefix("openai/"), key
+
+
+def answer_of(raw: bytes, endpoint: Endpoint) -> bytes:
+    """Return a body that holds an answer.
+
+    Raises
+    ------
+    UpstreamError
+        If it is not JSON, or has no choices.
+    """
+    with suppress(ValueError, RecursionError):
+        parsed = json.loads(raw)
+        if isinstance(parsed, dict) and isinstance(parsed.get("choices"), list):
+            return raw
+        error = reported_error(parsed)
+        if error is not None:
+            raise UpstreamError(endpoint.redacted(str(error.get("message"))), status=502)
+    raise UpstreamError(f"The {endpoint.tier} model's answer is not a completion.", status=502)
+
+
+def failure(
+    endpoint: Endpoint, *, status: int, raw: bytes, headers: Mapping[str, str]
+) -> UpstreamError:
+    """Return the error that a provider's response means.
+
+    What it says reaches the client, without the key; but for a refused key, which is the server's
+    affair and not the client's.
+    """
+    passed_on = {name: headers[name] for name in _PASSED_ON if name in headers}
+    if status in (401, 403):
+        return UpstreamError(
+            f"The provider of the {endpoint.tier} model refused the server's key "
+            f"(status {status}).",
+            status=status,
+            code="upstream_credentials",
+        )
+    text = endpoint.redacted(raw.decode("utf-8", "replace"))
+    error = None
+    with suppress(ValueError, RecursionError):
+        error = reported_error(json.loads(text))
+    if error is None:
+        message = f"The {endpoint.tier} model failed with status {status}."
+        return UpstreamError(message, status=status, headers=passed_on)
+    code = error.get("code")
+    return UpstreamError(
+        str(error.get("message")),
+        status=status,
+        code=code if isinstance(code, str) else None,
+        headers=passed_on,
+        reported=json.dumps({"error": error}).encode(),
+    )
+
+
+def _is_provider(name: str) -> bool:
+    try:
+        litellm = import_litellm()
+    except MissingDependencyError:
+        return False
+    return name in {str(getattr(provider, "value", provider)) for provider in litellm.provider_list}
