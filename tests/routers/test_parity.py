@@ -8,7 +8,6 @@ import pytest
 from tiny_checkpoints import TableEmbedder, published_mf, tiny_bert, tiny_llama
 
 from routellm_core import load_router
-from routellm_core.routers.mf import MatrixFactorizationRouter
 
 REFERENCE = Path(__file__).parent / "reference"
 
@@ -44,8 +43,9 @@ def test_sw_ranking_equals_routellm_from_an_arena_table(case, tmp_path) -> None:
 def test_mf_equals_routellm_from_a_published_checkpoint(case, tmp_path) -> None:
     known = numbers("mf")["projected"]
     result = known["results"][case]
-    router = MatrixFactorizationRouter.load(
-        published_mf(tmp_path / "mf"),
+    router = load_router(
+        "mf",
+        checkpoint=published_mf(tmp_path / "mf"),
         embedder=TableEmbedder(known["queries"]),
         **{key: value for key, value in result.items() if key != "win_rates"},
     )
