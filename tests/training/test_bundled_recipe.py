@@ -134,8 +134,13 @@ def test_prompts_that_repeat_a_benchmark_are_dropped() -> None:
     (kept,), dropped = without_overlap([mine], [f"{story}. How far?\nA. 7\nB. 9"])
     assert kept.prompts == ("What colour is the sea at noon?",)
     assert dropped == {"s": 2}
-    (kept,), dropped = without_overlap([mine], [])
+    (kept,), dropped = without_overlap([mine], ["what color is the sea", "Name a bird."])
     assert len(kept.prompts) == 3
+    # A stem of a few words repeats a benchmark only when it is the same.
+    (kept,), dropped = without_overlap([mine], ["what colour is the SEA at noon? A. blue"])
+    assert dropped == {"s": 0}
+    (kept,), dropped = without_overlap([mine], ["what colour is the SEA, at noon?\nA. blue"])
+    assert dropped == {"s": 1}
 
 
 def test_a_run_that_failed_is_left_out() -> None:
