@@ -36,7 +36,7 @@ MODEL = "router-random-0.5"
 def main() -> None:
     arguments = parse_arguments()
     if arguments.upstream_port:
-        asyncio.run(serve_upstream(arguments.upstream_port))
+        asyncio.run(serve_upstream(arguments.upstream_port, arguments.piece_delay_s))
         return
     upstream, ours, theirs = free_port(), free_port(), free_port()
     base_url = f"http://127.0.0.1:{upstream}/v1"
@@ -62,6 +62,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--streams", type=int, default=200, help="of each stream load")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--upstream-port", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--piece-delay-s", type=float, default=0.0, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -82,8 +83,9 @@ def their_command(python: str, port: int, base_url: str) -> list[str]:
     ]  # fmt: skip
 
 
-async def serve_upstream(port: int) -> None:
-    server = await asyncio.get_running_loop().create_server(Upstream, "127.0.0.1", port)
+async def serve_upstream(port: int, piece_delay_s: float) -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Upstream(piece_delay_s), "127.0.0.1", port)
     await server.serve_forever()
 
 
@@ -143,7 +145,7 @@ def report(figures: dict[str, dict[str, Any]], *, as_json: bool) -> None:
 
 
 @contextmanager
-def process(command: list[str], port: int) -> Iterator[None]:
+def process(command: list[str], port: int) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server until the block ends; enter it when the port accepts."""
     environment = {
         **os.environ,
@@ -155,7 +157,7 @@ def process(command: list[str], port: int) -> Iterator[None]:
     ) as child:
         try:
             wait_for(port, child)
-            yield
+            yield child
         finally:
             child.terminate()
 

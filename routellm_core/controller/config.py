@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from routellm_core._optional import require
+from routellm_core.embedders.loading import load_embedder
 from routellm_core.errors import ConfigurationError
 from routellm_core.routers import load_router
 
@@ -25,6 +26,7 @@ _OPTIONS = {
     "checkpoint_path": "checkpoint",
     "arena_battle_datasets": "battles",
     "arena_embedding_datasets": "embeddings",
+    "num_tiers": "n_tiers",
 }
 # What RouteLLM lets one set, and a checkpoint says by itself.
 _IN_CHECKPOINT = frozenset(
@@ -49,8 +51,9 @@ def load_routers(
         Registered names.
     config
         What each is loaded with, or the YAML file that says so. Keys are `load_router`'s, or
-        RouteLLM's: `checkpoint_path`, `arena_battle_datasets`, `arena_embedding_datasets`.
-        A router without an entry is loaded as its bare name means it.
+        RouteLLM's `checkpoint_path`, and those that a checkpoint says by itself are passed over.
+        An embedder may be named as `load_embedder` takes it. A router without an entry is loaded
+        as its bare name means it.
     show_progress
         Whether a bar on stderr shows which router is loading.
 
@@ -120,4 +123,12 @@ def _load(name: str, given: Mapping[str, Any]) -> Router:
     options = {
         _OPTIONS.get(key, key): value for key, value in given.items() if key not in _IN_CHECKPOINT
     }
+    for key in ("battles", "embeddings"):
+        if isinstance(options.get(key), list):
+            raise ConfigurationError(
+                f"Router {name!r} takes one source of {key}, got a list. Make a checkpoint of all "
+                f"your battles with `routellm train {name}`, and name it as `checkpoint`."
+            )
+    if isinstance(options.get("embedder"), str):
+        options["embedder"] = load_embedder(options["embedder"])
     return load_router(name, **options)

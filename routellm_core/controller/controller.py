@@ -13,7 +13,12 @@ from routellm_core.controller.calls import Endpoint, read_call
 from routellm_core.controller.config import load_routers
 from routellm_core.controller.fleet import Fleet
 from routellm_core.controller.litellm_client import import_litellm
-from routellm_core.controller.streams import AsyncRoutedStream, RoutedStream, usage_of
+from routellm_core.controller.streams import (
+    AsyncRoutedStream,
+    RoutedStream,
+    check_answer,
+    usage_of,
+)
 from routellm_core.errors import ConfigurationError
 from routellm_core.policy import check_threshold, escalation_filter, make_guards
 from routellm_core.types import RECORD_KEY
@@ -167,6 +172,7 @@ class Controller:
                 answer = litellm.completion(**self._arguments(attempts.decision, call))
                 if call.request.get("stream"):
                     return RoutedStream.open(answer, attempts)
+                check_answer(answer, attempts.decision)
             except BaseException as error:  # `failed` knows what is worth another attempt
                 if not attempts.failed(error):
                     raise
@@ -191,6 +197,7 @@ class Controller:
                 answer = await attempts.within(asked)
                 if call.request.get("stream"):
                     return await attempts.within(AsyncRoutedStream.open(answer, attempts))
+                check_answer(answer, attempts.decision)
             except BaseException as error:  # `failed` knows what is worth another attempt
                 if not attempts.failed(error):
                     raise

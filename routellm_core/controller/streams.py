@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from routellm_core.policy import Attempts
     from routellm_core.types import Decision
 
-__all__ = ["AsyncRoutedStream", "RoutedStream", "usage_of"]
+__all__ = ["AsyncRoutedStream", "RoutedStream", "check_answer", "usage_of"]
 
 
 class RoutedStream:
@@ -54,7 +54,8 @@ class RoutedStream:
             if _has_content(chunk):
                 attempts.commit()
                 return cls(held, iterator, attempts)
-        raise _empty(attempts.decision)
+        _check_end(held, attempts)
+        return cls(held, iterator, attempts)
 
     def __iter__(self) -> Self:
         return self
@@ -108,7 +109,8 @@ class AsyncRoutedStream:
             if _has_content(chunk):
                 attempts.commit()
                 return cls(held, iterator, attempts)
-        raise _empty(attempts.decision)
+        _check_end(held, attempts)
+        return cls(held, iterator, attempts)
 
     def __aiter__(self) -> Self:
         return self
@@ -142,6 +144,18 @@ class AsyncRoutedStream:
         self._attempts.close(self._usage)
 
 
+def check_answer(answer: Any, decision: Decision) -> None:
+    """Refuse an answer without a message, which LiteLLM passes on as it comes.
+
+    Raises
+    ------
+    EmptyAnswerError
+        If there is none.
+    """
+    if not answer.choices:
+        raise EmptyAnswerError(f"Model {decision.model!r} answered without a message.")
+
+
 def usage_of(answer: Any) -> Usage | None:
     """Return the tokens that an answer or a chunk counts, and its model; None without a count."""
     counts = getattr(answer, "usage", None)
@@ -153,15 +167,27 @@ def usage_of(answer: Any) -> Usage | None:
 
 
 def _has_content(chunk: Any) -> bool:
-    """Return whether a chunk says more than who speaks."""
+    """Return whether a chunk says more than who speaks, or why it stopped."""
     for choice in chunk.choices:
-        if choice.finish_reason:
-            return True
         said = choice.delta.model_dump(exclude_none=True)
         if any(value for name, value in said.items() if name != "role"):
             return True
     return False
 
 
-def _empty(decision: Decision) -> EmptyAnswerError:
-    return EmptyAnswerError(f"Model {decision.model!r} ended its stream before the first content.")
+def _check_end(held: list[Any], attempts: Attempts) -> None:
+    """Refuse a stream without content where another model may have some, or without an end.
+
+    LiteLLM puts an end to streams that have none, so that the two cannot be told apart.
+
+    Raises
+    ------
+    EmptyAnswerError
+        If it is refused.
+    """
+    ended = any(choice.finish_reason for chunk in held for choice in chunk.choices)
+    if attempts.may_escalate or not ended:
+        raise EmptyAnswerError(
+            f"Model {attempts.decision.model!r} ended its stream before the first content."
+        )
+    attempts.commit()

@@ -215,6 +215,12 @@ def test_routers_load_from_names_and_a_configuration_of_either_spelling(tmp_path
         assert np.array_equal(client.batch_calculate_win_rate(prompts, "random"), expected)
 
 
+def test_a_list_of_data_sets_is_refused_with_what_to_do_instead() -> None:
+    config = {"sw_ranking": {"arena_battle_datasets": ["a/b", "c/d"]}}
+    with pytest.raises(RoutingError, match="routellm train sw_ranking"):
+        Controller(["sw_ranking"], STRONG, WEAK, config=config)
+
+
 @pytest.mark.parametrize("text", ["- a\n", "random: 3\n", "a: [\n", "just words\n"])
 def test_a_configuration_of_another_form_is_refused(text: str, tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
