@@ -158,10 +158,13 @@ class Dispatching:
                     yield from gate.admit(chunk)
                     if gate.is_open:
                         break
-                yield from chunks if gate.is_open else gate.release()
+                yield from chunks if gate.is_open else gate.end()
             call.succeeded()
         except BaseException as error:  # `failed` knows what is worth another attempt
             if not call.failed(error):
+                if gate.gives_up(error):
+                    yield from gate.release()
+                    return
                 raise
             sleep(call.wait_s)
             yield from self._routed_stream(model_input, kwargs, call=call)
@@ -194,13 +197,17 @@ class Dispatching:
             async with aclosing(stream) as chunks:
                 while not gate.is_open:
                     chunk = await call.within(anext(chunks, _END))
-                    for admitted in gate.release() if chunk is _END else gate.admit(chunk):
+                    for admitted in gate.end() if chunk is _END else gate.admit(chunk):
                         yield admitted
                 async for chunk in chunks:
                     yield chunk
             call.succeeded()
         except BaseException as error:  # `failed` knows what is worth another attempt
             if not call.failed(error):
+                if gate.gives_up(error):
+                    for held in gate.release():
+                        yield held
+                    return
                 raise
             await asyncio.sleep(call.wait_s)
             async with aclosing(self._routed_astream(model_input, kwargs, call=call)) as chunks:

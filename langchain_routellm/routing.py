@@ -165,11 +165,14 @@ class ChunkGate:
         Told when content passes.
     """
 
-    __slots__ = ("_attempts", "_held", "is_open")
+    __slots__ = ("_attempts", "_empty", "_held", "is_open")
 
     def __init__(self, attempts: Attempts) -> None:
         self._attempts = attempts
         self._held: list[Any] = []
+        self._empty = EmptyAnswerError(
+            f"Model {attempts.decision.model!r} ended its stream without content."
+        )
         self.is_open = False
         """Whether every further chunk may pass as it is."""
 
@@ -179,6 +182,22 @@ class ChunkGate:
         if self._attempts.may_escalate and not has_content(chunk):
             return []
         return self.release()
+
+    def end(self) -> list[Any]:
+        """Return what was held back of a stream that is over and said nothing.
+
+        Raises
+        ------
+        EmptyAnswerError
+            If another model may still say something.
+        """
+        if self._attempts.may_escalate:
+            raise self._empty
+        return self.release()
+
+    def gives_up(self, error: BaseException) -> bool:
+        """Return whether an error only says that the stream is empty, which is then its answer."""
+        return error is self._empty
 
     def release(self) -> list[Any]:
         """Commit to this attempt; return what was held back."""

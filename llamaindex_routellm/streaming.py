@@ -112,7 +112,7 @@ def _first_chunks(
     while call.may_escalate and not (held and says_something(held[-1])):
         try:
             chunk = _next(source.chunks, call.tags())
-            if chunk is _END and not held:
+            if chunk is _END:
                 raise _empty(call)
         except BaseException as error:
             if call.failed(error):
@@ -124,8 +124,6 @@ def _first_chunks(
             if isinstance(error, EmptyAnswerError):
                 break
             raise
-        if chunk is _END:
-            break
         held.append(chunk)
     return held
 
@@ -169,7 +167,7 @@ async def _afirst_chunks(
     while call.may_escalate and not (held and says_something(held[-1])):
         try:
             chunk = await call.within(_anext(source.chunks, call.tags()))
-            if chunk is _END and not held:
+            if chunk is _END:
                 raise _empty(call)
         except BaseException as error:
             if call.failed(error):
@@ -181,8 +179,6 @@ async def _afirst_chunks(
             if isinstance(error, EmptyAnswerError):
                 break
             raise
-        if chunk is _END:
-            break
         held.append(chunk)
     return held
 
@@ -207,7 +203,7 @@ async def _anext(chunks: AsyncIterator[T], tags: dict[str, Any]) -> T:
 
 
 def _empty(call: Call) -> EmptyAnswerError:
-    return EmptyAnswerError(f"Model {call.decision.model!r} ended its stream without a chunk.")
+    return EmptyAnswerError(f"Model {call.decision.model!r} ended its stream without content.")
 
 
 def _close(chunks: object) -> None:

@@ -13,7 +13,7 @@ _MODULES = {
     "llamaindex": ("llama_index.core", "llama_index.llms.litellm"),
     "litellm": ("litellm",),
     "torch": ("torch", "transformers", "accelerate", "peft"),
-    "server": ("fastapi", "uvicorn", "gradio"),
+    "server": ("fastapi", "uvicorn", "aiohttp", "prometheus_client", "gradio"),
     "eval": ("pandas", "pyarrow", "matplotlib", "datasets"),
     "monitoring": ("prometheus_client", "opentelemetry.sdk"),
     "scale": ("ray",),

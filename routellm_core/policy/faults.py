@@ -6,7 +6,7 @@ to be imported to know its errors.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 __all__ = ["Fault", "fault_of", "retry_after_of"]
 
@@ -58,6 +58,22 @@ _TRANSIENT_NAMES = frozenset(
 )
 
 
+_STUMBLES = (AttributeError, LookupError, TypeError, ValueError)
+_LIBRARIES = frozenset(
+    {
+        "anthropic",
+        "cohere",
+        "google",
+        "litellm",
+        "llama_index",
+        "mistralai",
+        "ollama",
+        "openai",
+        "pydantic",
+    }
+)
+
+
 def fault_of(error: BaseException) -> Fault:
     """Tell why a call failed.
 
@@ -80,7 +96,23 @@ def fault_of(error: BaseException) -> Fault:
         return "transient" if status >= 500 or status in _TRANSIENT_STATUS else "request"
     if isinstance(error, (ConnectionError, TimeoutError)) or names & _TRANSIENT_NAMES:
         return "transient"
-    return "unknown"
+    return "answer" if _is_stumble(error) else "unknown"
+
+
+def _is_stumble(error: BaseException) -> bool:
+    """Return whether a model's own library tripped over its answer, as over one without choices.
+
+    Told from where the error was raised: in anybody else's code it is a bug, to be seen.
+    """
+    traceback = error.__traceback__
+    if traceback is None or not isinstance(error, _STUMBLES):
+        return False
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    package = str(traceback.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
+    if package.startswith("langchain_"):
+        return package != "langchain_routellm"
+    return package in _LIBRARIES
 
 
 def retry_after_of(error: BaseException) -> float | None:
@@ -88,9 +120,7 @@ def retry_after_of(error: BaseException) -> float | None:
 
     Read from the `Retry-After` header of the error's response, in seconds or as an HTTP date.
     """
-    headers = getattr(getattr(error, "response", None), "headers", None)
-    get = getattr(headers, "get", None)
-    value = get("retry-after") if get else None
+    value = _header(error, "retry-after")
     if value is None:
         return None
     try:
@@ -98,6 +128,19 @@ def retry_after_of(error: BaseException) -> float | None:
     except (TypeError, ValueError):
         pause = _seconds_until(str(value))
     return pause if 0.0 <= pause < float("inf") else None
+
+
+def _header(error: BaseException, name: str) -> Any:
+    holders = (
+        getattr(getattr(error, "response", None), "headers", None),
+        getattr(error, "litellm_response_headers", None),  # LiteLLM's own response has none
+    )
+    for headers in holders:
+        get = getattr(headers, "get", None)
+        value = get(name) if get else None
+        if value is not None:
+            return value
+    return None
 
 
 def _seconds_until(date: str) -> float:

@@ -8,7 +8,7 @@ Run every check on a router of your own::
 
 Answer a routed application from this process, with the faults that a test needs::
 
-    with OpenAIServer() as server:
+    with FaultServer() as server:
         server.script(Step(status=429), model="gpt-4o-mini")
         answer = application(base_url=server.base_url)
     assert [request.model for request in server.requests] == ["gpt-4o-mini", "gpt-4o"]
@@ -16,11 +16,12 @@ Answer a routed application from this process, with the faults that a test needs
 
 from routellm_core.testing.checks import ROUTER_CHECKS
 from routellm_core.testing.openai_answers import Step
-from routellm_core.testing.openai_server import OpenAIServer, ReceivedRequest
+from routellm_core.testing.openai_server import FaultServer, OpenAIServer, ReceivedRequest
 from routellm_core.testing.parts import HashingEmbedder, ScriptedRouter
 
 __all__ = [
     "ROUTER_CHECKS",
+    "FaultServer",
     "HashingEmbedder",
     "OpenAIServer",
     "ReceivedRequest",

@@ -30,7 +30,7 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Say what happens to one request.
+    r"""Say what happens to one request.
 
     Parameters
     ----------
@@ -53,6 +53,14 @@ class Step:
     cut_after
         Streamed chunks, the first of which only names the role, after which the connection is
         closed without an end; None for a whole answer. 0 closes it right after the headers.
+    cut_after_bytes
+        Bytes of the response, its head included, after which the connection is closed: anywhere,
+        within a line or a character.
+    reset
+        Whether a connection that is cut is reset rather than closed; alone, at once.
+    events
+        A stream's raw blocks, sent as they are instead of any answer, without a "[DONE]" of the
+        server's own: "data: {...}\n\n", or ": keep-alive\n\n".
     usage
         Whether tokens are counted.
     body
@@ -70,6 +78,9 @@ class Step:
     pieces: tuple[str, ...] | None = None
     piece_delay_s: float = 0.0
     cut_after: int | None = None
+    cut_after_bytes: int | None = None
+    reset: bool = False
+    events: tuple[str, ...] | None = None
     usage: bool = True
     body: str | None = None
     hang: bool = False

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import struct
 import threading
 import time
 from collections import deque
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-__all__ = ["OpenAIServer", "ReceivedRequest"]
+__all__ = ["FaultServer", "OpenAIServer", "ReceivedRequest"]
 
 _REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 429: "Too Many Requests"}
 _ANSWER = Step()
@@ -203,6 +205,10 @@ async def _read_request(reader: asyncio.StreamReader) -> ReceivedRequest | None:
     return ReceivedRequest(method, path, headers, json.loads(raw) if raw else {})
 
 
+class _CutError(Exception):
+    """End a response where its step says."""
+
+
 class _Exchange:
     """Send one response."""
 
@@ -215,13 +221,27 @@ class _Exchange:
         self.request = request
         self._reader = reader
         self._writer = writer
+        self._until_cut: int | None = None
 
     async def respond(self, step: Step) -> bool:
         """Follow the step; return whether the connection stays open."""
+        self._until_cut = step.cut_after_bytes
         try:
-            return await self._while_connected(self._respond(step))
+            stays = await self._while_connected(self._respond(step))
+        except _CutError:
+            stays = False
         finally:
             self.request.ended_s = time.monotonic()
+        if step.reset:
+            self._reset()
+            return False
+        return stays
+
+    def _reset(self) -> None:
+        """Drop the connection so that the other side's system reports an error."""
+        sock = self._writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._writer.transport.abort()
 
     async def _while_connected(self, response: Coroutine[Any, Any, bool]) -> bool:
         """Run the response, and give it up when the client leaves."""
@@ -244,6 +264,8 @@ class _Exchange:
         if step.hang:
             await asyncio.Event().wait()
         await asyncio.sleep(step.delay_s)
+        if step.reset and step.cut_after is None and step.cut_after_bytes is None:
+            return False
         if step.body is not None:
             return await self._send_body(step, step.body)
         if step.status >= 400:
@@ -263,23 +285,32 @@ class _Exchange:
         chunks = completion_chunks(answer, usage=bool(options.get("include_usage")))
         head = {"content-type": "text/event-stream", "transfer-encoding": "chunked"}
         await self._send_head(step, head)
-        for chunk in chunks[: step.cut_after]:
+        blocks = step.events or tuple(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks)
+        for block in blocks[: step.cut_after]:
             await asyncio.sleep(step.piece_delay_s)
-            await self._send_framed(f"data: {json.dumps(chunk)}\n\n".encode())
+            await self._send_framed(block.encode())
         if step.cut_after is not None:
             return False
-        await self._send_framed(b"data: [DONE]\n\n")
-        await self._send_framed(b"")
-        self.request.whole = True
+        if step.events is None:
+            await self._send_framed(b"data: [DONE]\n\n")
+        await self._send_last(b"0\r\n\r\n")
         return True
 
     async def _send_body(self, step: Step, body: str) -> bool:
         raw = body.encode()
         head = {"content-type": "application/json", "content-length": str(len(raw))}
         await self._send_head(step, head)
-        await self._send(raw)
-        self.request.whole = True
+        await self._send_last(raw)
         return True
+
+    async def _send_last(self, raw: bytes) -> None:
+        # Noted first: the client may have it, and look, before the sending returns.
+        self.request.whole = True
+        try:
+            await self._send(raw)
+        except BaseException:
+            self.request.whole = False
+            raise
 
     async def _send_head(self, step: Step, headers: Mapping[str, str]) -> None:
         lines = [f"HTTP/1.1 {step.status} {_REASONS.get(step.status, 'Scripted')}"]
@@ -290,10 +321,19 @@ class _Exchange:
         await self._send(f"{len(raw):x}\r\n".encode() + raw + b"\r\n")
 
     async def _send(self, raw: bytes) -> None:
+        whole = raw
+        if self._until_cut is not None:
+            raw = raw[: self._until_cut]
+            self._until_cut -= len(raw)
         self._writer.write(raw)
         await self._writer.drain()
         self.request.n_bytes_sent += len(raw)
+        if len(raw) < len(whole):
+            raise _CutError
 
+
+FaultServer = OpenAIServer
+"""The same server, by what tests of faults use it for."""
 
 _LOST = Step(status=404, error_code="not_found")
 

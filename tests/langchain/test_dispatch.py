@@ -234,9 +234,20 @@ def test_of_the_chunks_held_back_only_the_first_carries_the_record(make: Make) -
     assert carries == [True, False, False]
 
 
-def test_a_stream_without_content_is_still_handed_out(make: Make) -> None:
-    chunks = list(make(weak=[[AIMessageChunk(""), AIMessageChunk("")]]).stream("Hi"))
-    assert record_of(chunks[0])["route"] == "weak"
+def test_a_stream_without_content_is_followed_by_the_strong_model(make: Make) -> None:
+    routed = make(weak=[[AIMessageChunk(""), AIMessageChunk("")]])
+    chunks = list(routed.stream("Hi"))
+    assert record_of(chunks[0])["reason"] == "escalation:EmptyAnswerError"
+    assert "".join(chunk.text for chunk in chunks)
+
+
+async def test_a_stream_without_content_is_handed_out_where_nothing_else_is_asked(
+    make: Make,
+) -> None:
+    empty = [AIMessageChunk(""), AIMessageChunk("")]
+    routed = make(weak=[empty, empty], escalate_on=())
+    assert record_of(next(iter(routed.stream("Hi"))))["route"] == "weak"
+    assert record_of(await anext(routed.astream("Hi")))["route"] == "weak"
 
 
 @pytest.mark.parametrize("cut", [1, 2, 3])
