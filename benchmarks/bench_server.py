@@ -18,9 +18,9 @@ import statistics
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +32,8 @@ from http_load import Sample, Upstream, load, stream_load
 PATH = "/v1/chat/completions"
 MODEL = "router-random-0.5"
 
+Figures: TypeAlias = dict[str, float]
+
 
 def main() -> None:
     arguments = parse_arguments()
@@ -41,17 +43,15 @@ def main() -> None:
     upstream, ours, theirs = free_port(), free_port(), free_port()
     base_url = f"http://127.0.0.1:{upstream}/v1"
     own = [sys.executable, __file__, "--upstream-port", str(upstream)]
-    with process(own, upstream), process(our_command(ours, base_url), ours):
-        figures = {
-            "direct": measure(upstream, arguments),
-            "routellm-plugins": measure(ours, arguments),
-        }
-    if arguments.routellm_python:
-        command = their_command(arguments.routellm_python, theirs, base_url)
-        with process(own, upstream), process(command, theirs):
-            figures["direct, again"] = measure(upstream, arguments)
-            figures["RouteLLM 0.2.0"] = measure(theirs, arguments)
-    report(figures, as_json=arguments.json)
+    ports = {"direct": upstream, "routellm-plugins": ours}
+    with ExitStack() as running:
+        running.enter_context(process(own, upstream))
+        running.enter_context(process(our_command(ours, base_url), ours))
+        if arguments.routellm_python:
+            command = their_command(arguments.routellm_python, theirs, base_url)
+            running.enter_context(process(command, theirs))
+            ports["RouteLLM 0.2.0"] = theirs
+        report(measure(ports, arguments), as_json=arguments.json)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -89,59 +89,54 @@ async def serve_upstream(port: int, piece_delay_s: float) -> None:
     await server.serve_forever()
 
 
-def measure(port: int, arguments: argparse.Namespace) -> dict[str, Any]:
-    def loads(connections: int) -> list[Sample]:
-        return [
-            asyncio.run(
-                load(
-                    port,
-                    path=PATH,
-                    model=MODEL,
-                    connections=connections,
-                    seconds=arguments.seconds,
-                )
-            )
-            for _ in range(arguments.repeats)
-        ]
-
-    asyncio.run(load(port, path=PATH, model=MODEL, connections=4, seconds=2.0))  # warm
-    many, one = loads(16), loads(1)
-    streams = [
-        asyncio.run(stream_load(port, path=PATH, model=MODEL, n=arguments.streams))
-        for _ in range(arguments.repeats)
-    ]
+def measure(ports: dict[str, int], arguments: argparse.Namespace) -> dict[str, Figures]:
+    """Measure every server in turn, again and again, so that a busy machine is busy for all."""
+    rounds: dict[str, list[Figures]] = {name: [] for name in ports}
+    for port in ports.values():
+        asyncio.run(load(port, path=PATH, model=MODEL, connections=4, seconds=2.0))  # warm
+    for _ in range(arguments.repeats):
+        for name, port in ports.items():
+            rounds[name].append(measure_once(port, arguments))
     return {
-        "requests_per_s_16": statistics.median(sample.requests_per_s for sample in many),
-        "p50_ms_16": statistics.median(sample.percentile(50) for sample in many),
-        "p99_ms_16": statistics.median(sample.percentile(99) for sample in many),
-        "p50_ms_1": statistics.median(sample.percentile(50) for sample in one),
-        "first_content_ms": statistics.median(sample.percentile(50) for sample in streams),
-        "failed": sum(sample.n_failed for sample in [*many, *one, *streams]),
+        name: {key: statistics.median(figures[key] for figures in many) for key in many[0]}
+        for name, many in rounds.items()
     }
 
 
-def report(figures: dict[str, dict[str, Any]], *, as_json: bool) -> None:
-    ours, theirs = figures["routellm-plugins"], figures.get("RouteLLM 0.2.0")
+def measure_once(port: int, arguments: argparse.Namespace) -> Figures:
+    def loaded(connections: int) -> Sample:
+        return asyncio.run(
+            load(port, path=PATH, model=MODEL, connections=connections, seconds=arguments.seconds)
+        )
+
+    many, one = loaded(16), loaded(1)
+    streams = asyncio.run(stream_load(port, path=PATH, model=MODEL, n=arguments.streams))
+    return {
+        "requests_per_s_16": many.requests_per_s,
+        "p50_ms_16": many.percentile(50),
+        "p99_ms_16": many.percentile(99),
+        "p50_ms_1": one.percentile(50),
+        "first_content_ms": streams.percentile(50),
+        "failed": many.n_failed + one.n_failed + streams.n_failed,
+    }
+
+
+def report(figures: dict[str, Figures], *, as_json: bool) -> None:
     direct = figures["direct"]
-    derived = {
-        "added_p50_ms_1": ours["p50_ms_1"] - direct["p50_ms_1"],
-        "added_first_content_ms": ours["first_content_ms"] - direct["first_content_ms"],
-    }
-    if theirs:
-        base = figures["direct, again"]
-        derived |= {
-            "routellm_added_p50_ms_1": theirs["p50_ms_1"] - base["p50_ms_1"],
-            "routellm_added_first_content_ms": theirs["first_content_ms"]
-            - base["first_content_ms"],
-            "times_requests_per_s_16": ours["requests_per_s_16"] / theirs["requests_per_s_16"],
+    added = {
+        name: {
+            f"added_{key}": values[key] - direct[key]
+            for key in ("p50_ms_1", "p50_ms_16", "first_content_ms")
         }
+        for name, values in figures.items()
+        if name != "direct"
+    }
     if as_json:
-        print(json.dumps({**figures, "derived": derived}, indent=1))
+        print(json.dumps({"measured": figures, "added": added}, indent=1))
         return
-    for name, values in figures.items():
-        print(f"{name:18}", *(f"{key} {value:.2f}" for key, value in values.items()), sep="  ")
-    for key, value in derived.items():
-        print(f"{key} {value:.2f}")
+    for table in (figures, added):
+        for name, values in table.items():
+            print(f"{name:18}", *(f"{key} {value:.2f}" for key, value in values.items()), sep="  ")
 
 
 @contextmanager

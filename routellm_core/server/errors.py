@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from routellm_core.errors import (
+    BudgetExceededError,
     CircuitOpenError,
     ConfigurationError,
     EmptyAnswerError,
@@ -120,6 +121,8 @@ def api_error(error: RouteLLMError) -> ApiError:
         return ApiError(
             str(error), status=503, code="models_unavailable", headers={"retry-after": "1"}
         )
+    if isinstance(error, BudgetExceededError):
+        return ApiError(str(error), status=429, code="insufficient_quota")
     if isinstance(error, EmptyAnswerError):
         return ApiError(str(error), status=502, code="empty_answer")
     return ApiError("The server failed.", status=500, code="server_error")

@@ -7,8 +7,18 @@ import re
 from typing import Any
 
 from routellm_core.server.errors import UpstreamError, reported_error
+from routellm_core.types import Usage
 
-__all__ = ["DONE", "EventSplitter", "begins_answer", "event", "event_json", "is_last"]
+__all__ = [
+    "DONE",
+    "EventSplitter",
+    "begins_answer",
+    "event",
+    "event_json",
+    "is_last",
+    "usage_in",
+    "usage_of",
+]
 
 DONE = b"data: [DONE]\n\n"
 """The event that ends a whole answer."""
@@ -107,3 +117,32 @@ def begins_answer(chunk: Any) -> bool:
 def is_last(block: bytes) -> bool:
     """Return whether a block of events holds a choice's end, after which nothing is missing."""
     return _FINISH.search(block) is not None
+
+
+def usage_of(answer: Any) -> Usage | None:
+    """Return what an answer or a chunk says it used, and its model; None when it does not say.
+
+    Examples
+    --------
+    >>> usage_of({"model": "m", "usage": {"prompt_tokens": 3, "completion_tokens": 5}})
+    Usage(input_tokens=3, output_tokens=5, model='m')
+    """
+    counts = answer.get("usage") if isinstance(answer, dict) else None
+    if not isinstance(counts, dict):
+        return None
+    read, written = counts.get("prompt_tokens"), counts.get("completion_tokens")
+    if not (isinstance(read, int) and isinstance(written, int)):
+        return None
+    model = answer.get("model")
+    return Usage(read, written, model if isinstance(model, str) else None)
+
+
+def usage_in(block: bytes) -> Usage | None:
+    """Return the usage that a block of events holds; None for most blocks, at little cost."""
+    if b'"prompt_tokens"' not in block:
+        return None
+    found = None
+    for raw in block.split(b"\n\n"):
+        if b'"prompt_tokens"' in raw:
+            found = usage_of(event_json(raw)) or found
+    return found

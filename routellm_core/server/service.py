@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from routellm_core.policy import Attempts, RetrySettings, escalation_filter
+from routellm_core.policy import RetrySettings, escalation_filter, make_guards
 from routellm_core.server.errors import ApiError, UpstreamError
-from routellm_core.server.events import DONE, begins_answer, event, event_json, is_last
+from routellm_core.server.events import (
+    DONE,
+    begins_answer,
+    event,
+    event_json,
+    is_last,
+    usage_in,
+    usage_of,
+)
 from routellm_core.types import RECORD_KEY
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
 
     from routellm_core.controller.fleet import Fleet
-    from routellm_core.policy import Decider
+    from routellm_core.policy import Attempts
     from routellm_core.server.requests import ChatRequest
     from routellm_core.server.settings import ServerSettings
     from routellm_core.server.upstream import Upstream
@@ -70,7 +79,13 @@ class ChatService:
         self.fleet = fleet
         self._upstreams = upstreams
         self._on_decision = on_decision
-        self._retry = RetrySettings(retries=settings.retries, deadline_s=settings.timeout_s)
+        self._guards = make_guards(
+            retry=RetrySettings(retries=settings.retries, deadline_s=settings.timeout_s),
+            breaker=settings.breaker,
+            budget=settings.daily_budget_usd,
+            monitor=settings.record_log,
+            models=(fleet.strong_model, fleet.weak_model),
+        )
 
     @property
     def answers(self) -> bool:
@@ -98,7 +113,15 @@ class ChatService:
         began = time.perf_counter()
         decision = await decider.adecide(turn, overrides)
         self._on_decision(time.perf_counter() - began)
-        return self._attempts(decision, decider, by_name=overrides.route is not None)
+        by_name = overrides.route is not None
+        return self._guards.begin(
+            decision,
+            decider=decider,
+            # Whoever asks for a model by its name gets no other.
+            worth_escalating=_never if by_name else _ESCALATE,
+            text=turn.text,
+            started_s=began,
+        )
 
     async def complete(self, request: ChatRequest, fields: Mapping[str, Any]) -> Answer:
         """Return the whole answer.
@@ -110,14 +133,17 @@ class ChatService:
         """
         attempts = await self.decide(request)
         sent = _sent(fields)
-        while True:
-            try:
-                body = await self._upstreams[attempts.decision.route].complete(sent)
-            except UpstreamError as error:
-                await _next_attempt(attempts, error)
-            else:
-                attempts.succeeded()
-                return Answer(attempts.decision, body)
+        try:
+            while True:
+                try:
+                    body = await self._upstreams[attempts.decision.route].complete(sent)
+                except UpstreamError as error:
+                    await _next_attempt(attempts, error)
+                else:
+                    attempts.succeeded(usage_of(json.loads(body)) if self._counts else None)
+                    return Answer(attempts.decision, body)
+        finally:
+            attempts.close()
 
     async def stream(self, request: ChatRequest, fields: Mapping[str, Any]) -> StreamedAnswer:
         """Return an answer whose first content is there, which is when its model is settled.
@@ -139,6 +165,7 @@ class ChatService:
                 await _next_attempt(attempts, error)
             except BaseException:
                 await blocks.aclose()
+                attempts.close()
                 raise
             else:
                 attempts.commit()
@@ -147,18 +174,20 @@ class ChatService:
                 return StreamedAnswer(attempts.decision, _relay(held, blocks, attempts))
 
     async def aclose(self) -> None:
-        """Close every connection to the models."""
+        """Close every connection to the models, and deliver the records on their way."""
         for upstream in self._upstreams.values():
             await upstream.aclose()
+        if self._guards.monitor is not None:
+            await asyncio.to_thread(self._guards.monitor.close)
 
-    def _attempts(self, decision: Decision, decider: Decider, *, by_name: bool) -> Attempts:
-        """Return the machine; whoever asks for a model by its name gets no other."""
-        return Attempts(
-            decision,
-            strong_model=decider.policy.strong_model,
-            worth_escalating=(lambda _: False) if by_name else _ESCALATE,
-            retry=self._retry,
-        )
+    @property
+    def _counts(self) -> bool:
+        """Whether anybody wants to know what an answer used."""
+        return self._guards.monitor is not None or self._guards.budget is not None
+
+
+def _never(_: BaseException) -> bool:
+    return False
 
 
 def _sent(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -188,19 +217,22 @@ async def _relay(
     held: bytes, blocks: AsyncGenerator[bytes, None], attempts: Attempts
 ) -> AsyncGenerator[bytes, None]:
     """Yield the answer's events, and say so when it ends too early."""
-    ended, last = is_last(held), held
+    ended, last, usage = is_last(held), held, usage_in(held)
     try:
         async with aclosing(blocks):
             yield held
             async for block in blocks:
                 yield block
                 ended, last = ended or is_last(block), block
+                usage = usage_in(block) or usage
         if not ended:
             raise UpstreamError("The model's stream ended within its answer.", status=502)
+        attempts.succeeded(usage)
     except UpstreamError as error:
-        attempts.failed(error)
+        attempts.failed(error, usage)
         raise
-    attempts.succeeded()
+    finally:
+        attempts.close(usage)
     if not last.endswith(DONE):
         yield DONE
 

@@ -95,6 +95,12 @@ class ServerSettings(BaseModel):
 
     retries: int = Field(default=0, ge=0)
     """Further tries of the same model after a transient fault, before the strong one is asked."""
+    breaker: bool = False
+    """Whether a model that fails repeatedly is passed over for a while."""
+    daily_budget_usd: float | None = Field(default=None, gt=0.0)
+    """US dollars a day, in one worker; then the router's strong calls go to the weak model."""
+    record_log: str | None = None
+    """JSONL file to which every call's decision, latency, tokens and cost are written."""
     timeout_s: float = Field(default=600.0, gt=0.0)
     """Seconds that one answer may take, all attempts together."""
     idle_timeout_s: float = Field(default=120.0, gt=0.0)
