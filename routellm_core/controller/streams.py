@@ -160,7 +160,8 @@ def usage_of(answer: Any) -> Usage | None:
     """Return the tokens that an answer or a chunk counts, and its model; None without a count."""
     counts = getattr(answer, "usage", None)
     read, written = (getattr(counts, name, None) for name in ("prompt_tokens", "completion_tokens"))
-    if not (isinstance(read, int) and isinstance(written, int)):
+    # LiteLLM counts 0 and 0 where the provider counted nothing.
+    if not (isinstance(read, int) and isinstance(written, int) and read + written > 0):
         return None
     model = getattr(answer, "model", None)
     return Usage(read, written, model if isinstance(model, str) else None)
