@@ -15,7 +15,9 @@ from routellm_core.cli.settings import CheckpointOption, open_router
 from routellm_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from routellm_core.monitoring import Baseline, LogReader, LogSummary, PeriodSummary
+    from routellm_core.monitoring import LogReader
+    from routellm_core.monitoring.drift import Baseline
+    from routellm_core.monitoring.summary import LogSummary, PeriodSummary
 
 __all__ = ["monitor", "report_bad_records"]
 
@@ -49,7 +51,8 @@ def monitor(
     ] = False,
 ) -> None:
     """Show what calls did over time: share, cost, savings, latency and drift."""
-    from routellm_core.monitoring import LogReader, summarise
+    from routellm_core.monitoring import LogReader
+    from routellm_core.monitoring.summary import summarise
 
     if period is not None and not period > 0.0:
         raise ConfigurationError(f"`--period` must be above 0, got {period!r}.")
@@ -74,7 +77,7 @@ def report_bad_records(reader: LogReader, log: str) -> None:
 
 
 def _baseline(router: str | None, checkpoint: str | None) -> Baseline | None:
-    from routellm_core.monitoring import Baseline
+    from routellm_core.monitoring.drift import Baseline
 
     if router is None and checkpoint is None:
         return None

@@ -13,7 +13,7 @@ from routellm_core.cli.settings import CheckpointOption, open_router
 from routellm_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from routellm_core.monitoring import Bill, Replay
+    from routellm_core.monitoring.replay import Bill, Replay
 
 __all__ = ["replay"]
 
@@ -56,7 +56,7 @@ def replay(
     Without options it checks that every stored decision follows from its stored win rate.
     """
     from routellm_core.monitoring import LogReader, Pricing
-    from routellm_core.monitoring import replay as run
+    from routellm_core.monitoring.replay import replay as run
     from routellm_core.policy import check_threshold
 
     if threshold is not None and strong_share is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
@@ -14,6 +13,7 @@ from routellm_core.embedders.base import AsyncEmbedder, Embedder, identity_of
 from routellm_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
@@ -105,6 +105,8 @@ class CachedEmbedder:
             )
 
     def _open(self) -> sqlite3.Connection:
+        import sqlite3
+
         self.path.parent.mkdir(parents=True, exist_ok=True)
         database = sqlite3.connect(self.path, timeout=_WAIT_S)
         database.execute(

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from routellm_core import Calibration, Monitor, PrometheusSink, make_guards
-from routellm_core.monitoring import DriftWatch
+from routellm_core.monitoring.alerts import DriftWatch
 
 FOLDER = Path(__file__).parents[2] / "docs" / "monitoring"
 RULES = FOLDER / "routellm-alerts.yml"

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from routellm_core import Calibration, ConfigurationError, Monitor, PrometheusSink
-from routellm_core.monitoring import Baseline, Drift, DriftLimits, DriftWatch, webhook
-from routellm_core.monitoring.drift import _ks_p
+from routellm_core.monitoring.alerts import DriftWatch, webhook
+from routellm_core.monitoring.drift import Baseline, Drift, DriftLimits, _ks_p
 from routellm_core.monitoring.summary import summarise
 
 UNIFORM = Calibration(np.linspace(0.0, 1.0, 101), n_prompts=10_000, source="uniform")

@@ -13,7 +13,8 @@ from routellm_core import (
     make_decider,
     make_guards,
 )
-from routellm_core.monitoring import LogReader, Pricing, replay
+from routellm_core.monitoring import LogReader, Pricing
+from routellm_core.monitoring.replay import replay
 from routellm_core.testing import ScriptedRouter
 
 PRICES = {"big": Price("big", 0.0, 0.01), "small": Price("small", 0.0, 0.001)}
