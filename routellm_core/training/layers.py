@@ -91,6 +91,7 @@ def fit_layers(
     train: NDArray[np.int64],
     validation: NDArray[np.int64],
     settings: FitSettings,
+    bias: Array | None = None,
     progress: Callable[[int, float], None] | None = None,
 ) -> tuple[Weights, float, int]:
     """Return the weights with the lowest validation loss, that loss, and the epochs run.
@@ -101,18 +102,24 @@ def fit_layers(
         Shape (n, d), standardised.
     train, validation
         Rows of the inputs.
+    bias
+        Shape (m,): where the outputs start, by default at 0.
     progress
         Called after every epoch with its number, from 1, and its validation loss.
     """
     rng = np.random.default_rng(settings.seed)
     weights = _start((inputs.shape[1], *settings.sizes, outputs), settings, rng)
+    if bias is not None:
+        weights[-1][1][...] = bias
     moments = [[np.zeros_like(part) for part in layer for _ in range(2)] for layer in weights]
     best = [(weight.copy(), bias.copy()) for weight, bias in weights]
     best_loss, best_epoch, step, epoch = np.inf, 0, 0, 0
     for epoch in range(1, settings.max_epochs + 1):
         order = rng.permutation(train)
-        for start in range(0, len(order), settings.batch_size):
-            rows = order[start : start + settings.batch_size]
+        # Few examples go in smaller batches, so that an epoch has at least 32 steps.
+        size = max(1, min(settings.batch_size, len(order) // 32))
+        for start in range(0, len(order), size):
+            rows = order[start : start + size]
             step += 1
             _step(weights, moments, _gradients(weights, inputs[rows], rows, loss, settings), step,
                   settings)  # fmt: skip

@@ -27,6 +27,13 @@ class QualityLoss:
         self._known = np.isfinite(quality)
         self._quality = np.where(self._known, quality, 0.0)
 
+    def mean_logits(self, rows: NDArray[np.int64]) -> Array:
+        """Return the log odds of each model's mean quality on some rows: (m,)."""
+        counts = self._known[rows].sum(axis=0)
+        means = (self._quality[rows].sum(axis=0) + 0.5) / (counts + 1.0)
+        logits: Array = np.log(means / (1.0 - means))
+        return logits
+
     def __call__(self, logits: Array, rows: NDArray[np.int64]) -> tuple[float, Array]:
         """Return the mean loss and its gradient."""
         known, quality = self._known[rows], self._quality[rows]

@@ -38,7 +38,7 @@ def train_mf(
     embedder: Embedder,
     rank: int = 16,
     learning_rate: float = 1e-3,
-    weight_decay: float = 0.3,
+    weight_decay: float = 3.0,
     max_epochs: int = 100,
     patience: int = 8,
     validation_share: float = 0.2,
@@ -91,10 +91,12 @@ def _from_outcomes(
 ) -> Trained:
     known = prepare(data, pair, embedder, share=share, seed=fit.seed, show_progress=show_progress)
     scaled = standardise(known.embeddings[known.train])
+    loss_of = QualityLoss(known.quality)
     weights, loss, epochs = fit_layers(
         np.clip(scaled(known.embeddings), -_BOUND, _BOUND),
         len(known.models),
-        loss=QualityLoss(known.quality),
+        loss=loss_of,
+        bias=loss_of.mean_logits(known.train),
         train=known.train,
         validation=known.held,
         settings=fit,

@@ -30,7 +30,7 @@ def train_mlp(
     embedder: Embedder,
     hidden: tuple[int, ...] = (64,),
     learning_rate: float = 1e-3,
-    weight_decay: float = 0.1,
+    weight_decay: float = 3.0,
     max_epochs: int = 100,
     patience: int = 8,
     validation_share: float = 0.2,
@@ -71,10 +71,12 @@ def train_mlp(
         patience=patience,
         seed=seed,
     )
+    loss_of = QualityLoss(known.quality)
     weights, loss, epochs = fit_layers(
         scaled(units),
         len(known.models),
-        loss=QualityLoss(known.quality),
+        loss=loss_of,
+        bias=loss_of.mean_logits(known.train),
         train=known.train,
         validation=known.held,
         settings=settings,
