@@ -84,7 +84,7 @@ class CachedEmbedder:
                 part = keys[start : start + _AT_ONCE]
                 marks = ",".join("?" * len(part))
                 rows = database.execute(
-                    f"SELECT key, vector FROM embeddings WHERE key IN ({marks})",  # noqa: S608
+                    f"SELECT key, vector FROM embeddings WHERE key IN ({marks})",  # noqa: S608 # nosec B608
                     part,
                 )
                 known.update({key: np.frombuffer(blob, dtype="<f4") for key, blob in rows})
