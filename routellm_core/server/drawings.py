@@ -31,11 +31,13 @@ STYLE = """
   overflow-wrap: anywhere}
 .summary {font-size: 16px; margin: 4px 0 10px; text-align: center}
 .key {display: inline-block; width: 11px; height: 11px; border-radius: 3px; margin: 0 4px 0 12px}
-.chart svg {width: 100%; max-width: 760px; height: auto; display: block; margin: 0 auto}
+.chart svg {width: 100%; max-width: 600px; height: auto; display: block; margin: 0 auto}
 .rows {width: 100%; border-collapse: collapse; font-size: 14px; margin-top: 12px}
-.rows td {padding: 5px 8px; border-top: 1px solid var(--border-color-primary);
-  overflow-wrap: anywhere; vertical-align: top}
-.rows td:first-child {white-space: nowrap}
+.rows td {padding: 5px 8px !important; border: 0 !important; vertical-align: top;
+  border-top: 1px solid var(--border-color-primary) !important; overflow-wrap: anywhere}
+.rows td:not(:last-child) {white-space: nowrap; overflow-wrap: normal; width: 1%}
+.rows, .rows tr {border: 0 !important}
+.legend {white-space: nowrap}
 """
 
 
@@ -74,19 +76,19 @@ def histogram(win_rates: WinRates, *, threshold: float) -> str:
     """Return the counts of n win rates in 20 bins, with the threshold as a line."""
     counts, _ = np.histogram(win_rates, bins=_BINS, range=(0.0, 1.0))
     tallest = max(1, int(counts.max()))
-    width = 700.0 / _BINS
+    width = 440.0 / _BINS
     bars = []
     for index, count in enumerate(counts.tolist()):
         height = 170.0 * count / tallest
         strong = (index + 0.5) / _BINS >= threshold
         bars.append(
-            f'<rect x="{30 + index * width + 2:.1f}" y="{200 - height:.1f}" '
-            f'width="{width - 4:.1f}" height="{height:.1f}" rx="3" '
+            f'<rect x="{20 + index * width + 1:.1f}" y="{200 - height:.1f}" '
+            f'width="{width - 2:.1f}" height="{height:.1f}" rx="2" '
             f'fill="{"#9d3bb5" if strong else "#0f766e"}"><title>{count}</title></rect>'
         )
-    at = 30 + 700.0 * threshold
+    at = 20 + 440.0 * threshold
     ticks = "".join(
-        f'<text x="{30 + 700 * tick / 4:.0f}" y="222" font-size="16" text-anchor="middle" '
+        f'<text x="{20 + 440 * tick / 4:.0f}" y="222" font-size="14" text-anchor="middle" '
         f'fill="currentColor">{tick / 4:g}</text>'
         for tick in range(5)
     )
@@ -95,9 +97,9 @@ def histogram(win_rates: WinRates, *, threshold: float) -> str:
         'stroke-width="2" stroke-dasharray="6 4"/>'
     )
     return (
-        '<div class="chart"><svg viewBox="0 0 760 230" role="img" '
+        '<div class="chart"><svg viewBox="0 0 480 230" role="img" '
         f'aria-label="Histogram of {len(win_rates)} win rates">{"".join(bars)}{line}'
-        f'<line x1="30" x2="730" y1="201" y2="201" stroke="currentColor" opacity=".4"/>{ticks}'
+        f'<line x1="20" x2="460" y1="201" y2="201" stroke="currentColor" opacity=".4"/>{ticks}'
         "</svg></div>"
     )
 

@@ -74,7 +74,9 @@ def _mount(app: FastAPI) -> FastAPI:
         ssr_mode=False,
         enable_monitoring=False,
         pwa=False,
-        theme=gr.themes.Default(font=_FONTS, font_mono=["ui-monospace", "monospace"]),
+        theme=gr.themes.Default(font=_FONTS, font_mono=["ui-monospace", "monospace"]).set(
+            block_info_text_color="#6b7280"
+        ),
         css=_CSS,
     )
     return mounted
@@ -337,7 +339,8 @@ def _summary(win_rates: WinRates, threshold: float) -> str:
     n = len(win_rates)
     return (
         f'<p class="summary"><b>{n_strong / n:.0%}</b> of {n} to the strong model'
-        '<span class="key strong"></span>strong<span class="key weak"></span>weak</p>'
+        ' <span class="legend"><span class="key strong"></span>strong'
+        '<span class="key weak"></span>weak</span></p>'
     )
 
 
