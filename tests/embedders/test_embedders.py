@@ -1,6 +1,7 @@
 """Embedders of other libraries, the cache, and names."""
 
 import asyncio
+import gc
 import json
 import pickle
 import threading
@@ -20,6 +21,10 @@ from routellm_core.embedders import (
 )
 from routellm_core.embedders.loading import embedder_for
 from routellm_core.testing import HashingEmbedder
+
+
+# LiteLLM leaves an event loop of its own open after an error.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 class Api(BaseHTTPRequestHandler):
@@ -65,6 +70,7 @@ def api(monkeypatch):
     server.shutdown()
     server.server_close()
     thread.join()
+    gc.collect()  # what LiteLLM leaves open is told here, and not to a later test
 
 
 def client(api, **options) -> LiteLLMEmbedder:
