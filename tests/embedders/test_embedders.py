@@ -22,7 +22,6 @@ from routellm_core.embedders import (
 from routellm_core.embedders.loading import embedder_for
 from routellm_core.testing import HashingEmbedder
 
-
 # LiteLLM leaves an event loop of its own open after an error.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
