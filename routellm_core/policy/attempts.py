@@ -227,7 +227,10 @@ class Attempts:
         if hasattr(asyncio, "timeout"):  # stays in the caller's task, which older Pythons cannot
             async with asyncio.timeout(seconds):
                 return await answer
-        return await asyncio.wait_for(answer, seconds)
+        try:
+            return await asyncio.wait_for(answer, seconds)
+        except asyncio.TimeoutError:  # a class of its own before Python 3.11
+            raise TimeoutError(f"No answer within {seconds:g} s.") from None
 
     def commit(self) -> None:
         """Note that content reached the caller: from here on every error is final."""
