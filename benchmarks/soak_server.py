@@ -26,7 +26,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from bench_server import free_port, our_command, process
 
 PATH = "/v1/chat/completions"
-IDLE_S = 40.0  # in which the server closes connections to the upstream that nobody uses
+IDLE_S = (
+    75.0  # in which idle connections to the upstream are closed: 30 to 60 s after their last use
+)
 TOOL = {
     "type": "function",
     "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}},
