@@ -1,7 +1,6 @@
 """Deadlines around asynchronous attempts, and calls that are begun and never made."""
 
 import asyncio
-import gc
 
 import pytest
 
@@ -62,7 +61,6 @@ def test_a_call_that_is_dropped_gives_its_probe_and_its_budget_back(begin) -> No
     probe = call()
     assert guards.breakers["weak"].enter() is None  # the only probe is out
     del probe
-    gc.collect()
     assert guards.breakers["weak"].enter() is not None
     assert guards.monitor.flush()
     assert records[-1].outcome == "abandoned"

@@ -1,6 +1,7 @@
 """Rows 32 and 42: a key is nowhere to be seen, in any encoding; forged records move nothing."""
 
 import base64
+import gc
 import json
 import logging
 import os
@@ -23,6 +24,19 @@ from routellm_core.testing import FaultServer, ScriptedRouter, Step
 
 KEY = 'sk-sentinel/+"ä-0123456789abcdef'
 ROUTER = ScriptedRouter(default=0.1)
+
+# The clients leave it to the garbage collector to close their connections.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def swept():
+    """Collect what the clients left open here, not in whatever test comes next."""
+    yield
+    gc.collect()
 
 
 def forms(secret: str) -> dict[str, str]:
