@@ -68,6 +68,8 @@ class Decider:
 
     async def adecide(self, turn: Turn, overrides: Overrides = NO_OVERRIDES) -> Decision:
         """Return the decision for one turn without blocking the event loop."""
+        if self._scorer.is_inline:
+            return self.decide(turn, overrides)
         decision = self.policy.before_scoring(turn, overrides)
         if decision is not None:
             return decision

@@ -27,14 +27,18 @@ if sys.version_info < (3, 11):
     TIMEOUTS = (TimeoutError, asyncio.TimeoutError, concurrent.futures.TimeoutError)
 
 WORKERS = 16
-"""Threads that score at once; a router that hangs in all of them is not asked again."""
+"""Threads that score at once."""
+
+WAITING = 256
+"""Calls that may score or wait for a thread; further ones do without a win rate at once."""
 
 
 class Scorer:
     """Ask a router, and stop waiting at the deadline.
 
     A router that scores inline is trusted to be fast and asked directly. Any other is asked in a
-    thread of a pool of its own; when the deadline passes, the late answer is dropped.
+    thread of a pool of its own, where it may have to wait its turn; when the deadline passes, the
+    late answer is dropped.
 
     Parameters
     ----------
@@ -49,15 +53,17 @@ class Scorer:
         If the deadline is not above 0.
     """
 
-    __slots__ = ("_deadline_s", "_free", "_pool", "_router")
+    __slots__ = ("_deadline_s", "_free", "_pool", "_router", "is_inline")
 
     def __init__(self, router: Router, *, deadline_s: float | None) -> None:
         if deadline_s is not None and not deadline_s > 0.0:
             raise ConfigurationError(f"`router_deadline_s` must be above 0, got {deadline_s!r}.")
         self._router = router
         self._deadline_s = deadline_s
+        self.is_inline = router.inline and type(router).awin_rates is Router.awin_rates
+        """Whether the event loop may wait for one text's win rate without a detour."""
         self._pool: ThreadPoolExecutor | None = None
-        self._free = BoundedSemaphore(WORKERS)
+        self._free = BoundedSemaphore(WAITING)
 
     def win_rate(self, text: str) -> float:
         """Return the win rate of one text, as `win_rates` does for many."""
@@ -75,7 +81,7 @@ class Scorer:
         TimeoutError
             If the deadline passed.
         RouterError
-            If the router hangs in every thread.
+            If too many calls wait for the router already.
         """
         if self._deadline_s is None or self._router.inline:
             return self._router.win_rates(texts)
@@ -100,7 +106,7 @@ class Scorer:
     def _submit(self, texts: Sequence[str]) -> Future[WinRates]:
         if not self._free.acquire(blocking=False):
             raise RouterError(
-                f"Router {self._router.name!r} is still busy with {WORKERS} earlier calls."
+                f"Router {self._router.name!r} is still busy with {WAITING} earlier calls."
             )
         try:
             if self._pool is None:

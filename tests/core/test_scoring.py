@@ -3,10 +3,12 @@
 import asyncio
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from routellm_core import ConfigurationError, Decider, Overrides, RoutingPolicy, Turn, make_decider
+from routellm_core.policy import scoring
 from routellm_core.policy.scoring import WORKERS
 from routellm_core.testing import ScriptedRouter
 
@@ -21,8 +23,10 @@ class Blocked(ScriptedRouter):
     def __init__(self):
         super().__init__(default=0.1)
         self.release = threading.Event()
+        self.entered = 0
 
     def _win_rates(self, prompts):
+        self.entered += 1
         self.release.wait(30)
         return super()._win_rates(prompts)
 
@@ -48,14 +52,27 @@ async def test_a_router_that_is_late_means_the_strong_model(router) -> None:
 
 def test_a_hanging_router_exhausts_no_pool_and_is_asked_again_when_it_is_back(router) -> None:
     decider = Decider(router, POLICY, deadline_s=0.01)
-    reasons = [decider.decide(Turn("a")).reason for _ in range(50)]
-    assert reasons == ["router_error:TimeoutError"] * WORKERS + ["router_error:RouterError"] * (
-        50 - WORKERS
-    )
+    threads = threading.active_count()
+    reasons = {decider.decide(Turn("a")).reason for _ in range(50)}
+    assert reasons == {"router_error:TimeoutError"}
+    assert threading.active_count() - threads <= WORKERS
     router.release.set()
     patience = time.monotonic() + 10
     while decider.decide(Turn("a")).reason != "win_rate":
         assert time.monotonic() < patience
+
+
+def test_a_crowd_beyond_the_limit_is_not_kept_waiting(router, monkeypatch) -> None:
+    monkeypatch.setattr(scoring, "WAITING", 2)
+    decider = Decider(router, POLICY, deadline_s=30.0)
+    with ThreadPoolExecutor(2) as crowd:
+        waiting = [crowd.submit(decider.decide, Turn("a")) for _ in range(2)]
+        patience = time.monotonic() + 10
+        while router.entered < 2:
+            assert time.monotonic() < patience
+        assert decider.decide(Turn("b")).reason == "router_error:RouterError"
+        router.release.set()
+        assert {call.result().reason for call in waiting} == {"win_rate"}
 
 
 async def test_an_async_router_is_cancelled_at_its_deadline() -> None:
