@@ -1,10 +1,12 @@
-"""What the routers over transformers share: loading from a folder, and batches of one length."""
+"""Models of transformers: loading them from a folder, feeding them, reading their labels."""
 
 from __future__ import annotations
 
 from hashlib import sha256
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from routellm_core._optional import require
 from routellm_core.errors import CheckpointError, ConfigurationError
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     import torch
 
     from routellm_core.hub import CheckpointFolder
+    from routellm_core.types import WinRates
 
 __all__ = [
     "batches_by_length",
@@ -25,6 +28,7 @@ __all__ = [
     "load_tokenizer",
     "pick_device",
     "pick_dtype",
+    "probability_of",
 ]
 
 _DTYPES = ("float32", "bfloat16", "float16")
@@ -116,6 +120,14 @@ def batches_by_length(
         rows = list(group)
         for start in range(0, len(rows), batch_size):
             yield rows[start : start + batch_size]
+
+
+def probability_of(labels: slice, logits: torch.Tensor) -> WinRates:
+    """Return the softmax probability of some of l labels together, on the CPU: (n, l) -> (n,)."""
+    scores = logits.double().cpu().numpy()
+    odds = np.exp(scores - scores.max(axis=1, keepdims=True))
+    probability: WinRates = odds[:, labels].sum(axis=1) / odds.sum(axis=1)
+    return probability
 
 
 def _check_is_model(folder: CheckpointFolder) -> None:

@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from routellm_core._optional import require
 from routellm_core.errors import ConfigurationError
+from routellm_core.training.examples import check_models, pair_examples, split_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import torch
 
-__all__ = ["TuneSettings", "fine_tune"]
+    from routellm_core.training.examples import PairExamples, TrainingData
+    from routellm_core.types import ModelPair
+
+__all__ = ["TuneSettings", "fine_tune", "tuning_examples"]
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -48,7 +52,7 @@ class TuneSettings:
     patience: int
     seed: int
     device: str | None
-    work: Path | None
+    work: str | Path | None
     show_progress: bool
 
     def __post_init__(self) -> None:
@@ -58,6 +62,27 @@ class TuneSettings:
                 f"least 1, got {self.learning_rate!r}, {self.batch_size!r}, {self.epochs!r} and "
                 f"{self.patience!r}."
             )
+
+
+def tuning_examples(
+    data: TrainingData, pair: ModelPair, settings: TuneSettings, *, validation_share: float
+) -> tuple[PairExamples, PairExamples]:
+    """Return a pair's examples to learn from and to validate on, and set every seed.
+
+    Raises
+    ------
+    DataError
+        If there are too few prompts of the pair.
+    UnknownModelError
+        If a model is not in the data.
+    """
+    check_models(data, pair)
+    examples = pair_examples(data, pair)
+    train, held = split_rows(
+        examples.prompts, validation_share=validation_share, seed=settings.seed
+    )
+    require("transformers", extra="torch").set_seed(settings.seed)
+    return examples.select(train), examples.select(held)
 
 
 def fine_tune(
@@ -96,7 +121,7 @@ def fine_tune(
             return value.detach(), None, None
 
     with TemporaryDirectory() as temporary:
-        work = settings.work or Path(temporary)
+        work = Path(temporary if settings.work is None else settings.work)
         trainer = SoftLabelTrainer(
             model=model,
             args=_arguments(transformers, settings, work),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -13,11 +12,12 @@ from routellm_core.errors import ConfigurationError
 from routellm_core.hub import find_checkpoint
 from routellm_core.routers._torch_models import load_pretrained, load_tokenizer
 from routellm_core.routers.bert import BERTRouter
-from routellm_core.training._transformers import TuneSettings, fine_tune
-from routellm_core.training.examples import check_models, pair_examples, split_rows
+from routellm_core.training._transformers import TuneSettings, fine_tune, tuning_examples
 from routellm_core.training.trained import trained
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from routellm_core.training.examples import PairExamples, TrainingData
@@ -82,13 +82,9 @@ def train_bert(
     if labels not in _NAMES:
         raise ConfigurationError(f"`labels` must be one of {sorted(_NAMES)}, got {labels!r}.")
     settings = TuneSettings(
-        learning_rate, batch_size, epochs, patience, seed, device,
-        None if work is None else Path(work), show_progress,
-    )  # fmt: skip
-    check_models(data, pair)
-    examples = pair_examples(data, pair)
-    train, held = split_rows(examples.prompts, validation_share=validation_share, seed=seed)
-    require("transformers", extra="torch").set_seed(seed)
+        learning_rate, batch_size, epochs, patience, seed, device, work, show_progress
+    )
+    train, held = tuning_examples(data, pair, settings, validation_share=validation_share)
     folder = find_checkpoint(base)
     tokenizer = load_tokenizer(folder)
     tokenizer.model_max_length = min(tokenizer.model_max_length, max_tokens)
@@ -105,15 +101,15 @@ def train_bert(
         model,
         loss=_soft_cross_entropy,
         collate=_Collate(tokenizer),
-        train=_rows(examples.select(train), tokenizer, labels),
-        validation=_rows(examples.select(held), tokenizer, labels),
+        train=_rows(train, tokenizer, labels),
+        validation=_rows(held, tokenizer, labels),
         settings=settings,
     )
     router = BERTRouter(model=model, tokenizer=tokenizer, pair=pair, device=device)
     return trained(
         router,
-        examples.select(held),
-        settings={"base": str(base), "labels": labels, "seed": seed, "n_train": len(train)},
+        held,
+        settings={"base": str(base), "labels": labels, "seed": seed, "n_train": len(train.prompts)},
         metrics=metrics,
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,11 +12,12 @@ from routellm_core.hub import find_checkpoint
 from routellm_core.routers._prompt_format import LLAMA_3, PromptFormat
 from routellm_core.routers._torch_models import load_pretrained, load_tokenizer
 from routellm_core.routers.causal_llm import CausalLLMRouter, first_label_id
-from routellm_core.training._transformers import TuneSettings, fine_tune
-from routellm_core.training.examples import check_models, pair_examples, split_rows
+from routellm_core.training._transformers import TuneSettings, fine_tune, tuning_examples
 from routellm_core.training.trained import trained
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from routellm_core.training.examples import PairExamples, TrainingData
     from routellm_core.training.trained import Trained
     from routellm_core.types import ModelPair
@@ -89,13 +89,9 @@ def train_causal_llm(
         If the `torch` extra is not installed.
     """
     settings = TuneSettings(
-        learning_rate, batch_size, epochs, patience, seed, device,
-        None if work is None else Path(work), show_progress,
-    )  # fmt: skip
-    check_models(data, pair)
-    examples = pair_examples(data, pair)
-    train, held = split_rows(examples.prompts, validation_share=validation_share, seed=seed)
-    require("transformers", extra="torch").set_seed(seed)
+        learning_rate, batch_size, epochs, patience, seed, device, work, show_progress
+    )
+    train, held = tuning_examples(data, pair, settings, validation_share=validation_share)
     folder = find_checkpoint(base)
     tokenizer, model = load_tokenizer(folder), load_pretrained("AutoModelForCausalLM", folder)
     tokenizer.add_tokens(list(OWN_LABELS), special_tokens=True)
@@ -109,8 +105,8 @@ def train_causal_llm(
         adapted,
         loss=_LabelLoss(first),
         collate=_collate_left,
-        train=_rows(examples.select(train), tokenizer, prompt_format, limit),
-        validation=_rows(examples.select(held), tokenizer, prompt_format, limit),
+        train=_rows(train, tokenizer, prompt_format, limit),
+        validation=_rows(held, tokenizer, prompt_format, limit),
         settings=settings,
     )
     router = CausalLLMRouter(
@@ -124,8 +120,13 @@ def train_causal_llm(
     )
     return trained(
         router,
-        examples.select(held),
-        settings={"base": str(base), "lora_rank": lora_rank, "seed": seed, "n_train": len(train)},
+        held,
+        settings={
+            "base": str(base),
+            "lora_rank": lora_rank,
+            "seed": seed,
+            "n_train": len(train.prompts),
+        },
         metrics=metrics,
     )
 
