@@ -76,7 +76,9 @@ class BERTRouter(FineTunedRouter):
         keys = [key for key in encoded if key in self.tokenizer.model_input_names]
         win_rates = np.empty(len(texts), dtype=np.float64)
         lengths = [len(ids) for ids in encoded["input_ids"]]
-        for rows in batches_by_length(lengths, batch_size=self.batch_size):
+        # Padding on the left moves a text to other positions, which not every model forgives.
+        equal = self.tokenizer.padding_side == "left"
+        for rows in batches_by_length(lengths, batch_size=self.batch_size, equal=equal):
             part = {key: [encoded[key][row] for row in rows] for key in keys}
             win_rates[rows] = self._score(part)
         return win_rates

@@ -61,15 +61,6 @@ def test_bert_cuts_a_long_prompt_at_its_end(tmp_path) -> None:
     assert one != pytest.approx(router.win_rate("python"), abs=1e-4)
 
 
-def test_bert_does_not_depend_on_the_batch_size(tmp_path) -> None:
-    folder = tiny_bert(tmp_path / "b")
-    prompts = [" ".join(PROMPTS[: 1 + i % 3]) for i in range(10)]
-    expected = load_router("bert", checkpoint=folder, batch_size=1).win_rates(prompts)
-    for batch_size in (3, 64):
-        router = load_router("bert", checkpoint=folder, batch_size=batch_size)
-        np.testing.assert_allclose(router.win_rates(prompts), expected, atol=1e-6)
-
-
 @pytest.mark.parametrize("make", [tiny_bert, tiny_llama])
 def test_a_saved_router_refuses_changed_weights(tmp_path, make) -> None:
     name = "bert" if make is tiny_bert else "causal_llm"
