@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Battles", "read_battles"]
 
+_JUDGED = {"model_a": "gpt-4-1106-preview", "model_b": "mixtral-8x7b-instruct-v0.1"}
+_SUFFICES = 4.0
 _SCORES = {"model_a": 1.0, "model_b": 0.0, "tie": 0.5, "tie (bothbad)": 0.5}
 
 
@@ -106,13 +108,16 @@ class Battles:
 
 
 def read_battles(source: RowSource, *, strict: bool = False) -> Battles:
-    """Read battles in any of three schemas, which every row may choose for itself.
+    """Read battles in any of four schemas, which every row may choose for itself.
 
     - Own: prompt, model_a, model_b and winner, one of "model_a", "model_b", "tie" or
       "tie (bothbad)"; or, for a soft label, `score_a` in [0, 1] in place of the winner.
     - Arena preferences: `prompt` a JSON list of a user's turns, of which the first is taken, and
       winner_model_a, winner_model_b of 0 or 1.
     - Arena conversations: `conversation_a` a list of messages, and winner.
+    - RouteLLM's judged answers: prompt, and mixtral_score in [1, 5], how good a judge found
+      Mixtral's answer beside GPT-4's. From 4 on it is a tie, below GPT-4 wins; the models are
+      "gpt-4-1106-preview" and "mixtral-8x7b-instruct-v0.1".
 
     Parameters
     ----------
@@ -140,6 +145,8 @@ def read_battles(source: RowSource, *, strict: bool = False) -> Battles:
 
     def parse(row: Mapping[str, Any], position: int) -> None:
         nonlocal arena
+        if "mixtral_score" in row and "model_a" not in row:
+            row = {**row, **_JUDGED, "score_a": _judged_score(row)}
         model_a, model_b = text_field(row, "model_a"), text_field(row, "model_b")
         if model_a == model_b:
             raise DataError(f"`model_a` and `model_b` are both {model_a!r}.")
@@ -195,6 +202,12 @@ def _first_message(value: Any) -> str:
         if isinstance(message, dict) and message.get("role") == "user":
             return text_field(message, "content").strip()
     raise DataError("`conversation_a` must be a list of messages with one from the user.")
+
+
+def _judged_score(row: Mapping[str, Any]) -> float:
+    """Return GPT-4's score against an answer that RouteLLM lets pass, or does not."""
+    score = number_field(row, "mixtral_score", low=1.0, high=5.0)
+    return _SCORES["tie" if score >= _SUFFICES else "model_a"]
 
 
 def _score(row: Mapping[str, Any]) -> float:

@@ -81,7 +81,7 @@ def read_data(source: RowSource, *, strict: bool = False) -> TrainingData:
             continue
         if "quality" in row:
             return read_outcomes(source, strict=strict)
-        if "model_a" in row:
+        if "model_a" in row or "mixtral_score" in row:
             return read_battles(source, strict=strict)
     raise DataError(
         f"{source!r} holds neither outcomes (prompt, model, quality) nor battles (prompt, model_a, "

@@ -89,6 +89,40 @@ def test_arena_conversations_are_read_without_conversion() -> None:
     assert battles.score_a.tolist() == [0.0, 0.5]
 
 
+JUDGED = {"source": ["made"], "gpt4_response": "4.", "mixtral_response": "Four."}
+JUDGED_PAIR = ModelPair(strong="gpt-4-1106-preview", weak="mixtral-8x7b-instruct-v0.1")
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+def test_mixtrals_answer_will_do_from_score_four_on(tmp_path, suffix) -> None:
+    rows = [{"prompt": f"p{score}", "mixtral_score": score, **JUDGED} for score in range(1, 6)]
+    battles = read_battles(written(rows, tmp_path / f"judged{suffix}"))
+    assert battles.score_a.tolist() == [1.0, 1.0, 1.0, 0.5, 0.5]
+    pair = battles.of_pair(JUDGED_PAIR)
+    assert pair.prompts == ("p1", "p2", "p3", "p4", "p5")
+    assert pair.quality.tolist() == [[1.0, 0.0]] * 3 + [[0.5, 0.5]] * 2
+    assert not battles.from_arena
+
+
+@pytest.mark.parametrize("score", [None, "", "good", 0, 7, float("nan"), float("inf")])
+def test_a_judged_row_without_a_score_from_one_to_five_is_bad(score) -> None:
+    good = {"prompt": "p", "mixtral_score": 5, **JUDGED}
+    report = read_battles([good, {**good, "mixtral_score": score}]).report
+    assert (report.n_bad, report.shown[0].line) == (1, 2)
+    assert "`mixtral_score` must" in report.shown[0].reason
+
+
+def test_a_judged_row_that_lacks_its_score_or_its_prompt_is_bad() -> None:
+    good = {"prompt": "p", "mixtral_score": 5, **JUDGED}
+    lacking = [{key: good[key] for key in good if key != gone} for gone in good]
+    report = read_battles([good, *lacking]).report
+    assert [row.line for row in report.shown] == [2, 3]
+
+
+def test_a_row_that_names_its_models_is_read_by_its_own_winner() -> None:
+    assert read_battles([{**BATTLES[2], "mixtral_score": 5}]).score_a.tolist() == [1.0]
+
+
 def test_a_soft_label_replaces_the_winner() -> None:
     rows = [{"prompt": "p", "model_a": "x", "model_b": "y", "score_a": 0.7}]
     assert read_battles(rows).score_a.tolist() == [0.7]

@@ -114,6 +114,7 @@ def test_data_of_either_kind_is_told_apart(tmp_path) -> None:
     for rows, kind in [
         (outcome_rows(prompts, hard), "Outcomes"),
         (battle_rows(prompts, hard), "Battles"),
+        ([{"prompt": prompt, "mixtral_score": 3} for prompt in prompts], "Battles"),
     ]:
         path = tmp_path / f"{kind}.jsonl"
         path.write_text("\n".join(json.dumps(row) for row in rows))
