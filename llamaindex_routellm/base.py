@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from llamaindex_routellm.messages import Owners
+    from llamaindex_routellm.origins import Origins
 
 __all__ = ["RoutedLLM"]
 
@@ -294,6 +295,9 @@ class RoutedLLM(Predicting, Tooling, Chatting, FunctionCallingLLM):
 
     def _owners(self) -> Owners:
         return self._kept().owners
+
+    def _origins(self) -> Origins:
+        return self._kept().origins
 
     def _decider(self) -> Decider:
         runtime = self._kept()

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from llamaindex_routellm.messages import Owners, Words
     from llamaindex_routellm.metadata import PairFacts
+    from llamaindex_routellm.origins import Origins
     from routellm_core import Attempts, Decider, Decision, Guards, Usage
 
 __all__ = ["Call", "RoutedModel", "record_of"]
@@ -53,6 +54,8 @@ class RoutedModel(Protocol):
 
     def _owners(self) -> Owners: ...
 
+    def _origins(self) -> Origins: ...
+
     def _worth_escalating(self) -> Callable[[BaseException], bool]: ...
 
     def _decider(self) -> Decider: ...
@@ -75,12 +78,16 @@ class Call:
         When deciding began, on the clock of `time.perf_counter`.
     conversation
         The messages that were sent, for knowing later whose tool calls the answer made.
+    names_question
+        Whether the text is a question that an engine's prompt named: then the answer may be
+        another question, asked for the same user.
     """
 
     __slots__ = (
         "_begun",
         "_conversation",
         "_decision",
+        "_names_question",
         "_routed",
         "_started_s",
         "_tags",
@@ -96,8 +103,10 @@ class Call:
         text: str,
         started_s: float,
         conversation: Sequence[ChatMessage | Words] = (),
+        names_question: bool = False,
     ) -> None:
         self._routed = routed
+        self._names_question = names_question
         self._conversation = conversation
         self._decision = decision
         self._text = text
@@ -239,18 +248,28 @@ class Call:
 
     def signed(self, response: T) -> T:
         """Report a complete response; return a copy of it that carries the decision."""
-        self.succeeded(response)
-        self.remember(response)
-        return stamped(response, self.decision.record())
+        return stamped(self.finished(response), self.decision.record())
 
-    def remember(self, response: object) -> None:
-        """Note whose tool calls these are, so that the same model gets their results."""
-        if isinstance(response, ChatResponse):
-            identities = list(tool_call_ids(response.message))
+    def finished(self, answer: T) -> T:
+        """Report a complete answer, and return it."""
+        self.succeeded(answer)
+        self.remember(answer)
+        return answer
+
+    def remember(self, answer: object) -> None:
+        """Note what the next calls of this turn will need to know.
+
+        Whose tool calls these are, so that the same model gets their results; and which questions
+        the model wrote, so that they are decided as the user's own words were.
+        """
+        if isinstance(answer, ChatResponse):
+            identities = list(tool_call_ids(answer.message))
             if identities:
                 words = ChatView(self._conversation).user_text()
                 for identity in identities:
                     self._routed._owners().put((words, identity), self.decision.record())
+        if self._text:
+            self._routed._origins().note(answer, words=self._text, is_question=self._names_question)
 
 
 def stamped(response: T, record: Any) -> T:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from llamaindex_routellm.messages import Owners
     from llamaindex_routellm.metadata import PairFacts
+    from llamaindex_routellm.origins import Origins
     from routellm_core import Decider, Guards, RoutingText, Turn
 
     Base = FunctionCallingLLM
@@ -59,6 +60,7 @@ class Opening(Base):
 
         def _facts(self) -> PairFacts: ...
         def _owners(self) -> Owners: ...
+        def _origins(self) -> Origins: ...
         def _worth_escalating(self) -> Callable[[BaseException], bool]: ...
         def _guards(self) -> Guards: ...
         def _decider(self) -> Decider: ...
@@ -72,15 +74,22 @@ class Opening(Base):
         tools: bool = False,
     ) -> Call:
         """Decide for messages; what `settings` says about routing is taken out of it."""
-        started_s, text = perf_counter(), ""
+        started_s, text, named = perf_counter(), "", False
         prepared = DECISION_KEY in settings
         overrides, decision = self._taken(settings)
         if decision is None:
             decider = self._decider()
-            turn = self._chat_turn(messages, decider, tools=tools)
+            turn, named = self._chat_turn(messages, decider, tools=tools)
             text = turn.text
             decision = decider.decide(turn, overrides)
-        call = Call(self, decision, text=text, started_s=started_s, conversation=messages)
+        call = Call(
+            self,
+            decision,
+            text=text,
+            started_s=started_s,
+            conversation=messages,
+            names_question=named,
+        )
         return self._opened(call, prepared=prepared)
 
     async def _aopen_chat(
@@ -91,38 +100,45 @@ class Opening(Base):
         tools: bool = False,
     ) -> Call:
         """Decide as `_open_chat` does, without blocking the event loop."""
-        started_s, text = perf_counter(), ""
+        started_s, text, named = perf_counter(), "", False
         prepared = DECISION_KEY in settings
         overrides, decision = self._taken(settings)
         if decision is None:
             decider = await self._adecider()
-            turn = self._chat_turn(messages, decider, tools=tools)
+            turn, named = self._chat_turn(messages, decider, tools=tools)
             text = turn.text
             decision = await decider.adecide(turn, overrides)
-        call = Call(self, decision, text=text, started_s=started_s, conversation=messages)
+        call = Call(
+            self,
+            decision,
+            text=text,
+            started_s=started_s,
+            conversation=messages,
+            names_question=named,
+        )
         return self._opened(call, prepared=prepared)
 
     def _open_prompt(self, prompt: BasePromptTemplate, arguments: dict[str, Any]) -> Call:
         """Decide for a prompt; what `arguments` says about routing is taken out of it."""
-        started_s, text = perf_counter(), ""
+        started_s, text, named = perf_counter(), "", False
         overrides, decision = self._taken(arguments)
         if decision is None:
             decider = self._decider()
-            turn = self._prompt_turn(prompt, arguments, decider)
+            turn, named = self._prompt_turn(prompt, arguments, decider)
             text = turn.text
             decision = decider.decide(turn, overrides)
-        return Call(self, decision, text=text, started_s=started_s)
+        return Call(self, decision, text=text, started_s=started_s, names_question=named)
 
     async def _aopen_prompt(self, prompt: BasePromptTemplate, arguments: dict[str, Any]) -> Call:
         """Decide as `_open_prompt` does, without blocking the event loop."""
-        started_s, text = perf_counter(), ""
+        started_s, text, named = perf_counter(), "", False
         overrides, decision = self._taken(arguments)
         if decision is None:
             decider = await self._adecider()
-            turn = self._prompt_turn(prompt, arguments, decider)
+            turn, named = self._prompt_turn(prompt, arguments, decider)
             text = turn.text
             decision = await decider.adecide(turn, overrides)
-        return Call(self, decision, text=text, started_s=started_s)
+        return Call(self, decision, text=text, started_s=started_s, names_question=named)
 
     def _opened(self, call: Call, *, prepared: bool) -> Call:
         if prepared and dialect_of(self.strong) != dialect_of(self.weak):
@@ -140,32 +156,38 @@ class Opening(Base):
 
     def _chat_turn(
         self, messages: Sequence[ChatMessage | Words], decider: Decider, *, tools: bool = False
-    ) -> Turn:
+    ) -> tuple[Turn, bool]:
+        """Return the turn, and whether an engine's prompt named its question."""
         routing_text = self.routing_text
-        named: RoutingText = routing_text if isinstance(routing_text, str) else "last_user"
+        by_name: RoutingText = routing_text if isinstance(routing_text, str) else "last_user"
         turn = read_turn(
             messages,
             ChatView(messages, self._owners()),
-            routing_text=named,
+            routing_text=by_name,
             tools=tools,
             small_window=decider.policy.small_window,
         )
         if callable(routing_text):
             text = routing_text([_message(message) for message in messages])
-            return replace(turn, text=text)
-        question = question_in(turn.text) if named == "last_user" else None
-        return turn if question is None else replace(turn, text=question)
+            return replace(turn, text=text), False
+        question = question_in(turn.text) if by_name == "last_user" else None
+        return (turn, False) if question is None else (self._turn_of(turn, question), True)
 
     def _prompt_turn(
         self, prompt: BasePromptTemplate, arguments: Mapping[str, Any], decider: Decider
-    ) -> Turn:
+    ) -> tuple[Turn, bool]:
         if self.routing_text == "last_user":
             read = read_prompt(prompt, arguments, self)
             if read is not None:
-                turn = self._chat_turn(read.parts, decider)
-                return turn if turn.text == read.question else replace(turn, text=read.question)
+                turn, _ = self._chat_turn(read.parts, decider)
+                return self._turn_of(turn, read.question), True
         messages = selected(prompt, self).format_messages(llm=self, **arguments)
         return self._chat_turn(messages, decider)
+
+    def _turn_of(self, turn: Turn, question: str) -> Turn:
+        """Return the turn of the user for whom an engine asks this question."""
+        words = self._origins().words_behind(question)
+        return turn if turn.text == words else replace(turn, text=words)
 
 
 def _message(message: ChatMessage | Words) -> ChatMessage:

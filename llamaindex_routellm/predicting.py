@@ -45,9 +45,7 @@ class Predicting(Opening):
         if self._shapes_prompts:
             with pinned(self, call.decision):
                 return super().predict(prompt, **prompt_args)
-        words = call.run(lambda llm: llm.predict(prompt, **prompt_args))
-        call.succeeded()
-        return words
+        return call.finished(call.run(lambda llm: llm.predict(prompt, **prompt_args)))
 
     async def apredict(self, prompt: BasePromptTemplate, **prompt_args: Any) -> str:
         """Return the chosen model's words."""
@@ -55,9 +53,7 @@ class Predicting(Opening):
         if self._shapes_prompts:
             with pinned(self, call.decision):
                 return await super().apredict(prompt, **prompt_args)
-        words = await call.arun(lambda llm: llm.apredict(prompt, **prompt_args))
-        call.succeeded()
-        return words
+        return call.finished(await call.arun(lambda llm: llm.apredict(prompt, **prompt_args)))
 
     def stream(self, prompt: BasePromptTemplate, **prompt_args: Any) -> TokenGen:
         """Return the chosen model's words in chunks; it is asked at once."""
@@ -97,8 +93,7 @@ class Predicting(Opening):
                 output_cls, prompt, dict(llm_kwargs or {}), **prompt_args
             )
         )
-        call.succeeded()
-        return made
+        return call.finished(made)
 
     async def astructured_predict(
         self,
@@ -120,8 +115,7 @@ class Predicting(Opening):
                 output_cls, prompt, dict(llm_kwargs or {}), **prompt_args
             )
         )
-        call.succeeded()
-        return made
+        return call.finished(made)
 
     def stream_structured_predict(
         self,

@@ -143,6 +143,7 @@ def _default_templates() -> list[tuple[str, str]]:
     from llama_index.core.chat_engine import condense_plus_context, condense_question
     from llama_index.core.prompts import default_prompts
     from llama_index.core.prompts.chat_prompts import CHAT_REFINE_PROMPT
+    from llama_index.core.retrievers import fusion_retriever
 
     refine = CHAT_REFINE_PROMPT.message_templates[0].content or ""
     return [
@@ -154,5 +155,7 @@ def _default_templates() -> list[tuple[str, str]]:
         (refine, "query_str"),
         (condense_question.DEFAULT_TEMPLATE, "question"),
         (condense_plus_context.DEFAULT_CONDENSE_PROMPT_TEMPLATE, "question"),
+        (default_prompts.HYDE_TMPL, "context_str"),
+        (fusion_retriever.QUERY_GEN_PROMPT, "query"),
         (DEFAULT_STATE_PROMPT, "msg"),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
+from llamaindex_routellm.origins import Origins
 from routellm_core import RecentValues
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class Runtime:
     No part of it belongs to an event loop.
     """
 
-    __slots__ = ("decider", "facts", "guards", "lock", "owners")
+    __slots__ = ("decider", "facts", "guards", "lock", "origins", "owners")
 
     def __init__(self, *, guards: Guards | None = None) -> None:
         self.guards = guards
@@ -32,6 +33,7 @@ class Runtime:
         self.decider: Decider | None = None
         self.facts: PairFacts | None = None
         self.owners: Owners = RecentValues(size=N_OWNERS)
+        self.origins = Origins()
 
     def forget(self) -> None:
         """Work everything out anew, because a setting changed."""

@@ -7,6 +7,7 @@ import io
 from typing import Any
 
 import pytest
+from llama_index.core import Document, SummaryIndex
 from llama_index.core.agent.workflow import (
     AgentWorkflow,
     CodeActAgent,
@@ -14,6 +15,7 @@ from llama_index.core.agent.workflow import (
     ReActAgent,
 )
 from llama_index.core.llms import LLM
+from llama_index.core.tools import QueryEngineTool
 from llama_index.core.workflow import Context
 
 from llamaindex_routellm import RoutedLLM
@@ -212,3 +214,18 @@ async def test_a_react_agent_that_is_told_to_try_again_stays_with_its_model(
     assert "It is 12." in str(answer)
     assert set(server.models_asked()) == {"gpt-4o"}
     assert router.prompts == [HARD]
+
+
+@BOTH
+async def test_a_query_engine_that_an_agent_uses_as_a_tool_belongs_to_the_agents_turn(
+    routed: RoutedLLM, server: OpenAIServer, router: ScriptedRouter, question: str, model: str
+) -> None:
+    index = SummaryIndex.from_documents([Document(text="Seven is a prime.")])
+    engine = index.as_query_engine(llm=routed)
+    tool = QueryEngineTool.from_defaults(engine, name="numbers", description="About numbers.")
+    call = ("numbers", {"input": "Is 7 odd, in one word?"})
+    server.script(Step(tool_calls=(call,)), Step(text="Odd."), Step(text="It is odd."))
+    agent = FunctionAgent(tools=[tool], llm=routed)
+    assert str(await agent.run(question)) == "It is odd."
+    assert server.models_asked() == [model] * 3
+    assert router.prompts == [question]

@@ -13,7 +13,7 @@ from llama_index.core.ingestion import IngestionCache, IngestionPipeline
 from llama_index.core.node_parser import SentenceSplitter
 from llama_index.core.query_engine import RouterQueryEngine, SubQuestionQueryEngine
 from llama_index.core.question_gen import LLMQuestionGenerator
-from llama_index.core.response_synthesizers import ResponseMode
+from llama_index.core.response_synthesizers import ResponseMode, get_response_synthesizer
 from llama_index.core.selectors import LLMSingleSelector
 from llama_index.core.tools import QueryEngineTool
 
@@ -116,15 +116,36 @@ def test_a_chat_changes_models_turn_by_turn(
     assert router.prompts == [HARD, EASY]
 
 
-def test_a_question_that_an_engine_rewrites_is_a_question_of_its_own(
+@BOTH
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_question_that_an_engine_rewrites_is_decided_by_the_users_words(
+    index, routed: RoutedLLM, direct, server, router, question, model, stream: bool
+) -> None:
+    history = [ChatMessage("Hi"), ChatMessage("Hello.", role="assistant")]
+    answers = []
+    for llm in (routed, direct(model)):
+        engine = index.as_chat_engine(chat_mode=ChatMode.CONDENSE_QUESTION, llm=llm)
+        server.script(Step(text="What of the number 7?"), Step(text="It is 2 * 3 + 1."))
+        if stream:
+            answer: Any = engine.stream_chat(question, chat_history=list(history))
+            answers.append("".join(answer.response_gen))
+        else:
+            answers.append(str(engine.chat(question, chat_history=list(history))))
+    assert answers[0] == answers[1] == "It is 2 * 3 + 1."
+    assert set(server.models_asked()) == {model}
+    assert router.prompts == [question]
+
+
+async def test_what_another_user_asks_in_chat_is_not_taken_for_a_rewritten_question(
     index, routed: RoutedLLM, server, router
 ) -> None:
     engine = index.as_chat_engine(chat_mode=ChatMode.CONDENSE_QUESTION, llm=routed)
     history = [ChatMessage("Hi"), ChatMessage("Hello.", role="assistant")]
-    server.script(Step(text=HARD), Step(text="It is 2 * 3 + 1."))
-    engine.chat("And prove it.", chat_history=history)
-    assert server.models_asked() == ["gpt-4o-mini", "gpt-4o"]
-    assert router.prompts == ["And prove it.", HARD]
+    server.script(Step(text=EASY), Step(text="It is 2 * 3 + 1."))
+    await engine.achat(HARD, chat_history=history)
+    routed.chat([ChatMessage(EASY)])
+    assert server.models_asked() == ["gpt-4o", "gpt-4o", "gpt-4o-mini"]
+    assert router.prompts == [HARD, EASY]
 
 
 @BOTH
@@ -147,25 +168,33 @@ def test_an_engine_is_chosen_and_asked_in_one_decision(
     assert router.prompts == [question]
 
 
-def test_sub_questions_are_decided_one_by_one(index, routed: RoutedLLM, server, router) -> None:
-    tool = QueryEngineTool.from_defaults(
-        index.as_query_engine(llm=routed), name="numbers", description="About numbers."
-    )
-    Settings.llm = routed
-    engine = SubQuestionQueryEngine.from_defaults(
-        query_engine_tools=[tool],
-        llm=routed,
-        question_gen=LLMQuestionGenerator.from_defaults(llm=routed),
-        use_async=False,
-        verbose=False,
-    )
-    asked = f'"tool_name": "numbers", "sub_question": "{EASY}"'
-    server.script(Step(text='```json\n{"items": [{' + asked + "}]}\n```"))
-    answer = engine.query(HARD)
-    assert str(answer).startswith("gpt-4o heard:")
-    # The question is taken apart, its part is asked, and the whole is answered.
-    assert server.models_asked() == ["gpt-4o", "gpt-4o-mini", "gpt-4o"]
-    assert router.prompts == [HARD, EASY]
+@BOTH
+@pytest.mark.parametrize("use_async", [False, True])
+def test_sub_questions_are_decided_by_the_users_words(
+    index, routed: RoutedLLM, direct, server, router, question, model, use_async: bool
+) -> None:
+    answers = []
+    for llm in (routed, direct(model)):
+        tool = QueryEngineTool.from_defaults(
+            index.as_query_engine(llm=llm), name="numbers", description="About numbers."
+        )
+        engine = SubQuestionQueryEngine.from_defaults(
+            query_engine_tools=[tool],
+            llm=llm,
+            response_synthesizer=get_response_synthesizer(llm=llm, use_async=use_async),
+            question_gen=LLMQuestionGenerator.from_defaults(llm=llm),
+            use_async=use_async,
+            verbose=False,
+        )
+        asked = ", ".join(
+            f'{{"tool_name": "numbers", "sub_question": "Is \\"{n}\\" odd?"}}' for n in (7, 8)
+        )
+        server.script(Step(text=f'```json\n{{"items": [{asked}]}}\n```'))
+        answers.append(str(engine.query(question)))
+    assert answers[0] == answers[1]
+    # The question is taken apart, its two parts are asked, and the whole is answered.
+    assert server.models_asked() == [model] * 8
+    assert router.prompts == [question]
 
 
 def pipeline(llm: Any, **options: Any) -> IngestionPipeline:
