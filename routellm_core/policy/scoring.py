@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import sys
-from contextvars import copy_context
-from threading import BoundedSemaphore
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
-from routellm_core.errors import ConfigurationError, RouterError
+from routellm_core.errors import ConfigurationError
+from routellm_core.policy.workers import Workers
 from routellm_core.routers.base import Router
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from concurrent.futures import Future, ThreadPoolExecutor
 
     from routellm_core.types import WinRates
 
@@ -20,11 +19,10 @@ __all__ = ["TIMEOUTS", "Scorer"]
 
 TIMEOUTS: tuple[type[Exception], ...] = (TimeoutError,)
 if sys.version_info < (3, 11):
-    # Before Python 3.11 each library has a class of its own.
+    # Before Python 3.11 `wait_for` raises a class of its own.
     import asyncio
-    import concurrent.futures
 
-    TIMEOUTS = (TimeoutError, asyncio.TimeoutError, concurrent.futures.TimeoutError)
+    TIMEOUTS = (TimeoutError, asyncio.TimeoutError)
 
 WORKERS = 16
 """Threads that score at once."""
@@ -53,7 +51,7 @@ class Scorer:
         If the deadline is not above 0.
     """
 
-    __slots__ = ("_deadline_s", "_free", "_pool", "_router", "is_inline")
+    __slots__ = ("_deadline_s", "_router", "_workers", "is_inline")
 
     def __init__(self, router: Router, *, deadline_s: float | None) -> None:
         if deadline_s is not None and not deadline_s > 0.0:
@@ -62,8 +60,7 @@ class Scorer:
         self._deadline_s = deadline_s
         self.is_inline = router.inline and type(router).awin_rates is Router.awin_rates
         """Whether the event loop may wait for one text's win rate without a detour."""
-        self._pool: ThreadPoolExecutor | None = None
-        self._free = BoundedSemaphore(WAITING)
+        self._workers = Workers(threads=WORKERS, waiting=WAITING)
 
     def win_rate(self, text: str) -> float:
         """Return the win rate of one text, as `win_rates` does for many."""
@@ -85,37 +82,17 @@ class Scorer:
         """
         if self._deadline_s is None or self._router.inline:
             return self._router.win_rates(texts)
-        future = self._submit(texts)
-        try:
-            return future.result(self._deadline_s * len(texts))
-        finally:
-            future.cancel()
+        ask = partial(self._router.win_rates, texts)
+        return self._workers.run(ask, timeout_s=self._deadline_s * len(texts))
 
     async def awin_rates(self, texts: Sequence[str]) -> WinRates:
         """Return the win rates of n texts, as `win_rates` does, off the event loop."""
         router = self._router
         if self._deadline_s is None or (router.inline and len(texts) == 1):
             return await router.awin_rates(texts)
-        from asyncio import wait_for, wrap_future
+        timeout_s = self._deadline_s * len(texts)
+        if type(router).awin_rates is not Router.awin_rates:
+            from asyncio import wait_for
 
-        native = type(router).awin_rates is not Router.awin_rates
-        answer: Any = router.awin_rates(texts) if native else wrap_future(self._submit(texts))
-        win_rates: WinRates = await wait_for(answer, self._deadline_s * len(texts))
-        return win_rates
-
-    def _submit(self, texts: Sequence[str]) -> Future[WinRates]:
-        if not self._free.acquire(blocking=False):
-            raise RouterError(
-                f"Router {self._router.name!r} is still busy with {WAITING} earlier calls."
-            )
-        try:
-            if self._pool is None:
-                from concurrent.futures import ThreadPoolExecutor
-
-                self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="routellm")
-            future = self._pool.submit(copy_context().run, self._router.win_rates, texts)
-        except BaseException:
-            self._free.release()
-            raise
-        future.add_done_callback(lambda _: self._free.release())
-        return future
+            return await wait_for(router.awin_rates(texts), timeout_s)
+        return await self._workers.arun(partial(router.win_rates, texts), timeout_s=timeout_s)

@@ -1,6 +1,7 @@
 """A router that is late, hangs or is busy costs a call its win rate, never its answer."""
 
 import asyncio
+import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -118,3 +119,47 @@ def test_a_deadline_that_is_none_is_refused(bad) -> None:
         make_decider(
             router=ScriptedRouter(), strong_model="a", weak_model="b", router_deadline_s=bad
         )
+
+
+def test_calls_one_after_the_other_find_one_thread(router) -> None:
+    router.release.set()
+    decider = Decider(router, POLICY, deadline_s=30.0)
+    threads = threading.active_count()
+    for _ in range(200):
+        decider.decide(Turn("a"))
+    assert threading.active_count() - threads == 1
+
+
+def test_the_routers_own_error_reaches_the_record_from_a_thread() -> None:
+    class Broken(ScriptedRouter):
+        inline = False
+
+        def _win_rates(self, prompts):
+            raise ZeroDivisionError
+
+    decider = Decider(Broken(), POLICY, deadline_s=30.0)
+    assert decider.decide(Turn("a")).reason == "router_error:ZeroDivisionError"
+    assert asyncio.run(decider.adecide(Turn("a"))).reason == "router_error:ZeroDivisionError"
+
+
+def test_a_loop_that_is_closed_before_the_answer_harms_no_thread(router) -> None:
+    decider = Decider(router, POLICY, deadline_s=0.05)
+    assert asyncio.run(decider.adecide(Turn("a"))).reason == "router_error:TimeoutError"
+    router.release.set()
+    patience = time.monotonic() + 10
+    while decider.decide(Turn("a")).reason != "win_rate":
+        assert time.monotonic() < patience
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks are POSIX's")
+@pytest.mark.filterwarnings(
+    "ignore:This process .* is multi-threaded, use of fork:DeprecationWarning"
+)
+def test_a_fork_begins_threads_of_its_own(router) -> None:
+    router.release.set()
+    decider = Decider(router, POLICY, deadline_s=5.0)
+    assert decider.decide(Turn("a")).reason == "win_rate"
+    child = os.fork()
+    if not child:
+        os._exit(decider.decide(Turn("a")).reason != "win_rate")
+    assert os.waitpid(child, 0)[1] == 0
