@@ -109,7 +109,7 @@ def reliability_chart(router: RouterResults, *, series: int) -> str:
     chart.axes(x_label="predicted win rate", y_label="observed win rate")
     chart.reference([0.0, 1.0], [0.0, 1.0])
     raw, mapped = router.measurement.reliability_raw, router.measurement.reliability_calibrated
-    chart.line(raw.predicted, raw.observed, series=series, steps=True)
+    chart.line(raw.predicted, raw.observed, series=series, dashed=True)
     total = sum(mapped.counts)
     sizes = [2.5 + 9.0 * float(np.sqrt(count / total)) for count in mapped.counts]
     chart.dots(mapped.predicted, mapped.observed, sizes, series=series)

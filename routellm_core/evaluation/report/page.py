@@ -14,21 +14,31 @@ from routellm_core.evaluation.report.charts import (
     reliability_chart,
     share_chart,
 )
-from routellm_core.evaluation.report.svg import colour
+from routellm_core.evaluation.report.svg import line_key
 
 if TYPE_CHECKING:
-    from routellm_core.evaluation.figures import Estimate
+    from routellm_core.evaluation.figures import Estimate, Measurement
     from routellm_core.evaluation.results import BenchmarkResults, Results
 
 __all__ = ["render_page", "write_page"]
 
 _READING = (
     "A router gives each prompt a win rate: the probability that the strong model's answer is the "
-    "better one. Prompts above a threshold go to the strong model. <b>PGR</b> is the share of the "
-    "gap between all-weak and all-strong quality that routing recovers, <b>APGR</b> its average "
-    "over all shares of strong calls (a random router has 50 %), and <b>CPT(x)</b> the smallest "
-    "share of strong calls that recovers x of the gap. Small numbers below a figure are its 95 % "
-    "bootstrap interval over prompts."
+    "better one. Prompts at or above a threshold go to the strong model. <b>PGR</b> is the share "
+    "of the gap between all-weak and all-strong quality that routing recovers, <b>APGR</b> its "
+    "average over all shares of strong calls (a random router has 50 %), and <b>CPT(x)</b> the "
+    "smallest share of strong calls that recovers x of the gap. Small numbers below a figure are "
+    "its 95 % bootstrap interval over prompts."
+)
+_COLUMNS = (
+    "<b>Quality</b> is the mean with half of the calls at the strong model: a router's with the "
+    "threshold of one half of the prompts, on the other. <b>AUROC</b> tells how well win rates "
+    "find the prompts on which the strong model is strictly better (½ is chance). <b>Saved at no "
+    "loss</b> is the largest saving against all-strong at its quality; it is picked on the same "
+    "prompts and so flatters. <b>AIQ − AIQ₀</b> is how far the hull of quality over cost lies "
+    "above randomising between the models. <b>APGR, grid 10</b> is APGR over 0, 10, …, 100 %, as "
+    "published tables have it. Grey rows need no router; the oracle asks the strong model only "
+    "where its answer is better."
 )
 
 
@@ -49,7 +59,7 @@ def render_page(results: Results) -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>Routing report: {names}</title><style>{_style()}</style></head><body>"
-        f"<h1>Routing report</h1><p>{_READING}</p>"
+        f"<h1>Routing report</h1><p>{_READING}</p><p>{_COLUMNS}</p>"
         f"{''.join(_benchmark(benchmark) for benchmark in results.benchmarks)}"
         "<h2>How this was computed</h2>"
         f"{command}"
@@ -70,12 +80,12 @@ def _benchmark(benchmark: BenchmarkResults) -> str:
     cost = cost_chart(benchmark)
     figures = [
         _figure(
-            "Quality over strong calls. Dashed: what a random router reaches.",
+            "Quality over strong calls. Grey: what a random router reaches.",
             share_chart(benchmark),
         )
     ]
     if cost is not None:
-        figures.append(_figure("Quality over money.", cost))
+        figures.append(_figure("Quality over money. Grey: the models at random.", cost))
     return (
         f"<h2>{escape(benchmark.name)}</h2>"
         f"<p>{benchmark.n:,} prompts{removed}. Strong: {escape(benchmark.strong_model)}. "
@@ -92,19 +102,20 @@ def _table(benchmark: BenchmarkResults) -> str:
     head = (
         ["router", "APGR"]
         + [f"CPT({target:.0%})" for target in TARGETS]
-        + ["best quality", "AUROC", "saved at no loss", "AIQ − AIQ₀", "APGR, grid 10", "prompts/s"]
+        + ["quality", "AUROC", "saved at no loss", "AIQ − AIQ₀", "APGR, grid 10", "prompts/s"]
     )
     rows = []
     for baseline in benchmark.baselines:
-        cells = [_share(baseline.apgr), "", _share(baseline.cpt_50), ""]
-        cells += [_quality(baseline.quality, percent), "", "", "", "", ""]
+        known = ["" if x is None else _share(x) for x in (baseline.apgr, baseline.cpt_50)]
+        cells = [known[0], "", known[1], "", _quality(baseline.quality, percent)]
+        cells += [""] * (len(head) - 1 - len(cells))
         rows.append(_row(baseline.name, cells, css="baseline"))
     for router in benchmark.routers:
         m = router.measurement
         gain = None if m.aiq is None or m.aiq_zero is None else m.aiq - m.aiq_zero
         cells = [_interval(m.apgr), *(_interval(estimate) for estimate in m.cpt)]
         cells += [
-            _quality(max(m.curve.quality), percent),
+            _quality_interval(_at_half(m), percent),
             "–" if m.auroc is None else f"{m.auroc:.3f}",
             _share(m.cost_save),
             "–" if gain is None else f"{gain:+.4f}",
@@ -121,17 +132,10 @@ def _shares(benchmark: BenchmarkResults) -> str:
     rows = []
     for router in benchmark.routers:
         for index, point in enumerate(router.measurement.shares):
-            quality = point.quality
-            interval = (
-                ""
-                if quality.low is None or quality.high is None
-                else f"<small>{_quality(quality.low, percent)} – "
-                f"{_quality(quality.high, percent)}</small>"
-            )
             cells = [
                 f"{point.asked:.0%}",
                 f"{point.achieved:.1%}<small>{point.low:.1%} – {point.high:.1%}</small>",
-                _quality(quality.value, percent) + interval,
+                _quality_interval(point.quality, percent),
                 f"{point.threshold:.4f}",
             ]
             rows.append(_row(router.label if index == 0 else "", cells))
@@ -151,7 +155,8 @@ def _win_rates(benchmark: BenchmarkResults) -> str:
         )
         figures.append(
             _figure(
-                f"<b>{name}</b>: reliability. Dashed: as given. Dots: after calibration.",
+                f"<b>{name}</b>: reliability. Dashed: as given. Dots: after calibration. "
+                "Grey: perfect.",
                 reliability_chart(router, series=index),
             )
         )
@@ -216,7 +221,7 @@ def _overlap(benchmark: BenchmarkResults) -> str:
 
 def _legend(benchmark: BenchmarkResults) -> str:
     items = "".join(
-        f'<li><i style="border-color:{colour(index)}"></i>{escape(router.label)}</li>'
+        f"<li>{line_key(index)}{escape(router.label)}</li>"
         for index, router in enumerate(benchmark.routers)
     )
     return f'<ul class="legend">{items}</ul>'
@@ -243,6 +248,18 @@ def _interval(estimate: Estimate) -> str:
     if estimate.low is None or estimate.high is None:
         return _share(estimate.value)
     return f"{_share(estimate.value)}<small>{estimate.low:.1%} – {estimate.high:.1%}</small>"
+
+
+def _at_half(measurement: Measurement) -> Estimate:
+    """Return the held-out quality with half of the calls at the strong model."""
+    return next(point.quality for point in measurement.shares if point.asked == 0.5)
+
+
+def _quality_interval(quality: Estimate, percent: bool) -> str:
+    if quality.low is None or quality.high is None:
+        return _quality(quality.value, percent)
+    low, high = _quality(quality.low, percent), _quality(quality.high, percent)
+    return f"{_quality(quality.value, percent)}<small>{low} – {high}</small>"
 
 
 def _share(value: float | None) -> str:

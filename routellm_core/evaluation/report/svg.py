@@ -15,7 +15,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["COLOURS", "Chart", "colour", "ticks"]
+__all__ = ["COLOURS", "Chart", "colour", "line_key", "ticks"]
 
 COLOURS = 6
 """How many series colours the page has; further series begin again, dashed."""
@@ -28,6 +28,18 @@ _DASHES = ("", "5 3", "2 2")
 def colour(index: int) -> str:
     """Return the CSS colour of a series."""
     return f"var(--series-{index % COLOURS})"
+
+
+def line_key(index: int) -> str:
+    """Return a short line as a chart draws a series', for a legend."""
+    return (
+        f'<svg class="key" viewBox="0 0 26 6" aria-hidden="true"><path d="M0 3 h26" '
+        f'stroke="{colour(index)}" stroke-width="3" stroke-dasharray="{_dash(index)}"/></svg>'
+    )
+
+
+def _dash(index: int) -> str:
+    return _DASHES[index // COLOURS % len(_DASHES)]
 
 
 def ticks(low: float, high: float, *, n: int = 5) -> list[float]:
@@ -104,11 +116,11 @@ class Chart:
         )
 
     def line(
-        self, x: Sequence[float], y: Sequence[float], *, series: int, steps: bool = False
+        self, x: Sequence[float], y: Sequence[float], *, series: int, dashed: bool = False
     ) -> None:
-        """Draw a line of a series' colour."""
+        """Draw a line of a series' colour and, unless `dashed` says so, of its dashes."""
         points = " ".join(f"{self._px(a):.1f},{self._py(b):.1f}" for a, b in zip(x, y, strict=True))
-        dash = _DASHES[(series // COLOURS + int(steps)) % len(_DASHES)]
+        dash = _DASHES[1] if dashed else _dash(series)
         self._marks.append(
             f'<polyline points="{points}" fill="none" stroke="{colour(series)}" '
             f'stroke-width="2" stroke-linejoin="round" stroke-dasharray="{dash}"/>'
