@@ -170,7 +170,7 @@ def test_an_engine_is_chosen_and_asked_in_one_decision(
 
 @BOTH
 @pytest.mark.parametrize("use_async", [False, True])
-def test_sub_questions_are_decided_by_the_users_words(
+async def test_sub_questions_are_decided_by_the_users_words(
     index, routed: RoutedLLM, direct, server, router, question, model, use_async: bool
 ) -> None:
     answers = []
@@ -181,16 +181,16 @@ def test_sub_questions_are_decided_by_the_users_words(
         engine = SubQuestionQueryEngine.from_defaults(
             query_engine_tools=[tool],
             llm=llm,
-            response_synthesizer=get_response_synthesizer(llm=llm, use_async=use_async),
+            response_synthesizer=get_response_synthesizer(llm=llm),
             question_gen=LLMQuestionGenerator.from_defaults(llm=llm),
-            use_async=use_async,
+            use_async=False,
             verbose=False,
         )
         asked = ", ".join(
             f'{{"tool_name": "numbers", "sub_question": "Is \\"{n}\\" odd?"}}' for n in (7, 8)
         )
         server.script(Step(text=f'```json\n{{"items": [{asked}]}}\n```'))
-        answers.append(str(engine.query(question)))
+        answers.append(str(await engine.aquery(question) if use_async else engine.query(question)))
     assert answers[0] == answers[1]
     # The question is taken apart, its two parts are asked, and the whole is answered.
     assert server.models_asked() == [model] * 8
