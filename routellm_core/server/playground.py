@@ -34,7 +34,8 @@ MAX_PROMPTS = 10_000
 _SHOWN_ROWS = 50
 _FONTS = ["ui-sans-serif", "system-ui", "sans-serif"]
 _CSS = f"""{STYLE}
-.gradio-container {{max-width: 1080px !important; margin: 0 auto !important}}
+.gradio-container {{width: 100% !important; max-width: 1080px !important;
+  margin: 0 auto !important}}
 footer {{display: none !important}}
 """
 _EXAMPLES = [
