@@ -156,38 +156,56 @@ async def test_row_14_an_asynchronous_stream_is_left_before_its_first_words(
 async def test_row_23_a_cancelled_answer_closes_its_connection_and_asks_nobody_else(
     application, server
 ) -> None:
-    app: Application = application(breaker=True)
+    # No client's own timeout can close what hangs within the test.
+    app: Application = application(breaker=True, timeout_s=300.0)
     await app.aask(HARD)
-    server.script(Step(hang=True), model="small")
-    task = asyncio.create_task(app.aask())
-    await until(lambda: app.asked() == ["big", "small"])
-    task.cancel()
-    cancelled_s = time.monotonic()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    await until(lambda: server.requests[-1].ended_s is not None)
-    assert server.requests[-1].ended_s - cancelled_s < 0.25
-    assert app.asked() == ["big", "small"]
-    assert app.record().outcome == "abandoned"
+    closed_after_s: list[float] = []
+    while try_again(closed_after_s):
+        n_asked = len(app.asked())
+        server.script(Step(hang=True), model="small")
+        task = asyncio.create_task(app.aask())
+        await until(lambda: len(app.asked()) > n_asked)  # noqa: B023
+        task.cancel()
+        cancelled_s = time.monotonic()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await until(lambda: server.requests[-1].ended_s is not None)
+        closed_after_s.append(server.requests[-1].ended_s - cancelled_s)
+        assert app.record().outcome == "abandoned"
+    assert app.asked() == ["big"] + ["small"] * len(closed_after_s)
 
 
 async def test_row_23_a_stream_that_is_left_closes_its_connection(application, server) -> None:
-    app: Application = application()
-    server.script(Step(pieces=PIECES * 100, piece_delay_s=0.02), model="small")
-    stream = app.astream()
-    async for _ in stream:
-        break
-    left_s = time.monotonic()
-    await stream.aclose()
-    if app.name == "llamaindex":
-        # Its OpenAI class leaves the connection to the garbage collector, routed or not.
-        await asyncio.sleep(0.01)
-        gc.collect()
+    app: Application = application(timeout_s=300.0)
+    closed_after_s: list[float] = []
+    while try_again(closed_after_s):
+        # It would go on for longer than `until` waits.
+        server.script(Step(pieces=PIECES * 300, piece_delay_s=0.02), model="small")
+        stream = app.astream()
+        async for _ in stream:
+            break
         left_s = time.monotonic()
-    await until(lambda: server.requests[-1].ended_s is not None)
-    assert server.requests[-1].ended_s - left_s < 0.25
-    assert not server.requests[-1].whole
-    assert app.record().outcome == "abandoned"
+        await stream.aclose()
+        if app.name == "llamaindex":
+            # Its OpenAI class leaves the connection to the garbage collector, routed or not.
+            await asyncio.sleep(0.01)
+            gc.collect()
+            left_s = time.monotonic()
+        await until(lambda: server.requests[-1].ended_s is not None)
+        closed_after_s.append(server.requests[-1].ended_s - left_s)
+        assert not server.requests[-1].whole
+        assert app.record().outcome == "abandoned"
+
+
+def try_again(closed_after_s: list[float]) -> bool:
+    """Return whether to try again, until one connection was closed within 100 ms.
+
+    A machine that is busy delays some; what keeps a connection open in the code delays all.
+    """
+    if min(closed_after_s, default=1.0) <= 0.1:
+        return False
+    assert len(closed_after_s) < 10, f"closed after {closed_after_s} s"
+    return True
 
 
 @pytest.mark.parametrize("name", ["langchain", "llamaindex"])
