@@ -87,7 +87,9 @@ def main() -> None:
                 "breaker": True,
                 "budget": Budget(1e9, prices=PRICES),
             },
-            "durable records": {"monitor": Monitor(JsonlSink(log, durable=True), prices=PRICES)},
+            "records queued for JSONL": {
+                "monitor": Monitor(JsonlSink(log, durable=False), prices=PRICES)
+            },
         }
         print(f"{'':36}{'the call, us':>14}{'added':>8}{'added with the writing':>26}")
         bare: tuple[float, float] | None = None

@@ -16,7 +16,7 @@ from routellm_core.monitoring.records import CallRecord
 from routellm_core.types import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from routellm_core.types import Decision, Outcome
 
@@ -114,12 +114,12 @@ class RecordMaker:
         decision, decided = ending.decision, ending.decided
         cost = self.pricing.cost_usd(decision.model, usage)
         strong = self.pricing.cost_usd(ending.strong_model, usage)
-        router_usd = self.router_usd if decided.reason == "win_rate" else 0.0
+        router_usd = self.decision_usd(ending)
         saved = None
         if ending.outcome == "answered" and cost is not None and strong is not None:
             saved = strong - cost - router_usd
         return CallRecord(
-            call_id=f"{_RUN}-{os.getpid():x}-{ending.number:x}",
+            call_id=call_id(ending.number),
             started_at=ending.started_at,
             outcome=ending.outcome,
             route=decision.route,
@@ -152,15 +152,36 @@ class RecordMaker:
             prompt=ending.text[: self.keep_prompt_chars] if self.keep_prompt_chars else None,
         )
 
+    def decision_usd(self, ending: Ending) -> float:
+        """Return what the decision cost: nothing, when the router was not asked."""
+        return self.router_usd if ending.decided.reason == "win_rate" else 0.0
+
+
+def call_id(number: int) -> str:
+    """Return an id that no other call of any process has."""
+    return f"{_RUN}-{os.getpid():x}-{number:x}"
+
 
 def text_digest(text: str, *, key: bytes) -> str:
     """Return a digest of a text that says nothing of it to whoever lacks the key.
 
     Of more than 100,000 characters only the length and both ends count, so that time is bounded.
     """
-    if len(text) > 100_000:
-        text = f"{len(text)}:{text[:50_000]}{text[-50_000:]}"
-    return blake2b(text.encode("utf-8", "surrogatepass"), key=key, digest_size=16).hexdigest()
+    return digester(key)(text)
+
+
+def digester(key: bytes) -> Callable[[str], str]:
+    """Return `text_digest` for one key, which then is prepared only once."""
+    begun = blake2b(key=key, digest_size=16)
+
+    def digest(text: str) -> str:
+        if len(text) > 100_000:
+            text = f"{len(text)}:{text[:50_000]}{text[-50_000:]}"
+        hashed = begun.copy()
+        hashed.update(text.encode("utf-8", "surrogatepass"))
+        return hashed.hexdigest()
+
+    return digest
 
 
 def _ms(seconds: float | None) -> float | None:

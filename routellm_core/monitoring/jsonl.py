@@ -39,7 +39,8 @@ class JsonlSink(Sink):
         How many renamed files are kept, at least 1.
     durable
         Whether each call writes its own record before it returns, so that not even a kill loses
-        it. Costs the call a write; without it records are written a moment later.
+        it: the default. False for a file system that may make a write wait, such as a network's:
+        records are then written a moment later by a thread, and a kill loses those in between.
 
     Raises
     ------
@@ -53,7 +54,7 @@ class JsonlSink(Sink):
         *,
         max_bytes: int | None = 256 * 2**20,
         keep: int = 16,
-        durable: bool = False,
+        durable: bool = True,
     ) -> None:
         if max_bytes is not None and max_bytes < 1:
             raise ConfigurationError(f"`max_bytes` must be at least 1, got {max_bytes!r}.")
@@ -84,10 +85,14 @@ class JsonlSink(Sink):
 
     def write(self, record: CallRecord) -> None:
         """Append one line."""
-        line = record.to_json().encode("ascii") + b"\n"
+        self.append(record.to_json())
+
+    def append(self, line: str) -> None:
+        """Append a record that is a line of JSON already, without its line break."""
+        raw = f"{line}\n".encode("ascii")
         with self._lock:
             file = self._open()  # may set the size
-            self._size += _write(file, line)
+            self._size += _write(file, raw)
             if self._max_bytes is not None and self._size >= self._max_bytes:
                 self._rotate()
 

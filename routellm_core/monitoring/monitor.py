@@ -15,10 +15,11 @@ from weakref import WeakSet
 from routellm_core.errors import ConfigurationError
 from routellm_core.monitoring.endings import Ending, Pricing, RecordMaker
 from routellm_core.monitoring.jsonl import JsonlSink
+from routellm_core.monitoring.lines import LineMaker
 from routellm_core.monitoring.sinks import CallbackSink, Delivery, Sink
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from routellm_core.monitoring.prices import Price
 
@@ -38,8 +39,9 @@ _Item: TypeAlias = "tuple[Callable[[], Ending], Context | None]"
 class Monitor:
     """Record every call.
 
-    Records are made and delivered in threads of the monitor's, one for each sink. A sink that
-    raises or hangs loses its own records, which are counted, and nothing else.
+    A JSONL log is written by the call itself, in a few microseconds, so that a kill loses nothing.
+    For other sinks records are made and delivered in threads of the monitor's, one for each sink:
+    one that raises or hangs loses its own records, which are counted, and nothing else.
 
     Parameters
     ----------
@@ -99,9 +101,12 @@ class Monitor:
             "router_usd": router_usd,
             "keep_prompt_chars": keep_prompt_chars,
         }
-        self._make = RecordMaker(
+        maker = RecordMaker(
             Pricing(prices), router_usd, hash_key or secrets.token_bytes(32), keep_prompt_chars
-        ).record
+        )
+        self._make = maker.record
+        self._line = LineMaker(maker).line
+        self._price = maker.pricing.price
         self._durable = [sink for sink in self.sinks if sink.durable]
         self._deliveries = [
             Delivery(self._consumer(sink), name=type(sink).__name__, size=queue_size)
@@ -140,7 +145,13 @@ class Monitor:
         for delivery in self._deliveries:
             delivery.put((ending, context))
         if self._durable:
-            self._write_now(ending())
+            self._write_now(ending)
+
+    def prepare(self, models: Iterable[str]) -> None:
+        """Look prices up now, when a call of its own would have to wait for that otherwise."""
+        if self._durable:
+            for model in models:
+                self._price(model)
 
     def watch(self, name: str, labels: Mapping[str, str], read: Callable[[], float]) -> None:
         """Offer a value that can be read at any time, such as a breaker's state, to the sinks."""
@@ -179,11 +190,13 @@ class Monitor:
 
         return consume
 
-    def _write_now(self, ending: Ending) -> None:
-        record = self._make(ending)
+    def _write_now(self, ending: Callable[[], Ending]) -> None:
         for sink in self._durable:
             try:
-                sink.write(record)
+                if isinstance(sink, JsonlSink):
+                    sink.append(self._line(ending()))
+                else:
+                    sink.write(self._make(ending()))
             except Exception as error:  # noqa: BLE001 - no sink's fault is the caller's
                 self._n_durable_failures += 1
                 logger.warning("%s failed with %s.", type(sink).__name__, type(error).__name__)

@@ -12,7 +12,7 @@ from routellm_core.types import Outcome
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["CallRecord"]
+__all__ = ["CallRecord", "json_of"]
 
 FORMAT_VERSION = 1
 
@@ -106,15 +106,18 @@ class CallRecord:
     prompt_chars: int = 0
     prompt: str | None = None
 
-    def to_json(self) -> str:
-        """Return the record as one line of JSON, without its line break."""
+    def values(self) -> dict[str, Any]:
+        """Return the record's fields, and the format's version as "v"."""
         values: dict[str, Any] = {"v": FORMAT_VERSION}
         for name in _NAMES:
             value = getattr(self, name)
             if name not in _OPTIONAL or value is not None:
                 values[name] = value
-        # ASCII: no line break, no control character and no half surrogate pair gets through.
-        return _encode(values)
+        return values
+
+    def to_json(self) -> str:
+        """Return the record as one line of JSON, without its line break."""
+        return json_of(self.values())
 
     @classmethod
     def from_json(cls, line: str | bytes) -> CallRecord:
@@ -134,7 +137,9 @@ class CallRecord:
         return cls(**_checked(values))
 
 
-_encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
+json_of = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
+"""Encode a value; in ASCII, so that no control character and no half surrogate gets through."""
+
 _NAMES = tuple(field.name for field in fields(CallRecord))
 _TYPES = {field.name: str(field.type) for field in fields(CallRecord)}
 _OPTIONAL = frozenset({"prompt", "error", "first_chunk_ms", "answered_model", "checkpoint"})

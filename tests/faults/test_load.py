@@ -41,7 +41,8 @@ def test_row_19_an_open_breaker_sends_nothing_and_a_half_open_one_a_single_probe
     time.sleep(0.6)
     assert app.model.guards.breakers["weak"].state == "half_open"
     server.reset()
-    server.script(Step(delay_s=0.5), model="small")
+    # Long enough for all 64 to come while the probe is out.
+    server.script(Step(delay_s=3.0), model="small")
     with ThreadPoolExecutor(64) as threads:
         answers = list(threads.map(lambda _: app.ask(), range(64)))
     assert app.asked().count("small") == 1

@@ -59,8 +59,8 @@ def test_a_sink_that_hangs_delays_no_call_and_no_other_sink() -> None:
     assert time.monotonic() - start < 5.0
     assert len(records) == 100
     assert not monitor.flush(timeout_s=0.01)
-    # One is in the sink's hands, 10 wait, and the rest was dropped and counted.
-    assert monitor.n_lost == 100 - 11
+    # One is in the sink's hands, if it got so far; 10 wait; the rest was dropped and counted.
+    assert monitor.n_lost in (100 - 11, 100 - 10)
     hanging.free.set()
 
 

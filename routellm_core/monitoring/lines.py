@@ -1,0 +1,147 @@
+"""Records as lines of JSON, made in the few microseconds that a call's own thread has for them.
+
+A line says what the record says. What it is spared: the record itself, and encoding again what
+hardly changes from one call to the next.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from routellm_core.monitoring.endings import call_id, digester
+from routellm_core.monitoring.records import json_of
+
+if TYPE_CHECKING:
+    from routellm_core.monitoring.endings import Ending, RecordMaker
+    from routellm_core.monitoring.prices import Price
+    from routellm_core.types import Usage
+
+__all__ = ["LineMaker"]
+
+_MOST_SHARED = 256
+
+# What every line says anew.
+_CHANGING = frozenset(
+    {
+        "call_id",
+        "started_at",
+        "win_rate",
+        "decision_ms",
+        "call_ms",
+        "first_chunk_ms",
+        "input_tokens",
+        "output_tokens",
+        "cost_usd",
+        "router_usd",
+        "strong_usd",
+        "saved_usd",
+        "prompt_hash",
+        "prompt_chars",
+        "prompt",
+    }
+)
+
+
+class _Shared(NamedTuple):
+    """Be what many lines have in common: their beginning, and the prices of their models."""
+
+    beginning: str
+    price: Price | None
+    strong_price: Price | None
+
+
+class LineMaker:
+    """Make lines of endings.
+
+    Parameters
+    ----------
+    maker
+        Makes records of endings: its prices, its key and its length of prompts hold here, too.
+    """
+
+    __slots__ = ("_digest", "_maker", "_shared")
+
+    def __init__(self, maker: RecordMaker) -> None:
+        self._maker = maker
+        self._digest = digester(maker.hash_key)
+        self._shared: dict[tuple[object, ...], _Shared] = {}
+
+    def line(self, ending: Ending) -> str:
+        """Return the line of a call, without its line break."""
+        shared, maker, text, usage = self._shared_by(ending), self._maker, ending.text, ending.usage
+        win_rate, first_chunk_s = ending.decided.win_rate, ending.first_chunk_s
+        more = ""
+        if first_chunk_s is not None:
+            more = f',"first_chunk_ms":{first_chunk_s * 1e3:.4f}'
+        if text:
+            more += f',"prompt_hash":"{self._digest(text)}"'
+        if maker.keep_prompt_chars:
+            more += f',"prompt":{json_of(text[: maker.keep_prompt_chars])}'
+        if maker.router_usd:
+            more += f',"router_usd":{maker.decision_usd(ending):.12f}'
+        # The win rate to its last digit: replaying a log compares it with thresholds.
+        return (
+            f'{shared.beginning},"call_id":"{call_id(ending.number)}"'
+            f',"started_at":{ending.started_at:.6f}'
+            f',"win_rate":{"null" if win_rate is None else repr(win_rate)}'
+            f',"decision_ms":{ending.decision_s * 1e3:.4f},"call_ms":{ending.call_s * 1e3:.4f}'
+            f',"prompt_chars":{len(text)}'
+            f"{self._spent(ending, usage, shared) if usage is not None else ''}{more}}}"
+        )
+
+    def _spent(self, ending: Ending, usage: Usage, shared: _Shared) -> str:
+        """Return the fields that say what was read and written, and what it cost."""
+        n_read, n_written = usage.input_tokens, usage.output_tokens
+        if n_read is None or n_written is None:
+            return (
+                f',"input_tokens":{"null" if n_read is None else n_read}'
+                f',"output_tokens":{"null" if n_written is None else n_written}'
+            )
+        price, strong = shared.price, shared.strong_price
+        tokens = f',"input_tokens":{n_read},"output_tokens":{n_written}'
+        cost = None if price is None else price.input_usd * n_read + price.output_usd * n_written
+        if strong is None:
+            return tokens if cost is None else f'{tokens},"cost_usd":{cost:.12f}'
+        strong_cost = strong.input_usd * n_read + strong.output_usd * n_written
+        if cost is None:
+            return f'{tokens},"strong_usd":{strong_cost:.12f}'
+        saved = strong_cost - cost - self._maker.decision_usd(ending)
+        return (
+            f'{tokens},"cost_usd":{cost:.12f},"strong_usd":{strong_cost:.12f}'
+            f',"saved_usd":{f"{saved:.12f}" if ending.outcome == "answered" else "null"}'
+        )
+
+    def _shared_by(self, ending: Ending) -> _Shared:
+        decision, decided, usage = ending.decision, ending.decided, ending.usage
+        key = (
+            decision.route,
+            decision.model,
+            decision.reason,
+            decided.route,
+            decided.reason,
+            decided.threshold,
+            decided.router,
+            ending.outcome,
+            ending.attempts,
+            ending.failures,
+            ending.error,
+            ending.partial,
+            ending.checkpoint,
+            ending.strong_model,
+            ending.weak_model,
+            None if usage is None else usage.model,
+        )
+        shared = self._shared.get(key)
+        if shared is None:
+            values = self._maker.record(ending).values()
+            constant = {name: value for name, value in values.items() if name not in _CHANGING}
+            pricing = self._maker.pricing
+            shared = _Shared(
+                json_of(constant)[:-1],
+                pricing.price(decision.model),
+                pricing.price(ending.strong_model),
+            )
+            if len(self._shared) >= _MOST_SHARED:
+                self._shared.clear()
+            self._shared[key] = shared
+        return shared
