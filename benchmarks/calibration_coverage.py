@@ -43,8 +43,10 @@ DISTRIBUTIONS = {
     "skewed": Scores(lambda rng, n: rng.random(n) ** 3, lambda t: 1.0 - t ** (1.0 / 3.0)),
     "6 values": tied([15, 25, 20, 18, 12, 10]),
     "11 values (kNN of 10)": tied([5, 8, 10, 12, 14, 14, 12, 9, 7, 5, 4]),
-    # The asked shares fall exactly between two values: which one is taken is a coin toss.
-    "boundary": tied([30, 20, 20, 20, 10]),
+    # The asked shares are exactly those that a value has, or half way between two of them: there a
+    # coin decides which value is taken.
+    "exactly a value's": tied([30, 20, 20, 20, 10]),
+    "half way": tied([20, 20, 20, 20, 20]),
     "half tied": Scores(
         lambda rng, n: np.where(rng.random(n) < 0.5, 0.5, rng.random(n)),
         lambda t: 0.5 * (1.0 - t) + 0.5 * (t <= 0.5),

@@ -246,10 +246,14 @@ def _tie_warning(win_rates: WinRates, threshold: float, *, asked: float, achieve
     """Return what ties do to a share, when they move it by more than a point."""
     if abs(achieved - asked) <= max(0.01, 1.0 / len(win_rates)):
         return ""
-    below = float((win_rates > threshold).mean())
-    above = float(np.nextafter(threshold, np.inf))
+    tied = threshold
+    if achieved > asked:
+        other = float(np.nextafter(threshold, np.inf))
+    else:
+        other = tied = float(win_rates[win_rates < threshold].max())
     return (
-        f"A strong share of {asked:.1%} cannot be reached, because {achieved - below:.1%} of the "
-        f"win rates equal {threshold:.6g}. Threshold {threshold:.6g} sends {achieved:.1%} to the "
-        f"strong model, and {above:.6g} sends {below:.1%}."
+        f"A strong share of {asked:.1%} cannot be reached, because "
+        f"{(win_rates == tied).mean():.1%} of the win rates equal {tied:.6g}. Threshold "
+        f"{threshold:.6g} sends {achieved:.1%} to the strong model, and {other:.6g} sends "
+        f"{(win_rates >= other).mean():.1%}."
     )

@@ -30,7 +30,8 @@ def threshold_for(win_rates: WinRates, *, strong_share: float) -> float:
     """Return the threshold that sends a share of these prompts to the strong model.
 
     Of n prompts, the round(`strong_share` * n) with the highest win rates go to the strong model.
-    Win rates tied with the last of them go too, so that under ties the share comes out higher.
+    Prompts with the same win rate go the same way: where others are tied with the last of these,
+    either all of them go or none, whichever comes nearer to the share; at least one prompt goes.
 
     Parameters
     ----------
@@ -53,6 +54,8 @@ def threshold_for(win_rates: WinRates, *, strong_share: float) -> float:
     --------
     >>> threshold_for(np.array([0.1, 0.4, 0.2, 0.3]), strong_share=0.5)
     0.3
+    >>> threshold_for(np.array([0.1, 0.1, 0.1, 0.3, 0.4]), strong_share=0.6)
+    0.3
     """
     check_share(strong_share)
     n = len(win_rates)
@@ -62,7 +65,12 @@ def threshold_for(win_rates: WinRates, *, strong_share: float) -> float:
     ordered = np.sort(win_rates)
     if k == 0:
         return float(min(1.0, np.nextafter(ordered[-1], np.inf)))
-    return float(ordered[n - k])
+    threshold = ordered[n - k]
+    n_at_least = n - int(np.searchsorted(ordered, threshold, side="left"))
+    n_above = n - int(np.searchsorted(ordered, threshold, side="right"))
+    if n_above > 0 and k - n_above < n_at_least - k:
+        threshold = ordered[n - n_above]
+    return float(threshold)
 
 
 def router_threshold(router: Router, *, strong_share: float) -> float:
@@ -89,8 +97,18 @@ def router_threshold(router: Router, *, strong_share: float) -> float:
             f"`strong_share` needs a calibrated router, and this {router.name!r} router stores no "
             "calibration. Pass `threshold` instead."
         )
-    levels = np.linspace(0.0, 1.0, calibration.quantiles.size)
-    return float(np.interp(1.0 - strong_share, levels, calibration.quantiles))
+    quantiles = calibration.quantiles
+    levels = np.linspace(0.0, 1.0, quantiles.size)
+    threshold = float(np.interp(1.0 - strong_share, levels, quantiles))
+    # The levels that share this quantile are tied win rates, which go one way.
+    tied = levels[quantiles == threshold]
+    if (
+        tied.size > 1
+        and tied[-1] < 1.0
+        and strong_share - (1.0 - tied[-1]) < (1.0 - tied[0]) - strong_share
+    ):
+        threshold = float(np.nextafter(threshold, np.inf))
+    return threshold
 
 
 def check_win_rates(win_rates: WinRates) -> None:

@@ -98,6 +98,10 @@ def test_ties_that_move_the_share_are_told_with_both_neighbours() -> None:
     assert "60.0% of the win rates equal 0.5" in target.warning
     assert "sends 20.0%" in target.warning
     assert calibrate_share(win_rates, strong_share=0.2).warning == ""
+    fewer = calibrate_share(win_rates, strong_share=0.4)
+    assert (fewer.threshold, fewer.strong_share) == (0.9, 0.2)
+    assert "60.0% of the win rates equal 0.5" in fewer.warning
+    assert "0.5 sends 80.0%" in fewer.warning
 
 
 def test_all_prompts_or_none_above_a_threshold_give_an_open_end() -> None:
