@@ -50,8 +50,8 @@ def train(
         str,
         typer.Option(
             metavar="NAME",
-            help="bundled, sentence-transformers:MODEL or litellm:MODEL. Not for bert and "
-            "causal_llm.",
+            help="bundled, sentence-transformers:MODEL, litellm:MODEL, or several joined by +. "
+            "Not for bert and causal_llm.",
         ),
     ] = "bundled",
     base: Annotated[

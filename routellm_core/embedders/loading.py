@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["embedder_for", "load_embedder"]
 
-_KINDS = "'bundled', 'sentence-transformers:MODEL' or 'litellm:MODEL'"
+_KINDS = "'bundled', 'sentence-transformers:MODEL', 'litellm:MODEL', or several joined by '+'"
 
 
 def load_embedder(name: str, **options: Any) -> Embedder:
@@ -23,9 +23,10 @@ def load_embedder(name: str, **options: Any) -> Embedder:
     ----------
     name
         "bundled", "sentence-transformers:MODEL" or "litellm:MODEL"; for example
-        "sentence-transformers:all-MiniLM-L6-v2" or "litellm:text-embedding-3-small".
+        "sentence-transformers:all-MiniLM-L6-v2" or "litellm:text-embedding-3-small". Several of
+        them joined by "+" make a `JoinedEmbedder`.
     options
-        Passed to the embedder's class.
+        Passed to the embedder's class; not for several.
 
     Raises
     ------
@@ -34,6 +35,10 @@ def load_embedder(name: str, **options: Any) -> Embedder:
     MissingDependencyError
         If the embedder's library is not installed.
     """
+    if "+" in name and not options:
+        from routellm_core.embedders.joined import JoinedEmbedder
+
+        return JoinedEmbedder(*[load_embedder(part) for part in name.split("+")])
     kind, _, model = name.partition(":")
     if kind == "sentence-transformers" and model:
         from routellm_core.embedders.sentence_transformers import SentenceTransformersEmbedder

@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 
     from routellm_core.embedders.base import Embedder
     from routellm_core.training.examples import TrainingData
-    from routellm_core.training.prepared import Prepared
     from routellm_core.training.trained import Trained
-    from routellm_core.types import ModelPair
+    from routellm_core.types import ModelPair, WinRates
 
 __all__ = ["spherical_kmeans", "train_cluster"]
 
@@ -41,6 +40,9 @@ def train_cluster(
     show_progress: bool = False,
 ) -> Trained:
     """Find clusters of prompts and each model's quality in each.
+
+    In the end the validation prompts' outcomes count in their clusters, too. What is measured is
+    measured before.
 
     Parameters
     ----------
@@ -68,23 +70,36 @@ def train_cluster(
     known = prepare(
         data, pair, embedder, share=validation_share, seed=seed, show_progress=show_progress
     )
-    units = unit_rows(known.embeddings[known.train])
-    best: tuple[float, int, ClusterRouter] | None = None
-    for size in dict.fromkeys(min(size, len(units)) for size in sizes):
-        centres, members = spherical_kmeans(units, size, seed=seed)
-        router = ClusterRouter(
+    units = unit_rows(known.embeddings)
+
+    rows = known.train
+
+    def router_of(
+        centres: NDArray[np.float32], rows: NDArray[np.int64], members: NDArray[np.int64]
+    ) -> ClusterRouter:
+        return ClusterRouter(
             centres=CosineIndex(centres.T),
-            table=_table(known, members, len(centres), prior),
+            table=_table(known.quality[rows], members, len(centres), prior),
             embedder=embedder,
             models=known.models,
             pair=pair,
         )
-        error = float(np.mean((known.score(router) - known.validation.labels) ** 2))
-        if best is None or error < best[0]:
-            best = error, len(centres), router
-    _, size, router = best  # type: ignore[misc]  # there is at least one size
-    settings = {"clusters": size, "prior": prior, "seed": seed, "n_train": len(known.train)}
-    return trained(router, known.validation, settings=settings, win_rates=known.score(router))
+
+    found: list[tuple[float, NDArray[np.float32], WinRates]] = []
+    for size in dict.fromkeys(min(size, len(rows)) for size in sizes):
+        centres, members = spherical_kmeans(units[rows], size, seed=seed)
+        win_rates = known.score(router_of(centres, rows, members))
+        error = float(np.mean((win_rates - known.validation.labels) ** 2))
+        found.append((error, centres, win_rates))
+    _, centres, win_rates = min(found, key=lambda one: one[0])
+    rows = known.everything
+    return trained(
+        router_of(centres, rows, (units[rows] @ centres.T).argmax(axis=1)),
+        known.validation,
+        settings={"clusters": len(centres), "prior": prior, "seed": seed, "n_train": len(rows)},
+        # Of the router that had not seen these prompts.
+        win_rates=win_rates,
+    )
 
 
 def spherical_kmeans(
@@ -124,9 +139,8 @@ def _spread(units: NDArray[np.float32], size: int, rng: np.random.Generator) -> 
 
 
 def _table(
-    known: Prepared, members: NDArray[np.int64], size: int, prior: float
+    quality: NDArray[np.float64], members: NDArray[np.int64], size: int, prior: float
 ) -> NDArray[np.float64]:
-    quality = known.quality[known.train]
     answered = np.isfinite(quality)
     filled = np.where(answered, quality, 0.0)
     means = filled.sum(axis=0) / answered.sum(axis=0)

@@ -37,7 +37,9 @@ def train_knn(
     seed: int = 0,
     show_progress: bool = False,
 ) -> Trained:
-    """Index the training prompts, with a k of low validation error.
+    """Index the prompts, with a k of low validation error.
+
+    The validation prompts are indexed in the end, too. What is measured is measured without them.
 
     Parameters
     ----------
@@ -61,35 +63,32 @@ def train_knn(
     )
     if not sizes or min(sizes) < 1:
         raise ConfigurationError(f"`sizes` must be numbers from 1 on, got {list(sizes)!r}.")
-    index = CosineIndex.of(known.embeddings[known.train])
-    errors: dict[int, NDArray[np.float64]] = {}
-    for k in dict.fromkeys(min(size, len(known.train)) for size in sizes):
-        candidate = KNNRouter(
+
+    def router_of(rows: NDArray[np.int64], index: CosineIndex, k: int) -> KNNRouter:
+        return KNNRouter(
             index=index,
-            quality=known.quality[known.train],
+            quality=known.quality[rows],
             k=k,
             embedder=embedder,
             models=known.models,
             pair=pair,
         )
-        win_rates = known.score(candidate)
-        errors[k] = (win_rates - known.validation.labels) ** 2
+
+    index = CosineIndex.of(known.embeddings[known.train])
+    scores = {
+        k: known.score(router_of(known.train, index, k))
+        for k in dict.fromkeys(min(size, len(known.train)) for size in sizes)
+    }
+    errors = {k: (rates - known.validation.labels) ** 2 for k, rates in scores.items()}
     k = _largest_of_the_best(errors)
-    router = KNNRouter(
-        index=index,
-        quality=known.quality[known.train],
-        k=k,
-        embedder=embedder,
-        models=known.models,
-        pair=pair,
-    )
-    settings = {"k": k, "seed": seed, "n_train": len(known.train)}
+    rows = known.everything
     return trained(
-        router,
+        router_of(rows, CosineIndex.of(known.embeddings[rows]), k),
         known.validation,
-        settings=settings,
+        settings={"k": k, "seed": seed, "n_train": len(rows)},
         metrics={"brier_by_k": {str(size): float(each.mean()) for size, each in errors.items()}},
-        win_rates=known.score(router),
+        # Of the router that had not seen these prompts.
+        win_rates=scores[k],
     )
 
 

@@ -94,7 +94,7 @@ def fit_layers(
     bias: Array | None = None,
     progress: Callable[[int, float], None] | None = None,
 ) -> tuple[Weights, float, int]:
-    """Return the weights with the lowest validation loss, that loss, and the epochs run.
+    """Return the weights with the lowest validation loss, that loss, and the epoch that had it.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def fit_layers(
         weights[-1][1][...] = bias
     moments = [[np.zeros_like(part) for part in layer for _ in range(2)] for layer in weights]
     best = [(weight.copy(), bias.copy()) for weight, bias in weights]
-    best_loss, best_epoch, step, epoch = np.inf, 0, 0, 0
+    best_loss, best_epoch, step = np.inf, 0, 0
     for epoch in range(1, settings.max_epochs + 1):
         order = rng.permutation(train)
         # Few examples go in smaller batches, so that an epoch has at least 32 steps.
@@ -131,7 +131,7 @@ def fit_layers(
             best = [(weight.copy(), bias.copy()) for weight, bias in weights]
         elif epoch - best_epoch >= settings.patience:
             break
-    return best, float(best_loss), epoch
+    return best, float(best_loss), best_epoch
 
 
 def _start(sizes: tuple[int, ...], settings: FitSettings, rng: np.random.Generator) -> Weights:

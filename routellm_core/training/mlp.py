@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,8 @@ from routellm_core.training.progress import report_epochs
 from routellm_core.training.trained import trained
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from routellm_core.embedders.base import Embedder
     from routellm_core.training.examples import TrainingData
     from routellm_core.training.trained import Trained
@@ -39,6 +42,9 @@ def train_mlp(
 ) -> Trained:
     """Fit a multilayer perceptron to the models' qualities, with early stopping.
 
+    In the end it is fitted to all prompts, for as many epochs as were best. What is measured is
+    measured before.
+
     Parameters
     ----------
     data
@@ -61,7 +67,7 @@ def train_mlp(
         data, pair, embedder, share=validation_share, seed=seed, show_progress=show_progress
     )
     units = unit_rows(known.embeddings)
-    scaled = standardise(units[known.train])
+    loss_of = QualityLoss(known.quality)
     settings = FitSettings(
         sizes=hidden,
         relu=True,
@@ -71,28 +77,34 @@ def train_mlp(
         patience=patience,
         seed=seed,
     )
-    loss_of = QualityLoss(known.quality)
-    weights, loss, epochs = fit_layers(
-        scaled(units),
-        len(known.models),
-        loss=loss_of,
-        bias=loss_of.mean_logits(known.train),
-        train=known.train,
-        validation=known.held,
-        settings=settings,
-        progress=report_epochs("mlp", show=show_progress),
-    )
-    weights[0] = scaled.undone(*weights[0])
-    router = MLPRouter(
-        layers=[(weight.astype(np.float32), bias.astype(np.float32)) for weight, bias in weights],
-        embedder=embedder,
-        models=known.models,
-        pair=pair,
-    )
+
+    def fitted(
+        rows: NDArray[np.int64], settings: FitSettings, label: str
+    ) -> tuple[MLPRouter, float, int]:
+        scaled = standardise(units[rows])
+        weights, loss, epochs = fit_layers(
+            scaled(units),
+            len(known.models),
+            loss=loss_of,
+            bias=loss_of.mean_logits(rows),
+            train=rows,
+            validation=known.held,
+            settings=settings,
+            progress=report_epochs(label, show=show_progress),
+        )
+        weights[0] = scaled.undone(*weights[0])
+        layers = [(weight.astype(np.float32), bias.astype(np.float32)) for weight, bias in weights]
+        router = MLPRouter(layers=layers, embedder=embedder, models=known.models, pair=pair)
+        return router, loss, epochs
+
+    measured, loss, epochs = fitted(known.train, settings, "mlp")
+    rows = known.everything
+    router, _, _ = fitted(rows, replace(settings, max_epochs=epochs), "mlp, all prompts")
     return trained(
         router,
         known.validation,
-        settings={"hidden": list(hidden), "seed": seed, "n_train": len(known.train)},
+        settings={"hidden": list(hidden), "seed": seed, "n_train": len(rows)},
         metrics={"validation_loss": loss, "epochs": epochs},
-        win_rates=known.score(router),
+        # Of the router that had not seen these prompts.
+        win_rates=known.score(measured),
     )

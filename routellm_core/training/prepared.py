@@ -55,6 +55,11 @@ class Prepared:
     held: NDArray[np.int64]
     validation: PairExamples
 
+    @property
+    def everything(self) -> NDArray[np.int64]:
+        """Positions of the training and of the validation prompts, for the fit that is kept."""
+        return np.concatenate([self.train, self.held])
+
     def score(self, router: EmbeddingRouter) -> WinRates:
         """Return a router's win rates on the validation prompts, without embedding them again."""
         return router.score_embeddings(self.embeddings[self.held])
