@@ -5,6 +5,7 @@
 Each file has a column `prompt` and one of each model's correctness: RouteLLM's format for MMLU.
 Every prompt is scored by the one of five routers that did not see it; equal prompts share a fold.
 What is measured is how well a router learns one's own traffic, not how it transfers to other data.
+With `--routers bert causal_llm`, `--encoder` and `--decoder` name the models to fine-tune.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from trainer_options import add_tuning_arguments, options_for
 
 from routellm_core import ModelPair
 from routellm_core.data import read_outcomes
@@ -57,17 +59,22 @@ def main() -> None:
     parser.add_argument("--embedder", default="bundled")
     parser.add_argument("--routers", nargs="+", default=["mlp", "mf", "knn", "cluster"])
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--rows", type=int, help="prompts to train on, of those of four folds")
+    add_tuning_arguments(parser)
     arguments = parser.parse_args()
     table = rows_of(arguments.folder, (arguments.strong, arguments.weak))
     prompts = list(table)
     strong = np.array([table[prompt][arguments.strong] for prompt in prompts])
     weak = np.array([table[prompt][arguments.weak] for prompt in prompts])
-    embedder = Remembered(arguments.embedder, prompts)
+    tuned_only = set(arguments.routers) <= {"bert", "causal_llm"}
+    embedder = None if tuned_only else Remembered(arguments.embedder, prompts)
     folds = np.random.default_rng(arguments.seed).permutation(len(prompts)) % 5
     for name in arguments.routers:
         scores = np.zeros(len(prompts))
         for fold in range(5):
-            seen, held = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+            held = np.flatnonzero(folds == fold)
+            seen = np.random.default_rng(fold).permutation(np.flatnonzero(folds != fold))
+            seen = np.sort(seen[: arguments.rows])
             rows = [
                 {"prompt": prompts[row], "model": model, "quality": quality}
                 for row in seen
@@ -76,8 +83,8 @@ def main() -> None:
             router = TRAINERS[name](
                 read_outcomes(rows),
                 pair=ModelPair(arguments.strong, arguments.weak),
-                embedder=embedder,
                 seed=arguments.seed,
+                **options_for(name, arguments, embedder),
             ).router
             scores[held] = router.win_rates([prompts[row] for row in held])
         interval = bootstrap_interval(apgr_of(scores, weak=weak, strong=strong), n=len(prompts))

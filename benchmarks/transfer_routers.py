@@ -1,8 +1,9 @@
-"""Train knn, cluster, mlp and mf on other tasks' outcomes, to see what transfers to benchmarks.
+"""Train routers on other tasks' outcomes, to see what transfers to benchmarks.
 
 Reads a table with one row per prompt: `prompt`, and the mean quality of a weaker and of a stronger
 group of models, `weak_quality` and `strong_quality`. Rows without either, and rows whose `may_ship`
-is false, are left out.
+is false, are left out. With `--routers bert causal_llm`, `--encoder` and `--decoder` name what to
+fine-tune, and `--rows` how many prompts, drawn by the seed, are enough.
 
     python benchmarks/transfer_routers.py prompts.parquet OUT [--seed 0]
     routellm evaluate -r knn=OUT/knn -r cluster=OUT/cluster -r mlp=OUT/mlp -r mf=OUT/mf \
@@ -13,6 +14,9 @@ import argparse
 from pathlib import Path
 from time import perf_counter
 
+import numpy as np
+from trainer_options import add_tuning_arguments, options_for
+
 from routellm_core import DataError, ModelPair
 from routellm_core.data import read_outcomes
 from routellm_core.data.rows import numbered_rows
@@ -20,7 +24,7 @@ from routellm_core.embedders.bundled import BundledEmbedder
 from routellm_core.training import TRAINERS
 
 PAIR = ModelPair(strong="strong group", weak="weak group")
-ROUTERS = ("knn", "cluster", "mlp", "mf")
+ROUTERS = ("knn", "cluster", "mlp", "mf", "sw_ranking")
 
 
 def outcome_rows(path: str) -> list[dict[str, object]]:
@@ -42,12 +46,21 @@ def main() -> None:
     parser.add_argument("prompts")
     parser.add_argument("out")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--routers", nargs="+", default=ROUTERS)
+    parser.add_argument("--rows", type=int)
+    add_tuning_arguments(parser)
     options = parser.parse_args()
-    outcomes = read_outcomes(outcome_rows(options.prompts))
+    rows = outcome_rows(options.prompts)
+    if options.rows is not None:
+        # Two rows a prompt.
+        drawn = np.random.default_rng(options.seed).permutation(len(rows) // 2)[: options.rows]
+        rows = [rows[2 * index + half] for index in sorted(drawn.tolist()) for half in (0, 1)]
+    outcomes = read_outcomes(rows)
     print(f"{len(outcomes):,} prompts")
-    for name in ROUTERS:
+    for name in options.routers:
         began = perf_counter()
-        found = TRAINERS[name](outcomes, pair=PAIR, embedder=BundledEmbedder(), seed=options.seed)
+        arguments = options_for(name, options, BundledEmbedder())
+        found = TRAINERS[name](outcomes, pair=PAIR, seed=options.seed, **arguments)
         found.save(Path(options.out) / name)
         print(f"{name}: {perf_counter() - began:.0f} s, held-out APGR {found.metrics['apgr']:.3f}")
 
