@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from time import sleep
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, CompletionResponse
 from llama_index_instrumentation.dispatcher import active_instrument_tags
@@ -25,13 +25,29 @@ if TYPE_CHECKING:
     from llamaindex_routellm.messages import Owners, Words
     from llamaindex_routellm.metadata import PairFacts
     from llamaindex_routellm.origins import Origins
-    from routellm_core import Attempts, Decider, Decision, Guards, Usage
+    from routellm_core import Attempts, Decider, Decision, Guards, Turn, Usage
 
-__all__ = ["Call", "RoutedModel", "record_of"]
+__all__ = ["Asked", "Call", "RoutedModel", "record_of"]
 
 T = TypeVar("T")
 
 _RESPONSES = (ChatResponse, CompletionResponse)
+
+
+class Asked(NamedTuple):
+    """Be what a decision is about.
+
+    Parameters
+    ----------
+    turn
+        What the policy has to know.
+    names_question
+        Whether the text is a question that an engine's prompt named: then the answer may be
+        another question, asked for the same user.
+    """
+
+    turn: Turn
+    names_question: bool = False
 
 
 class RoutedModel(Protocol):
@@ -72,26 +88,22 @@ class Call:
         The model that was called.
     decision
         Where the call goes first.
-    text
+    asked
         What was decided about.
     started_s
         When deciding began, on the clock of `time.perf_counter`.
     conversation
         The messages that were sent, for knowing later whose tool calls the answer made.
-    names_question
-        Whether the text is a question that an engine's prompt named: then the answer may be
-        another question, asked for the same user.
     """
 
     __slots__ = (
+        "_asked",
         "_begun",
         "_conversation",
         "_decision",
-        "_names_question",
         "_routed",
         "_started_s",
         "_tags",
-        "_text",
         "_usage",
     )
 
@@ -100,16 +112,14 @@ class Call:
         routed: RoutedModel,
         decision: Decision,
         *,
-        text: str,
+        asked: Asked,
         started_s: float,
         conversation: Sequence[ChatMessage | Words] = (),
-        names_question: bool = False,
     ) -> None:
         self._routed = routed
-        self._names_question = names_question
         self._conversation = conversation
         self._decision = decision
-        self._text = text
+        self._asked = asked
         self._started_s = started_s
         self._begun: Attempts | None = None
         self._usage: UsageReader | None = None
@@ -128,7 +138,7 @@ class Call:
                 self._decision,
                 decider=self._routed._decider(),
                 worth_escalating=self._routed._worth_escalating(),
-                text=self._text,
+                text=self._asked.turn.text,
                 started_s=self._started_s,
             )
             if guards.monitor is not None or guards.budget is not None:
@@ -268,8 +278,11 @@ class Call:
                 words = ChatView(self._conversation).user_text()
                 for identity in identities:
                     self._routed._owners().put((words, identity), self.decision.record())
-        if self._text:
-            self._routed._origins().note(answer, words=self._text, is_question=self._names_question)
+        asked = self._asked
+        if asked.turn.text:
+            self._routed._origins().note(
+                answer, words=asked.turn.text, is_question=asked.names_question
+            )
 
 
 def stamped(response: T, record: Any) -> T:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 
-from llamaindex_routellm.calls import Call
+from llamaindex_routellm.calls import Asked, Call
 from llamaindex_routellm.history import dialect_of
 from llamaindex_routellm.messages import ChatView, Words
 from llamaindex_routellm.pinning import pinned_decision
 from llamaindex_routellm.prompts import question_in, read_prompt, selected
-from routellm_core import Decision, Overrides, read_turn
+from routellm_core import Decision, Overrides, Turn, read_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from llamaindex_routellm.messages import Owners
     from llamaindex_routellm.metadata import PairFacts
     from llamaindex_routellm.origins import Origins
-    from routellm_core import Decider, Guards, RoutingText, Turn
+    from routellm_core import Decider, Guards, RoutingText
 
     Base = FunctionCallingLLM
 else:
@@ -37,6 +37,9 @@ __all__ = ["DECISION_KEY", "Base", "Opening"]
 
 DECISION_KEY = "routellm_decision"
 """Carries a decision from `_prepare_chat_with_tools` to the call that it prepared."""
+
+_NOTHING = Asked(Turn(""))
+"""Asked where a decision was made before."""
 
 _OVERRIDES = ("routellm_route", "routellm_threshold")
 
@@ -74,22 +77,14 @@ class Opening(Base):
         tools: bool = False,
     ) -> Call:
         """Decide for messages; what `settings` says about routing is taken out of it."""
-        started_s, text, named = perf_counter(), "", False
+        started_s, asked = perf_counter(), _NOTHING
         prepared = DECISION_KEY in settings
         overrides, decision = self._taken(settings)
         if decision is None:
             decider = self._decider()
-            turn, named = self._chat_turn(messages, decider, tools=tools)
-            text = turn.text
-            decision = decider.decide(turn, overrides)
-        call = Call(
-            self,
-            decision,
-            text=text,
-            started_s=started_s,
-            conversation=messages,
-            names_question=named,
-        )
+            asked = self._read_chat(messages, decider, tools=tools)
+            decision = decider.decide(asked.turn, overrides)
+        call = Call(self, decision, asked=asked, started_s=started_s, conversation=messages)
         return self._opened(call, prepared=prepared)
 
     async def _aopen_chat(
@@ -100,45 +95,35 @@ class Opening(Base):
         tools: bool = False,
     ) -> Call:
         """Decide as `_open_chat` does, without blocking the event loop."""
-        started_s, text, named = perf_counter(), "", False
+        started_s, asked = perf_counter(), _NOTHING
         prepared = DECISION_KEY in settings
         overrides, decision = self._taken(settings)
         if decision is None:
             decider = await self._adecider()
-            turn, named = self._chat_turn(messages, decider, tools=tools)
-            text = turn.text
-            decision = await decider.adecide(turn, overrides)
-        call = Call(
-            self,
-            decision,
-            text=text,
-            started_s=started_s,
-            conversation=messages,
-            names_question=named,
-        )
+            asked = self._read_chat(messages, decider, tools=tools)
+            decision = await decider.adecide(asked.turn, overrides)
+        call = Call(self, decision, asked=asked, started_s=started_s, conversation=messages)
         return self._opened(call, prepared=prepared)
 
     def _open_prompt(self, prompt: BasePromptTemplate, arguments: dict[str, Any]) -> Call:
         """Decide for a prompt; what `arguments` says about routing is taken out of it."""
-        started_s, text, named = perf_counter(), "", False
+        started_s, asked = perf_counter(), _NOTHING
         overrides, decision = self._taken(arguments)
         if decision is None:
             decider = self._decider()
-            turn, named = self._prompt_turn(prompt, arguments, decider)
-            text = turn.text
-            decision = decider.decide(turn, overrides)
-        return Call(self, decision, text=text, started_s=started_s, names_question=named)
+            asked = self._read_prompt(prompt, arguments, decider)
+            decision = decider.decide(asked.turn, overrides)
+        return Call(self, decision, asked=asked, started_s=started_s)
 
     async def _aopen_prompt(self, prompt: BasePromptTemplate, arguments: dict[str, Any]) -> Call:
         """Decide as `_open_prompt` does, without blocking the event loop."""
-        started_s, text, named = perf_counter(), "", False
+        started_s, asked = perf_counter(), _NOTHING
         overrides, decision = self._taken(arguments)
         if decision is None:
             decider = await self._adecider()
-            turn, named = self._prompt_turn(prompt, arguments, decider)
-            text = turn.text
-            decision = await decider.adecide(turn, overrides)
-        return Call(self, decision, text=text, started_s=started_s, names_question=named)
+            asked = self._read_prompt(prompt, arguments, decider)
+            decision = await decider.adecide(asked.turn, overrides)
+        return Call(self, decision, asked=asked, started_s=started_s)
 
     def _opened(self, call: Call, *, prepared: bool) -> Call:
         if prepared and dialect_of(self.strong) != dialect_of(self.weak):
@@ -154,10 +139,9 @@ class Opening(Base):
         decision = settings.pop(DECISION_KEY, None)
         return overrides, decision or pinned_decision(self)
 
-    def _chat_turn(
+    def _read_chat(
         self, messages: Sequence[ChatMessage | Words], decider: Decider, *, tools: bool = False
-    ) -> tuple[Turn, bool]:
-        """Return the turn, and whether an engine's prompt named its question."""
+    ) -> Asked:
         routing_text = self.routing_text
         by_name: RoutingText = routing_text if isinstance(routing_text, str) else "last_user"
         turn = read_turn(
@@ -169,25 +153,25 @@ class Opening(Base):
         )
         if callable(routing_text):
             text = routing_text([_message(message) for message in messages])
-            return replace(turn, text=text), False
+            return Asked(replace(turn, text=text))
         question = question_in(turn.text) if by_name == "last_user" else None
-        return (turn, False) if question is None else (self._turn_of(turn, question), True)
+        return Asked(turn) if question is None else self._named(question, turn)
 
-    def _prompt_turn(
+    def _read_prompt(
         self, prompt: BasePromptTemplate, arguments: Mapping[str, Any], decider: Decider
-    ) -> tuple[Turn, bool]:
+    ) -> Asked:
         if self.routing_text == "last_user":
             read = read_prompt(prompt, arguments, self)
             if read is not None:
-                turn, _ = self._chat_turn(read.parts, decider)
-                return self._turn_of(turn, read.question), True
+                return self._named(read.question, self._read_chat(read.parts, decider).turn)
         messages = selected(prompt, self).format_messages(llm=self, **arguments)
-        return self._chat_turn(messages, decider)
+        return self._read_chat(messages, decider)
 
-    def _turn_of(self, turn: Turn, question: str) -> Turn:
-        """Return the turn of the user for whom an engine asks this question."""
+    def _named(self, question: str, turn: Turn) -> Asked:
+        """Return what is asked when an engine's prompt names its question: a user's words."""
         words = self._origins().words_behind(question)
-        return turn if turn.text == words else replace(turn, text=words)
+        turn = turn if turn.text == words else replace(turn, text=words)
+        return Asked(turn, names_question=True)
 
 
 def _message(message: ChatMessage | Words) -> ChatMessage:
