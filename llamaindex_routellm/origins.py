@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from llama_index.core.base.llms.types import ChatResponse, CompletionResponse
@@ -63,9 +64,7 @@ class Origins:
         is_question
             Whether the whole text may be a question, too.
         """
-        for found, _ in zip(
-            _questions(answer, is_question=is_question), range(_MOST), strict=False
-        ):
+        for found in islice(_questions(answer, is_question=is_question), _MOST):
             question = found.strip()
             if question and question != words and len(question) <= _LONGEST:
                 self._recent.put(question, words)
