@@ -6,7 +6,8 @@ import os
 import threading
 from contextvars import copy_context
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from weakref import finalize
 
 from routellm_core.errors import RouterError
 
@@ -24,8 +25,8 @@ class Workers:
 
     A thread is begun only when all others are busy, so that calls one after the other find one
     thread whose caches are warm. What hangs in a thread neither holds up the interpreter's end nor
-    those who gave up on it. Made for the short way there and back: an event loop hears of a result
-    in one step.
+    those who gave up on it, and an idle thread ends with this object. Made for the short way there
+    and back: an event loop hears of a result in one step.
 
     Parameters
     ----------
@@ -35,19 +36,17 @@ class Workers:
         How many calls may run or wait for a thread.
     """
 
-    __slots__ = ("_lock", "_n_pending", "_n_threads", "_pid", "_queue", "_threads", "_waiting")
+    __slots__ = ("__weakref__", "_crew", "_threads", "_waiting")
 
     def __init__(self, *, threads: int, waiting: int) -> None:
         self._threads = threads
         self._waiting = waiting
-        self._pid = 0
-        self._lock = threading.Lock()
-        self._begin()
+        self._crew = self._new_crew()
 
-    def _begin(self) -> None:
-        self._queue: SimpleQueue[_Job[object]] = SimpleQueue()
-        self._n_pending = 0
-        self._n_threads = 0
+    def _new_crew(self) -> _Crew:
+        crew = _Crew()
+        finalize(self, crew.dismiss).atexit = False
+        return crew
 
     def run(self, call: Callable[[], T], *, timeout_s: float) -> T:
         """Return what `call` returns, or raise what it raises.
@@ -87,28 +86,45 @@ class Workers:
         return job.result()
 
     def _submit(self, job: _Job[T]) -> None:
-        with self._lock:
-            if self._pid != os.getpid():
-                # A fork leaves its parent's threads behind.
-                self._pid = os.getpid()
-                self._begin()
-            if self._n_pending >= self._waiting:
+        crew = self._crew
+        if crew.pid != os.getpid():
+            # A fork leaves its parent's threads behind.
+            crew = self._crew = self._new_crew()
+        with crew.lock:
+            if crew.n_pending >= self._waiting:
                 raise RouterError(f"The router is still busy with {self._waiting} earlier calls.")
-            self._n_pending += 1
-            if self._n_threads < min(self._n_pending, self._threads):
-                threading.Thread(target=self._work, name="routellm", daemon=True).start()
-                self._n_threads += 1
-        self._queue.put(job)  # type: ignore[arg-type]
+            crew.n_pending += 1
+            if crew.n_threads < min(crew.n_pending, self._threads):
+                threading.Thread(target=crew.work, name="routellm", daemon=True).start()
+                crew.n_threads += 1
+        crew.jobs.put(job)
 
-    def _work(self) -> None:
-        queue = self._queue
-        while True:
-            job = queue.get()
+
+class _Crew:
+    """Be what the threads share: no more, so that they end with the object that began them."""
+
+    __slots__ = ("jobs", "lock", "n_pending", "n_threads", "pid")
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.lock = threading.Lock()
+        self.jobs: SimpleQueue[_Job[Any] | None] = SimpleQueue()
+        self.n_pending = 0
+        self.n_threads = 0
+
+    def work(self) -> None:
+        while (job := self.jobs.get()) is not None:
             job.run()
             # Before anybody hears of it, so that the next call finds this thread idle.
-            with self._lock:
-                self._n_pending -= 1
+            with self.lock:
+                self.n_pending -= 1
             job.tell()
+            # What it holds is not kept until the next job comes.
+            del job
+
+    def dismiss(self) -> None:
+        for _ in range(self.n_threads):
+            self.jobs.put(None)
 
 
 class _Job(Generic[T]):

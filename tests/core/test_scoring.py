@@ -1,6 +1,7 @@
 """A router that is late, hangs or is busy costs a call its win rate, never its answer."""
 
 import asyncio
+import gc
 import os
 import threading
 import time
@@ -121,13 +122,29 @@ def test_a_deadline_that_is_none_is_refused(bad) -> None:
         )
 
 
+def routing_threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == "routellm"}
+
+
 def test_calls_one_after_the_other_find_one_thread(router) -> None:
     router.release.set()
     decider = Decider(router, POLICY, deadline_s=30.0)
-    threads = threading.active_count()
+    others = routing_threads()
     for _ in range(200):
         decider.decide(Turn("a"))
-    assert threading.active_count() - threads == 1
+    assert len(routing_threads() - others) == 1
+
+
+def test_threads_end_with_the_decider_that_began_them(router) -> None:
+    router.release.set()
+    others = routing_threads()
+    decider = Decider(router, POLICY, deadline_s=30.0)
+    decider.decide(Turn("a"))
+    (thread,) = routing_threads() - others
+    del decider
+    gc.collect()
+    thread.join(10)
+    assert not thread.is_alive()
 
 
 def test_the_routers_own_error_reaches_the_record_from_a_thread() -> None:
