@@ -1,4 +1,4 @@
-"""From the end of a call to its record. Made off the call's path, where nobody waits for it."""
+"""From the end of a call to its record."""
 
 from __future__ import annotations
 

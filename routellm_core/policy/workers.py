@@ -93,10 +93,11 @@ class Workers:
         with crew.lock:
             if crew.n_pending >= self._waiting:
                 raise RouterError(f"The router is still busy with {self._waiting} earlier calls.")
-            crew.n_pending += 1
-            if crew.n_threads < min(crew.n_pending, self._threads):
+            if crew.n_threads < min(crew.n_pending + 1, self._threads):
+                # May fail, where the system has no more threads: before the call is counted.
                 threading.Thread(target=crew.work, name="routellm", daemon=True).start()
                 crew.n_threads += 1
+            crew.n_pending += 1
         crew.jobs.put(job)
 
 

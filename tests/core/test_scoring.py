@@ -135,6 +135,23 @@ def test_calls_one_after_the_other_find_one_thread(router) -> None:
     assert len(routing_threads() - others) == 1
 
 
+def test_a_thread_that_cannot_begin_costs_one_call_its_win_rate_and_no_place(
+    router, monkeypatch
+) -> None:
+    router.release.set()
+    monkeypatch.setattr(scoring, "WAITING", 1)
+    decider = Decider(router, POLICY, deadline_s=30.0)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", cannot_start)
+        for _ in range(3):
+            assert decider.decide(Turn("a")).reason == "router_error:RuntimeError"
+    assert decider.decide(Turn("a")).reason == "win_rate"
+
+
+def cannot_start(thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
 def test_threads_end_with_the_decider_that_began_them(router) -> None:
     router.release.set()
     others = routing_threads()
