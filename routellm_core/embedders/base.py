@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["AsyncEmbedder", "Embedder", "check_embeddings", "identity_of"]
+__all__ = ["AsyncEmbedder", "Embedder", "check_embeddings", "identity_of", "unit_rows"]
 
 
 @runtime_checkable
@@ -73,3 +73,12 @@ def check_embeddings(embeddings: Any, *, n: int, dimension: int | None = None) -
     if not np.isfinite(array).all():
         raise RouterError("The embedder returned a NaN or an infinity.")
     return array
+
+
+def unit_rows(vectors: NDArray[Any]) -> NDArray[np.float32]:
+    """Scale every row of (n, d) to length 1, in float32; a row of zeros stays one."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    units: NDArray[np.float32] = (vectors / np.where(lengths > 0.0, lengths, 1.0)).astype(
+        np.float32
+    )
+    return units

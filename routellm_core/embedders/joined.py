@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from routellm_core.embedders.base import check_embeddings, identity_of
+from routellm_core.embedders.base import check_embeddings, identity_of, unit_rows
 from routellm_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -53,15 +53,7 @@ class JoinedEmbedder:
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return one vector for each of n texts: shape (n, d_1 + d_2 + ...)."""
         parts = [
-            _units(check_embeddings(embedder.embed(texts), n=len(texts)))
+            unit_rows(check_embeddings(embedder.embed(texts), n=len(texts)))
             for embedder in self._embedders
         ]
         return np.concatenate(parts, axis=1)
-
-
-def _units(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    units: NDArray[np.float32] = (vectors / np.where(lengths > 0.0, lengths, 1.0)).astype(
-        np.float32
-    )
-    return units

@@ -6,19 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from routellm_core.embedders.base import unit_rows
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["CosineIndex", "unit_rows"]
-
-
-def unit_rows(vectors: NDArray[Any]) -> NDArray[np.float32]:
-    """Scale every row of (n, d) to length 1, in float32; a row of zeros stays one."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    units: NDArray[np.float32] = (vectors / np.where(lengths > 0.0, lengths, 1.0)).astype(
-        np.float32
-    )
-    return units
+__all__ = ["CosineIndex"]
 
 
 class CosineIndex:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from routellm_core.embedders.base import unit_rows
 from routellm_core.errors import ConfigurationError
 from routellm_core.routers.cluster import ClusterRouter
-from routellm_core.routers.similarity import CosineIndex, unit_rows
+from routellm_core.routers.similarity import CosineIndex
 from routellm_core.training.prepared import prepare
 from routellm_core.training.trained import trained
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from routellm_core.embedders.base import unit_rows
 from routellm_core.routers.mlp import MLPRouter
-from routellm_core.routers.similarity import unit_rows
 from routellm_core.training.layers import FitSettings, fit_layers, standardise
 from routellm_core.training.losses import QualityLoss
 from routellm_core.training.prepared import prepare
