@@ -57,10 +57,13 @@ from routellm_core.policy import (
     check_routing_text,
     escalation_filter,
     fault_of,
+    holds_answer,
     make_decider,
     make_guards,
     read_turn,
     resolve_router,
+    unusable_answer,
+    unusable_answer_error,
 )
 from routellm_core.routers import Router, load_router, router_class, router_names
 from routellm_core.types import (
@@ -133,6 +136,7 @@ __all__ = [
     "check_routing_text",
     "escalation_filter",
     "fault_of",
+    "holds_answer",
     "load_router",
     "make_decider",
     "make_guards",
@@ -144,5 +148,7 @@ __all__ = [
     "router_names",
     "router_threshold",
     "threshold_for",
+    "unusable_answer",
+    "unusable_answer_error",
     "write_checkpoint",
 ]

@@ -13,7 +13,7 @@
     ├── RouterError (RuntimeError)           a router broke its contract
     ├── BudgetExceededError (RuntimeError)   a budget is spent, and refuses
     ├── CircuitOpenError (RuntimeError)      a model failed so often that it is not asked
-    ├── EmptyAnswerError (RuntimeError)      a model's stream ended without content
+    ├── EmptyAnswerError (RuntimeError)      a model's answer holds nothing to use
     └── MissingDependencyError (ImportError) an extra is not installed
 """
 
@@ -80,7 +80,7 @@ class CircuitOpenError(RouteLLMError, RuntimeError):
 
 
 class EmptyAnswerError(RouteLLMError, RuntimeError):
-    """Report a stream that ended before its first content."""
+    """Report an answer that holds nothing to use, or a stream that ended before its content."""
 
 
 class MissingDependencyError(RouteLLMError, ImportError):

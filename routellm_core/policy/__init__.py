@@ -1,5 +1,6 @@
 """Everything between a win rate and an answer. No module here calls a model."""
 
+from routellm_core.policy.answers import holds_answer, unusable_answer, unusable_answer_error
 from routellm_core.policy.attempts import (
     Attempts,
     FailedAttempt,
@@ -67,6 +68,7 @@ __all__ = [
     "check_threshold",
     "escalation_filter",
     "fault_of",
+    "holds_answer",
     "make_decider",
     "make_guards",
     "missing_capability",
@@ -74,4 +76,6 @@ __all__ = [
     "resolve_router",
     "resolve_threshold",
     "retry_after_of",
+    "unusable_answer",
+    "unusable_answer_error",
 ]

@@ -1,0 +1,138 @@
+"""Which answers are unusable: one rule for streams and plain calls of every adapter."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from routellm_core.errors import EmptyAnswerError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["holds_answer", "unusable_answer", "unusable_answer_error"]
+
+_ANSWER_FIELDS = (
+    "content",
+    "text",
+    "tool_calls",
+    "invalid_tool_calls",
+    "function_call",
+    "refusal",
+    "audio",
+    "images",
+)
+"""Where a message holds an answer. Reasoning, signatures and annotations are none by themselves."""
+
+_REASONING_PARTS = frozenset({"thinking", "redacted_thinking", "reasoning", "reasoning_content"})
+
+_CUT_OFF = frozenset({"length", "max_tokens", "max_output_tokens", "model_length"})
+_FILTERED = frozenset(
+    {
+        "blocklist",
+        "content_filter",
+        "content_filtered",
+        "error_toxic",
+        "guardrail_intervened",
+        "image_safety",
+        "prohibited_content",
+        "recitation",
+        "refusal",
+        "safety",
+        "sensitive",
+        "spii",
+    }
+)
+"""OpenAI's word and those of Anthropic, Bedrock, Cohere, Gemini and Zhipu, in lower case."""
+
+_WORDS: Mapping[str, str] = {
+    "content_filter": "its content was filtered",
+    "empty": "it ended without content",
+    "length": "the token limit was reached before the first word",
+}
+
+
+def unusable_answer(
+    *, has_content: bool, finish_reason: str | None, escalate_filtered: bool = False
+) -> str | None:
+    """Return why another model should answer; None for an answer to pass on as it is.
+
+    Parameters
+    ----------
+    has_content
+        Whether the answer holds text, a tool call, a refusal in words, or media. In a stream,
+        whether anything was handed to the caller: reasoning then counts as well, because what the
+        caller saw cannot be taken back. Of a whole answer, see `holds_answer`.
+    finish_reason
+        In any provider's words; None when there is none.
+    escalate_filtered
+        Whether a filtered answer is unusable, with or without content. By default it is the
+        provider's verdict on the request, and passed on.
+
+    Returns
+    -------
+    "empty", "length" or "content_filter"; None if the answer is usable.
+
+    Examples
+    --------
+    >>> unusable_answer(has_content=False, finish_reason="stop")
+    'empty'
+    >>> unusable_answer(has_content=False, finish_reason="MAX_TOKENS")
+    'length'
+    >>> unusable_answer(has_content=False, finish_reason="content_filter") is None
+    True
+    >>> unusable_answer(has_content=True, finish_reason="length") is None
+    True
+    """
+    reason = (finish_reason or "").strip().lower()
+    if reason in _FILTERED:
+        return "content_filter" if escalate_filtered else None
+    if has_content:
+        return None
+    return "length" if reason in _CUT_OFF else "empty"
+
+
+def unusable_answer_error(model: str, reason: str) -> EmptyAnswerError:
+    """Return the error for a reason that `unusable_answer` gave.
+
+    Examples
+    --------
+    >>> print(unusable_answer_error("small", "length"))
+    Model 'small' gave no usable answer: the token limit was reached before the first word.
+    """
+    return EmptyAnswerError(f"Model {model!r} gave no usable answer: {_WORDS[reason]}.")
+
+
+def holds_answer(message: Mapping[str, Any]) -> bool:
+    """Return whether a whole message holds more than reasoning.
+
+    Parameters
+    ----------
+    message
+        In OpenAI's shape: `content` as a string or a list of parts, `tool_calls`, `refusal`,
+        `audio` and so on.
+
+    Examples
+    --------
+    >>> holds_answer({"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]})
+    True
+    >>> holds_answer({"role": "assistant", "content": "", "reasoning_content": "Let me think"})
+    False
+    >>> holds_answer({"content": [{"type": "thinking", "thinking": "Let me think"}]})
+    False
+    """
+    return any(_says_something(message.get(name)) for name in _ANSWER_FIELDS)
+
+
+def _says_something(value: object) -> bool:
+    if isinstance(value, (list, tuple)):
+        return any(_part_says_something(part) for part in value)
+    return bool(value)
+
+
+def _part_says_something(part: object) -> bool:
+    if not isinstance(part, dict):
+        return bool(part)
+    if part.get("type") in _REASONING_PARTS:
+        return False
+    # A text part without text is empty; any other part is media or a call.
+    return bool(part["text"]) if "text" in part else bool(part)
