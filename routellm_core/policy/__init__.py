@@ -22,6 +22,7 @@ from routellm_core.policy.decider import Decider
 from routellm_core.policy.faults import Fault, fault_of, retry_after_of
 from routellm_core.policy.guards import Guards, make_guards
 from routellm_core.policy.memory import RecentValues
+from routellm_core.policy.prompt_length import is_prompt_too_long
 from routellm_core.policy.routing import (
     NO_OVERRIDES,
     Overrides,
@@ -69,6 +70,7 @@ __all__ = [
     "escalation_filter",
     "fault_of",
     "holds_answer",
+    "is_prompt_too_long",
     "make_decider",
     "make_guards",
     "missing_capability",

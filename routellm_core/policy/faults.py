@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from routellm_core.policy.prompt_length import is_prompt_too_long
+
 __all__ = ["Fault", "fault_of", "retry_after_of"]
 
 Fault = Literal["transient", "capacity", "answer", "request", "unknown"]
@@ -21,7 +23,6 @@ else, for example a bug.
 """
 
 _TRANSIENT_STATUS = frozenset({408, 409, 425, 429, 529})
-_CAPACITY_CODES = frozenset({"context_length_exceeded", "string_above_max_length"})
 _CAPACITY_NAMES = frozenset(
     {"ContextWindowExceededError", "ContextOverflowError", "OpenAIContextOverflowError"}
 )
@@ -85,18 +86,36 @@ def fault_of(error: BaseException) -> Fault:
     'unknown'
     """
     names = {cls.__name__ for cls in type(error).__mro__}
-    if names & _CAPACITY_NAMES or getattr(error, "code", None) in _CAPACITY_CODES:
+    status = _status(error)
+    if names & _CAPACITY_NAMES or _is_too_long(error, status):
         return "capacity"
     if names & _REQUEST_NAMES:
         return "request"
     if names & _ANSWER_NAMES:
         return "answer"
-    status = _status(error)
     if status is not None:
         return "transient" if status >= 500 or status in _TRANSIENT_STATUS else "request"
     if isinstance(error, (ConnectionError, TimeoutError)) or names & _TRANSIENT_NAMES:
         return "transient"
     return "answer" if _is_stumble(error) else "unknown"
+
+
+def _is_too_long(error: BaseException, status: int | None) -> bool:
+    if type(error).__module__ == "builtins":
+        return False  # a bug may speak of prompts, too
+    message = getattr(error, "message", None)
+    text = f"{error} {message}" if isinstance(message, str) else str(error)
+    codes = _codes(error) or (None,)
+    return any(is_prompt_too_long(status=status, code=code, message=text) for code in codes)
+
+
+def _codes(error: BaseException) -> tuple[object, ...]:
+    """Return the codes and types that an error or the body of its answer names."""
+    body = getattr(error, "body", None)
+    inner = body.get("error", body) if isinstance(body, dict) else None
+    said = inner if isinstance(inner, dict) else {}
+    named = [getattr(error, name, None) or said.get(name) for name in ("code", "type")]
+    return tuple(code for code in named if isinstance(code, str))
 
 
 def _is_stumble(error: BaseException) -> bool:
@@ -157,8 +176,13 @@ def _seconds_until(date: str) -> float:
 
 
 def _status(error: BaseException) -> int | None:
-    for holder in (error, getattr(error, "response", None)):
-        status = getattr(holder, "status_code", None)
-        if isinstance(status, int) and 400 <= status < 600:
-            return status
-    return None
+    response = getattr(error, "response", None)
+    # botocore's response is a dictionary; Google's errors have an integer `code`.
+    answer = response.get("ResponseMetadata", {}) if isinstance(response, dict) else {}
+    candidates = (
+        getattr(error, "status_code", None),
+        getattr(response, "status_code", None),
+        answer.get("HTTPStatusCode"),
+        getattr(error, "code", None),
+    )
+    return next((int(c) for c in candidates if isinstance(c, int) and 400 <= c < 600), None)
