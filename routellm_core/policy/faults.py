@@ -12,13 +12,15 @@ from routellm_core.policy.prompt_length import is_prompt_too_long
 
 __all__ = ["Fault", "fault_of", "retry_after_of"]
 
-Fault = Literal["transient", "capacity", "answer", "request", "unknown"]
+Fault = Literal["transient", "capacity", "answer", "request", "configuration", "unknown"]
 """Why a call failed.
 
 "transient": the provider is unreachable, slow, overloaded or broken; another try or another model
 may work. "capacity": the prompt is too long for this model; a larger one may take it. "answer": the
 provider answered with something that is no answer; another model may do better. "request": the
-request, its content or its credentials are at fault; no model would answer. "unknown": anything
+request or its content is at fault; no model would answer. "configuration": the model cannot be
+asked as it is set up: its credentials, provider, name or library are missing or wrong, which every
+call would meet again and nobody would see if another model answered. "unknown": anything
 else, for example a bug.
 """
 
@@ -35,6 +37,42 @@ _ANSWER_NAMES = frozenset(
     }
 )
 _REQUEST_NAMES = frozenset({"ContentPolicyViolationError", "ContentFilterFinishReasonError"})
+_CONFIGURATION_STATUS = frozenset({401, 404})
+_CONFIGURATION_NAMES = frozenset(
+    {
+        "AuthenticationError",
+        "ConfigurationError",
+        "DefaultCredentialsError",
+        "ImportError",
+        "LiteLLMUnknownProvider",
+        "NoCredentialsError",
+        "NoRegionError",
+        "PartialCredentialsError",
+        "ProfileNotFound",
+    }
+)
+# LiteLLM gives what it misses before a request the status 400 or 500. Plain substrings, in lower
+# case.
+_CONFIGURATION_WORDINGS = (
+    "missing credentials",
+    "api_key client option must be set",
+    "api key not valid",
+    "invalid api key",
+    "incorrect api key",
+    "api_key is not set",
+    "api key is not set",
+    "api_base is required",
+    "llm provider not provided",
+    "unmapped llm provider",
+    "unable to locate credentials",
+    "sdk not found",
+    "library must be installed",
+    "default credentials were not found",
+    "model_not_found",
+)
+_MISSING_KEY = ("missing", "api key")
+_READ_CHARS = 2_000
+"""LiteLLM appends a traceback, with source code and paths; what is missing comes before."""
 _TRANSIENT_NAMES = frozenset(
     {
         "APIConnectionError",
@@ -91,6 +129,8 @@ def fault_of(error: BaseException) -> Fault:
         return "capacity"
     if names & _REQUEST_NAMES:
         return "request"
+    if names & _CONFIGURATION_NAMES or _is_misconfigured(error, status):
+        return "configuration"
     if names & _ANSWER_NAMES:
         return "answer"
     if status is not None:
@@ -107,6 +147,22 @@ def _is_too_long(error: BaseException, status: int | None) -> bool:
     text = f"{error} {message}" if isinstance(message, str) else str(error)
     codes = _codes(error) or (None,)
     return any(is_prompt_too_long(status=status, code=code, message=text) for code in codes)
+
+
+def _is_misconfigured(error: BaseException, status: int | None) -> bool:
+    if status in _CONFIGURATION_STATUS:
+        return True
+    if type(error).__module__ == "builtins" or status not in (None, 400, 500):
+        return False
+    cause = error.__cause__ or error.__context__
+    if cause is not None and type(cause).__name__ in _CONFIGURATION_NAMES - {"ImportError"}:
+        return True
+    # "Missing Gemini API key", and the same of other providers.
+    text = str(error)[:_READ_CHARS].lower()
+    begin = text.find(_MISSING_KEY[0])
+    if begin >= 0 and _MISSING_KEY[1] in text[begin : begin + 60]:
+        return True
+    return any(wording in text for wording in _CONFIGURATION_WORDINGS)
 
 
 def _codes(error: BaseException) -> tuple[object, ...]:

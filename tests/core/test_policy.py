@@ -361,9 +361,10 @@ class ContextWindowExceededError(Exception):
     ("error", "fault"),
     [
         *[(StatusError(s), "transient") for s in (408, 409, 425, 429, 500, 502, 503, 504, 529)],
-        *[(StatusError(s), "request") for s in (400, 401, 403, 404, 413, 422)],
+        *[(StatusError(s), "request") for s in (400, 403, 413, 422)],
+        *[(StatusError(s), "configuration") for s in (401, 404)],
         (ResponseError(503), "transient"),
-        (ResponseError(401), "request"),
+        (ResponseError(401), "configuration"),
         (StatusError(400, "context_length_exceeded"), "capacity"),
         (ContextWindowExceededError(), "capacity"),
         (RateLimitError(), "transient"),

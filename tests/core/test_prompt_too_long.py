@@ -12,7 +12,7 @@ SAYINGS = {
     "OpenAI responses": (400, "Your input exceeds the context window of this model. Please adjust "
                          "your input and try again."),
     "OpenAI gpt-5": (400, "Input tokens exceed the configured limit of 272000 tokens. Your "
-                     "messages resulted in 300000 tokens. Please reduce the length of the messages."),
+                     "messages resulted in 300000 tokens. Please reduce the length."),
     "OpenAI string": (400, "Invalid 'messages[0].content': string too long. Expected a string with "
                       "maximum length 10485760, but got a string with length 20000000 instead."),
     "OpenAI per minute": (429, "Request too large for gpt-4o on tokens per min (TPM): Limit 30000, "
@@ -60,7 +60,7 @@ SAYINGS = {
     "Ollama embed": (500, "the input length exceeds the context length"),
     "Groq": (400, "Please reduce the length of the messages or completion."),
     "Groq per minute": (413, "Request too large for model `llama-3.3-70b-versatile` in "
-                        "organization `org` on tokens per minute (TPM): Limit 12000, Requested 14137"),
+                        "organization `org` on tokens per minute (TPM): Limit 12000"),
     "Together": (422, "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4097. "
                  "Given: 4031 `inputs` tokens and 200 `max_new_tokens`"),
     "TGI": (422, "Input validation error: `inputs` must have less than 2048 tokens. Given: 2233"),
