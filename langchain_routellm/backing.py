@@ -10,7 +10,14 @@ from langchain_core.runnables import Runnable
 from langchain_core.runnables.base import RunnableBindingBase
 from pydantic import SecretStr
 
-from routellm_core import Capabilities, ConfigurationError, MissingDependencyError, Modality
+from routellm_core import (
+    Capabilities,
+    ConfigurationError,
+    MissingDependencyError,
+    Modality,
+    check_model,
+    fault_of,
+)
 
 __all__ = ["adapted", "capabilities", "joint_profile", "make_model", "model_label"]
 
@@ -25,7 +32,7 @@ _MODALITY_KEYS: Mapping[str, Modality] = {
 }
 
 
-def make_model(name: str, settings: Mapping[str, Any]) -> BaseChatModel:
+def make_model(name: str, settings: Mapping[str, Any], *, role: str = "strong") -> BaseChatModel:
     """Return the chat model that a string means.
 
     Parameters
@@ -36,11 +43,13 @@ def make_model(name: str, settings: Mapping[str, Any]) -> BaseChatModel:
         and "openrouter/x/y:free" is LiteLLM's.
     settings
         Constructor arguments.
+    role
+        "strong" or "weak", for messages.
 
     Raises
     ------
     ConfigurationError
-        If no provider can be told from the name.
+        If no provider can be told from the name, or its key is missing.
     MissingDependencyError
         If the provider's package is not installed.
     """
@@ -50,18 +59,31 @@ def make_model(name: str, settings: Mapping[str, Any]) -> BaseChatModel:
         if uses_litellm:
             from langchain_litellm import ChatLiteLLM
 
-            return ChatLiteLLM(model=name, **_for_litellm(settings))
+            renamed = _for_litellm(settings)
+            check_model(
+                name, role=role, api_key=renamed.get("api_key"), base_url=renamed.get("api_base")
+            )
+            return ChatLiteLLM(model=name, **renamed)
         from langchain.chat_models import init_chat_model
 
         model: BaseChatModel = init_chat_model(name, **settings)
     except ImportError as error:
         raise MissingDependencyError(f"Model {name!r} needs a package: {error}") from error
+    except ConfigurationError:
+        raise
     except ValueError as error:
         if "provider" not in str(error):
             raise
         raise ConfigurationError(
             f"No provider can be told from the model name {name!r}. Write 'provider:model', a "
             "LiteLLM name with a '/', or pass a chat model."
+        ) from error
+    except Exception as error:
+        # A provider's client that misses its key, in the words of its own library.
+        if fault_of(error) != "configuration":
+            raise
+        raise ConfigurationError(
+            f"The `{role}` model {name!r} cannot be made: {str(error).splitlines()[0]}"
         ) from error
     return model
 

@@ -34,7 +34,7 @@ class BackingPair:
 
     def __init__(self, strong: Any, weak: Any, settings: Mapping[str, object]) -> None:
         self.models: dict[str, BaseChatModel] = {
-            role: make_model(model, settings)
+            role: make_model(model, settings, role=role)
             if isinstance(model, str)
             else adapted(model, role=role, settings=settings)
             for role, model in (("strong", strong), ("weak", weak))

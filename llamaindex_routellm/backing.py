@@ -11,7 +11,7 @@ from llama_index.core.callbacks import CallbackManager
 from llama_index.core.llms import LLM
 
 from llamaindex_routellm.copies import with_field
-from routellm_core import ConfigurationError, MissingDependencyError
+from routellm_core import ConfigurationError, MissingDependencyError, check_model
 
 __all__ = ["public_settings", "resolve_backing", "with_handlers"]
 
@@ -36,7 +36,7 @@ def resolve_backing(model: Any, *, name: str, max_tries: int) -> LLM:
     Raises
     ------
     ConfigurationError
-        If the value is neither.
+        If the value is neither, or names a model whose provider is unknown or key is missing.
     MissingDependencyError
         If a name is given and `llama-index-llms-litellm` is not installed.
     """
@@ -47,7 +47,9 @@ def resolve_backing(model: Any, *, name: str, max_tries: int) -> LLM:
             f"`{name}` must be a LlamaIndex `LLM` or the name of a LiteLLM model such as "
             f"'openai/gpt-4o-mini', got {type(model).__name__}."
         )
-    made = _litellm_class()(model=model, max_retries=max_tries)
+    make = _litellm_class()
+    check_model(model, role=name)
+    made = make(model=model, max_retries=max_tries)
     assert isinstance(made, LLM)  # noqa: S101 - for the type checker
     return made
 

@@ -20,7 +20,7 @@ from routellm_core.controller.streams import (
     usage_of,
 )
 from routellm_core.errors import ConfigurationError
-from routellm_core.policy import check_threshold, escalation_filter, make_guards
+from routellm_core.policy import check_model, check_threshold, escalation_filter, make_guards
 from routellm_core.types import RECORD_KEY
 
 if TYPE_CHECKING:
@@ -128,6 +128,9 @@ class Controller:
             "strong": Endpoint(strong_api_base or api_base, strong_api_key or api_key),
             "weak": Endpoint(weak_api_base or api_base, weak_api_key or api_key),
         }
+        for role, model in (("strong", strong_model), ("weak", weak_model)):
+            reach = self._endpoints[role]
+            check_model(model, role=role, api_key=reach.api_key, base_url=reach.api_base)
         self._worth_escalating = escalation_filter(escalate_on)
         self._counting = threading.Lock()
         self.chat = SimpleNamespace(

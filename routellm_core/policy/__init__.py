@@ -22,6 +22,7 @@ from routellm_core.policy.decider import Decider
 from routellm_core.policy.faults import Fault, fault_of, retry_after_of
 from routellm_core.policy.guards import Guards, make_guards
 from routellm_core.policy.memory import RecentValues
+from routellm_core.policy.model_check import check_model
 from routellm_core.policy.prompt_length import is_prompt_too_long
 from routellm_core.policy.routing import (
     NO_OVERRIDES,
@@ -65,6 +66,7 @@ __all__ = [
     "RoutingText",
     "Target",
     "Turn",
+    "check_model",
     "check_routing_text",
     "check_threshold",
     "escalation_filter",

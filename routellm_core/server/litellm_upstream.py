@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from routellm_core._optional import require
 from routellm_core.controller.litellm_client import import_litellm
+from routellm_core.policy import check_model
 from routellm_core.server.errors import UpstreamError
 from routellm_core.server.events import DONE, event
 from routellm_core.server.upstream import failure
@@ -43,11 +44,19 @@ class LiteLLMUpstream:
 
     Raises
     ------
+    ConfigurationError
+        If the model's provider is unknown or its key is missing.
     MissingDependencyError
         If LiteLLM is not installed.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
+        check_model(
+            endpoint.model,
+            role=endpoint.tier,
+            api_key=endpoint.api_key,
+            base_url=endpoint.base_url,
+        )
         self._endpoint = endpoint
         self._litellm = import_litellm()
         self._error: type[Exception] = require("openai", extra="litellm").OpenAIError

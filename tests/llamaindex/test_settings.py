@@ -133,9 +133,10 @@ def test_a_named_router_is_loaded_once_at_the_first_calls(strong, weak, monkeypa
 # Strings
 
 
-def test_a_string_is_a_litellm_model_that_gives_up_soon(strong) -> None:
+def test_a_string_is_a_litellm_model_that_gives_up_soon(strong, monkeypatch) -> None:
     from llama_index.llms.litellm import LiteLLM
 
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
     llm = routed(strong, "openai/gpt-4o-mini")
     assert isinstance(llm.weak, LiteLLM)
     assert llm.weak.model == "openai/gpt-4o-mini"
