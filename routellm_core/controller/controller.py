@@ -129,8 +129,10 @@ class Controller:
             "weak": Endpoint(weak_api_base or api_base, weak_api_key or api_key),
         }
         for role, model in (("strong", strong_model), ("weak", weak_model)):
-            reach = self._endpoints[role]
-            check_model(model, role=role, api_key=reach.api_key, base_url=reach.api_base)
+            # A key may come with a request, and scoring prompts needs none: a missing one is
+            # raised by the call. An unknown provider can never be right.
+            base = self._endpoints[role].api_base
+            check_model(model, role=role, api_key="of the request", base_url=base)
         self._worth_escalating = escalation_filter(escalate_on)
         self._counting = threading.Lock()
         self.chat = SimpleNamespace(

@@ -99,13 +99,22 @@ def server(**models):
     )
 
 
-@pytest.mark.parametrize("build", [langchain, llamaindex, controller, server])
+@pytest.mark.parametrize("build", [langchain, llamaindex, server])
 @pytest.mark.parametrize("role", ["strong", "weak"])
 @pytest.mark.parametrize("model", ["openai/gpt-4o-mini", "gemini/gemini-2.0-flash", "anyscale/x"])
 def test_every_way_in_refuses_it_when_it_is_built(build, role, model) -> None:
     other = "weak" if role == "strong" else "strong"
     with pytest.raises(ConfigurationError, match=model):
         build(**{role: model, other: "ollama/llama3"})
+
+
+@pytest.mark.parametrize("role", ["strong", "weak"])
+def test_a_controller_refuses_an_unknown_provider_but_scores_without_a_key(role) -> None:
+    other = "weak" if role == "strong" else "strong"
+    with pytest.raises(ConfigurationError, match="anyscale/x"):
+        controller(**{role: "anyscale/x", other: "ollama/llama3"})
+    client = controller(strong="openai/a", weak="openai/b")
+    assert len(client.batch_calculate_win_rate(["Hi"], "random")) == 1
 
 
 def test_init_chat_models_missing_key_is_one_sentence() -> None:
