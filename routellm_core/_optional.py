@@ -1,16 +1,12 @@
 """Reach libraries that only an extra installs."""
 
-import os
-import sys
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
 from routellm_core.errors import MissingDependencyError
 
-__all__ = ["import_litellm", "missing_modules", "require"]
-
-_LOCAL_PRICES = "LITELLM_LOCAL_MODEL_COST_MAP"
+__all__ = ["missing_modules", "require"]
 
 _MODULES = {
     "langchain": ("langchain_core", "langchain", "langchain_litellm"),
@@ -45,30 +41,6 @@ def require(module: str, *, extra: str) -> Any:
             f"Install it with `pip install 'routellm-plugins[{extra}]'`.",
             name=error.name,
         ) from error
-
-
-def import_litellm() -> Any:
-    """Return LiteLLM, which takes seconds to import the first time.
-
-    That import fetches a newer price table from the network unless the environment says not to;
-    here it does not, and the environment stays as it was.
-
-    Raises
-    ------
-    MissingDependencyError
-        If LiteLLM is not installed.
-    """
-    if "litellm" in sys.modules:
-        return sys.modules["litellm"]
-    before = os.environ.get(_LOCAL_PRICES)
-    os.environ[_LOCAL_PRICES] = "True"
-    try:
-        return require("litellm", extra="litellm")
-    finally:
-        if before is None:
-            del os.environ[_LOCAL_PRICES]
-        else:
-            os.environ[_LOCAL_PRICES] = before
 
 
 def missing_modules(extra: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from routellm_core.controller.fleet import offers_tools
 from routellm_core.controller.names import AUTO, read_model_name
 from routellm_core.errors import ConfigurationError
 from routellm_core.policy import Overrides
@@ -106,5 +107,5 @@ def read_call(
         decider, overrides = fleet.plan(str(model))
     else:
         return None
-    turn = fleet.turn(messages, tools=bool(fields.get("tools")), decider=decider)
+    turn = fleet.turn(messages, tools=offers_tools(fields), decider=decider)
     return Call(decider, turn, overrides, fields)

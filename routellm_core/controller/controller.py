@@ -9,10 +9,10 @@ from collections import defaultdict
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from routellm_core._litellm import import_litellm
 from routellm_core.controller.calls import Endpoint, read_call
 from routellm_core.controller.config import load_routers
 from routellm_core.controller.fleet import Fleet
-from routellm_core.controller.litellm_client import import_litellm
 from routellm_core.controller.streams import (
     AsyncRoutedStream,
     RoutedStream,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from routellm_core.policy import Decider, Turn
     from routellm_core.routers.base import Router
 
-__all__ = ["Fleet"]
+__all__ = ["Fleet", "offers_tools"]
 
 _VIEW = OpenAIView()
 
@@ -145,3 +145,8 @@ class Fleet:
         return read_turn(
             list(messages), _VIEW, tools=tools, small_window=decider.policy.small_window
         )
+
+
+def offers_tools(request: Mapping[str, Any]) -> bool:
+    """Return whether a request offers tools to the model, by their newer or their older name."""
+    return bool(request.get("tools") or request.get("functions"))

@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from routellm_core._optional import import_litellm
+from routellm_core._litellm import import_litellm
 from routellm_core.errors import ConfigurationError, did_you_mean
 
 if TYPE_CHECKING:

@@ -17,6 +17,8 @@ from routellm_core.server.requests import ClientGone, parse_chat, read_body
 from routellm_core.types import RECORD_KEY
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.types import Receive, Scope, Send
 
     from routellm_core.server.drain import Drain
@@ -32,6 +34,9 @@ logger = logging.getLogger(__name__)
 
 _CLIENT_GONE = 499
 _FAREWELL_S = 5.0
+_TRACE = frozenset({b"traceparent", b"tracestate"})
+_LONGEST_TRACE = 512
+_PRINTABLE = " !\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
 _WHOLE = [(b"content-type", b"application/json")]
 _STREAMED = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -140,18 +145,20 @@ class _Exchange:
 
     async def _answer(self, request: ChatRequest, fields: dict[str, Any]) -> None:
         service = self._endpoint.service
+        sent = trace_headers(self._scope)
         if not request.stream:
-            answer = await service.complete(request, fields)
+            answer = await service.complete(request, fields, headers=sent)
             wanted = request.routellm is not None and request.routellm.decision
             self._decision = answer.decision
             body = _with_decision(answer) if wanted else answer.body
-            await self._start(200, [*_WHOLE, (b"content-length", str(len(body)).encode())])
+            told = [*_WHOLE, (b"content-length", str(len(body)).encode())]
+            await self._start(200, [*told, *_encoded(answer.headers)])
             await self._send_last(body)
             return
-        streamed = await service.stream(request, fields)
+        streamed = await service.stream_early(request, fields, headers=sent)
         self._decision = streamed.decision
         async with aclosing(streamed.events) as events:
-            await self._start(200, _STREAMED)
+            await self._start(200, [*_STREAMED, *_encoded(streamed.headers)])
             self._streaming = True
             try:
                 async for block in events:
@@ -159,8 +166,10 @@ class _Exchange:
                         {"type": "http.response.body", "body": block, "more_body": True}
                     )
             except RouteLLMError as error:
+                self._decision = streamed.decision
                 await self._send_last(event(json.loads(api_error(error).body())))
                 return
+        self._decision = streamed.decision
         await self._send_last(b"")
 
     def _shut_down(self) -> None:
@@ -183,9 +192,7 @@ class _Exchange:
             return
         if self._started:
             return  # within an answer's own body: the server closes the connection
-        headers = [
-            (name.encode(), quote(value, " ").encode()) for name, value in error.headers.items()
-        ]
+        headers = _encoded(error.headers)
         body = error.body()
         headers += [*_WHOLE, (b"content-length", str(len(body)).encode())]
         await self._start(_shown(error), headers)
@@ -199,6 +206,19 @@ class _Exchange:
 
     async def _send_last(self, body: bytes) -> None:
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def trace_headers(scope: Scope) -> dict[str, str]:
+    """Return the headers by which a trace goes on in the model's server."""
+    return {
+        name.decode(): value.decode("latin-1")
+        for name, value in scope["headers"]
+        if name in _TRACE and len(value) <= _LONGEST_TRACE
+    }
+
+
+def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode(), quote(value, _PRINTABLE).encode()) for name, value in headers.items()]
 
 
 def _shown(error: ApiError) -> int:

@@ -17,7 +17,14 @@ from routellm_core.errors import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ApiError", "UpstreamError", "api_error", "error_body", "reported_error"]
+__all__ = [
+    "ApiError",
+    "NoAnswerError",
+    "UpstreamError",
+    "api_error",
+    "error_body",
+    "reported_error",
+]
 
 _TYPES = {
     401: "authentication_error",
@@ -94,6 +101,19 @@ class UpstreamError(ApiError):
         return self.reported if self.reported is not None else super().body()
 
 
+class NoAnswerError(UpstreamError, EmptyAnswerError):
+    """Report a model that answered with something that is no answer.
+
+    Parameters
+    ----------
+    message
+        A sentence for the client.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, status=502, code="empty_answer")
+
+
 def error_body(
     message: str, *, status: int, code: str | None = None, param: str | None = None
 ) -> bytes:
@@ -129,8 +149,46 @@ def api_error(error: RouteLLMError) -> ApiError:
 
 
 def reported_error(parsed: Any) -> Mapping[str, Any] | None:
-    """Return the error object of a provider's answer; None when it has none."""
-    error = parsed.get("error") if isinstance(parsed, dict) else None
-    if isinstance(error, str):
+    """Return the error object of a provider's answer; None when it has none.
+
+    Examples
+    --------
+    >>> reported_error({"object": "error", "message": "No.", "code": 40303})
+    {'message': 'No.', 'type': None, 'param': None, 'code': 40303}
+    >>> reported_error({"detail": [{"loc": ["body", "n"], "msg": "too many"}]})["message"]
+    'body.n: too many'
+    >>> reported_error({"choices": []}) is None
+    True
+    """
+    if isinstance(parsed, list) and len(parsed) == 1:  # as Gemini wraps it
+        parsed = parsed[0]
+    if not isinstance(parsed, dict):
+        return None
+    error = parsed.get("error")
+    if isinstance(error, dict):
+        return error if "message" in error else {**error, "message": _words(error)}
+    if isinstance(error, str) and error:
         return {"message": error}
-    return error if isinstance(error, dict) else None
+    if "choices" in parsed or not any(name in parsed for name in _WORDS):
+        return None
+    return {"message": _words(parsed), **{name: parsed.get(name) for name in _ASIDE}}
+
+
+_WORDS = ("message", "detail", "msg", "errors", "error_message")
+"""Where servers other than OpenAI's put an error's words."""
+
+_ASIDE = ("type", "param", "code")
+
+
+def _words(value: Any) -> str:
+    """Return the words of an error of any shape."""
+    if isinstance(value, list):
+        return "; ".join(_words(item) for item in value)
+    if not isinstance(value, dict):
+        return str(value)
+    said = next((value[name] for name in _WORDS if value.get(name)), None)
+    if said is None:
+        return json.dumps(value)
+    where = value.get("loc")
+    place = ".".join(map(str, where)) + ": " if isinstance(where, list) else ""
+    return place + _words(said)

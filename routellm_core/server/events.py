@@ -12,11 +12,10 @@ from routellm_core.types import Usage
 __all__ = [
     "DONE",
     "EventSplitter",
+    "StreamProgress",
     "begins_answer",
     "event",
     "event_json",
-    "is_last",
-    "usage_in",
     "usage_of",
 ]
 
@@ -27,7 +26,8 @@ MAX_EVENT_BYTES = 8 * 2**20
 """A longer event is not waited for."""
 
 _END = re.compile(rb"\r?\n\r?\n|\r\r")
-_FINISH = re.compile(rb'"finish_reason"\s*:\s*"')
+_FINISH = re.compile(rb'"finish_reason"\s*:\s*"[^"]')
+_DONE = re.compile(rb"^data:[ \t]*\[DONE\][ \t]*$", re.MULTILINE)
 
 
 class EventSplitter:
@@ -57,6 +57,73 @@ class EventSplitter:
             raise UpstreamError("The model sent an event without an end.", status=502)
         return events
 
+    def rest(self) -> bytes:
+        """Return the last event of a stream that ended without a blank line; b"" for none.
+
+        What was cut off within an event is dropped.
+        """
+        left, self._begun = self._begun.strip(), b""
+        if not left:
+            return b""
+        try:
+            whole = _DONE.search(left) is not None or event_json(left) is not None
+        except UpstreamError:
+            return b""
+        return left + b"\n\n" if whole else b""
+
+
+class StreamProgress:
+    """Follow the blocks of events of one streamed answer, and tell how it ended.
+
+    Parameters
+    ----------
+    n_choices
+        How many answers were asked for.
+    """
+
+    __slots__ = ("_finished", "_n_choices", "done", "finish_reason", "usage")
+
+    def __init__(self, n_choices: int = 1) -> None:
+        self.done = False
+        """Whether the model said that nothing follows."""
+        self.finish_reason: str | None = None
+        """Why the latest choice to end did so."""
+        self.usage: Usage | None = None
+        """What the answer used, as far as it was told."""
+        self._n_choices = n_choices
+        self._finished: set[Any] = set()
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is missing: the model said so, or every choice has its end."""
+        return self.done or len(self._finished) >= self._n_choices
+
+    def read(self, block: bytes) -> bytes:
+        """Note what a block says; return it without what follows the end.
+
+        Raises
+        ------
+        UpstreamError
+            If it says that the model failed.
+        """
+        end = _DONE.search(block)
+        if end is not None:
+            self.done = True
+            block = block[: end.start()] + DONE
+        # Most blocks hold a few words and none of these, and are not parsed.
+        if b'"error"' in block or b'"prompt_tokens"' in block or _FINISH.search(block):
+            for raw in block.split(b"\n\n"):
+                self._note(event_json(raw))
+        return block
+
+    def _note(self, chunk: Any) -> None:
+        _raise_reported(chunk)
+        self.usage = usage_of(chunk) or self.usage
+        for choice in _choices(chunk):
+            if choice.get("finish_reason"):
+                self._finished.add(choice.get("index"))
+                self.finish_reason = str(choice["finish_reason"])
+
 
 def event(value: Any) -> bytes:
     """Return an event with a JSON value."""
@@ -82,7 +149,7 @@ def event_json(raw: bytes) -> Any:
 
 
 def begins_answer(chunk: Any) -> bool:
-    """Return whether a chunk says more than who speaks: content, a call of a tool, or an end.
+    """Return whether a chunk says more than who speaks: content, or a call of a tool.
 
     Raises
     ------
@@ -96,27 +163,13 @@ def begins_answer(chunk: Any) -> bool:
     >>> begins_answer({"choices": [{"delta": {"content": "Hi"}}]})
     True
     """
-    error = reported_error(chunk)
-    if error is not None:
-        raise UpstreamError(
-            f"The model failed: {error.get('message')}",
-            status=502,
-            code=error["code"] if isinstance(error.get("code"), str) else None,
-        )
-    choices = chunk.get("choices") if isinstance(chunk, dict) else None
-    for choice in choices if isinstance(choices, list) else ():
-        if not isinstance(choice, dict):
-            continue
+    _raise_reported(chunk)
+    for choice in _choices(chunk):
         delta = choice.get("delta")
         said = delta.items() if isinstance(delta, dict) else ()
-        if choice.get("finish_reason") or any(v for name, v in said if name != "role"):
+        if any(value for name, value in said if name != "role"):
             return True
     return False
-
-
-def is_last(block: bytes) -> bool:
-    """Return whether a block of events holds a choice's end, after which nothing is missing."""
-    return _FINISH.search(block) is not None
 
 
 def usage_of(answer: Any) -> Usage | None:
@@ -137,12 +190,17 @@ def usage_of(answer: Any) -> Usage | None:
     return Usage(read, written, model if isinstance(model, str) else None)
 
 
-def usage_in(block: bytes) -> Usage | None:
-    """Return the usage that a block of events holds; None for most blocks, at little cost."""
-    if b'"prompt_tokens"' not in block:
-        return None
-    found = None
-    for raw in block.split(b"\n\n"):
-        if b'"prompt_tokens"' in raw:
-            found = usage_of(event_json(raw)) or found
-    return found
+def _choices(chunk: Any) -> list[dict[str, Any]]:
+    choices = chunk.get("choices") if isinstance(chunk, dict) else None
+    return [c for c in choices if isinstance(c, dict)] if isinstance(choices, list) else []
+
+
+def _raise_reported(chunk: Any) -> None:
+    error = reported_error(chunk)
+    if error is not None:
+        code = error.get("code")
+        raise UpstreamError(
+            f"The model failed: {error.get('message')}",
+            status=502,
+            code=code if isinstance(code, str) else None,
+        )

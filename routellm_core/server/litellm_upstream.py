@@ -6,17 +6,17 @@ import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from routellm_core._litellm import import_litellm, quiet_litellm
 from routellm_core._optional import require
-from routellm_core.controller.litellm_client import import_litellm
 from routellm_core.policy import check_model
 from routellm_core.server.errors import UpstreamError
-from routellm_core.server.events import DONE, event
-from routellm_core.server.upstream import failure
+from routellm_core.server.events import event
+from routellm_core.server.upstream import answer_of, failure, passed_on
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator
 
-    from routellm_core.server.upstream import Endpoint
+    from routellm_core.server.upstream import Endpoint, ModelCall, Reply
 
 __all__ = ["LiteLLMUpstream"]
 
@@ -60,39 +60,41 @@ class LiteLLMUpstream:
         self._endpoint = endpoint
         self._litellm = import_litellm()
         self._error: type[Exception] = require("openai", extra="litellm").OpenAIError
-        # Without this LiteLLM prints advice for every failed call.
-        self._litellm.suppress_debug_info = True
 
-    async def complete(self, request: Mapping[str, Any]) -> bytes:
+    async def complete(self, call: ModelCall) -> Reply:
         """Return LiteLLM's answer as JSON; see `Upstream`."""
         try:
-            answer = await self._litellm.acompletion(
-                **self._arguments(request, self._endpoint.attempt_timeout_s)
-            )
+            with quiet_litellm():
+                answer = await self._litellm.acompletion(
+                    **self._arguments(call, self._endpoint.attempt_timeout_s)
+                )
         except self._error as error:
             raise self._failure(error) from error
-        return json.dumps(answer.model_dump(exclude_none=True)).encode()
+        call.answer_headers.update(_headers_of(answer))
+        return answer_of(json.dumps(_with_nulls(answer)).encode(), self._endpoint)
 
-    async def stream(self, request: Mapping[str, Any]) -> AsyncGenerator[bytes, None]:
+    async def stream(self, call: ModelCall) -> AsyncGenerator[bytes, None]:
         """Yield one event for each of LiteLLM's chunks; see `Upstream`."""
         try:
-            chunks = await self._litellm.acompletion(
-                **self._arguments(request, self._endpoint.idle_timeout_s)
-            )
-            try:
-                async for chunk in chunks:
-                    yield event(chunk.model_dump(exclude_none=True))
-            finally:
-                await _close(chunks)
+            with quiet_litellm():
+                chunks = await self._litellm.acompletion(
+                    **self._arguments(call, self._endpoint.idle_timeout_s)
+                )
+                call.answer_headers.update(_headers_of(chunks))
+                try:
+                    async for chunk in chunks:
+                        yield event(_with_nulls(chunk))
+                finally:
+                    await _close(chunks)
         except self._error as error:
             raise self._failure(error) from error
-        yield DONE
 
     async def aclose(self) -> None:
         """Leave LiteLLM's connections to LiteLLM."""
 
-    def _arguments(self, request: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
+    def _arguments(self, call: ModelCall, timeout_s: float) -> dict[str, Any]:
         endpoint = self._endpoint
+        request = endpoint.taken(call.fields)
         key = endpoint.api_key
         reach = {
             "api_base": endpoint.base_url,
@@ -102,6 +104,8 @@ class LiteLLMUpstream:
         others = {name: value for name, value in request.items() if name not in _FIELDS}
         if others:
             fields["extra_body"] = others
+        if call.headers:
+            fields["extra_headers"] = dict(call.headers)
         return {
             **fields,
             **{name: value for name, value in reach.items() if value is not None},
@@ -121,6 +125,25 @@ class LiteLLMUpstream:
         headers = getattr(getattr(error, "response", None), "headers", None) or {}
         raw = json.dumps({"error": {**said, "type": type(error).__name__, "param": None}}).encode()
         return failure(self._endpoint, status=status, raw=raw, headers=dict(headers))
+
+
+def _with_nulls(answer: Any) -> dict[str, Any]:
+    """Return an answer or a chunk as OpenAI writes it, with the nulls that its clients look for."""
+    fields: dict[str, Any] = answer.model_dump(exclude_none=True)
+    for choice in fields.get("choices") or ():
+        choice.setdefault("finish_reason", None)
+        if "message" in choice:
+            choice["message"].setdefault("content", None)
+    return fields
+
+
+def _headers_of(answer: Any) -> dict[str, str]:
+    """Return the provider's headers that a client may see, out of LiteLLM's own names for them."""
+    hidden = getattr(answer, "_hidden_params", None) or {}
+    told = hidden.get("additional_headers") or {}
+    return passed_on(
+        {str(name).removeprefix("llm_provider-"): str(value) for name, value in told.items()}
+    )
 
 
 async def _close(chunks: Any) -> None:

@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
+from routellm_core.server.conversion import chunks_of, completion_of
 from routellm_core.server.errors import UpstreamError
-from routellm_core.server.events import EventSplitter
-from routellm_core.server.upstream import answer_of, failure, openai_address
+from routellm_core.server.events import DONE, EventSplitter, StreamProgress, event, event_json
+from routellm_core.server.upstream import answer_of, failure, openai_address, passed_on
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator
 
-    from routellm_core.server.upstream import Endpoint
+    from routellm_core.server.upstream import Endpoint, ModelCall, Reply
 
 __all__ = ["OpenAIUpstream"]
 
@@ -53,10 +55,10 @@ class OpenAIUpstream:
             total=None, connect=connect_s, sock_read=endpoint.idle_timeout_s
         )
 
-    async def complete(self, request: Mapping[str, Any]) -> bytes:
-        """Return the answer's bytes; see `Upstream`."""
+    async def complete(self, call: ModelCall) -> Reply:
+        """Return the answer; see `Upstream`."""
         try:
-            response = await self._post(request, self._whole)
+            response = await self._post(call, self._whole)
             try:
                 raw = await response.read()
                 if response.status != 200:
@@ -65,24 +67,39 @@ class OpenAIUpstream:
                 response.close()
         except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
             raise self._unreachable(error) from error
-        return answer_of(raw, self._endpoint)
+        return answer_of(_unstreamed(raw) or raw, self._endpoint)
 
-    async def stream(self, request: Mapping[str, Any]) -> AsyncGenerator[bytes, None]:
+    async def stream(self, call: ModelCall) -> AsyncGenerator[bytes, None]:
         """Yield whole events, as many at a time as arrived together; see `Upstream`."""
         splitter = EventSplitter()
         try:
-            response = await self._post(request, self._streamed)
+            response = await self._post(call, self._streamed)
             try:
                 if response.status != 200:
                     raise self._failure(response, await response.content.read(_MAX_ERROR_BYTES))
+                first = True
                 async for data in response.content.iter_any():
+                    if first and data.lstrip().startswith(b"{"):
+                        yield self._streamed_answer(call, data + await response.content.read())
+                        return
+                    first = False
                     events = splitter.feed(data)
                     if events:
                         yield b"".join(events)
+                rest = splitter.rest()
+                if rest:
+                    yield rest
             finally:
                 response.close()
         except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
             raise self._unreachable(error) from error
+
+    def _streamed_answer(self, call: ModelCall, raw: bytes) -> bytes:
+        """Return the events of an answer that came in one piece."""
+        options = call.fields.get("stream_options")
+        usage = bool(options.get("include_usage")) if isinstance(options, dict) else False
+        answer = answer_of(raw, self._endpoint).answer
+        return b"".join(map(event, chunks_of(answer, usage=usage))) + DONE
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -91,31 +108,55 @@ class OpenAIUpstream:
             self._session = None
 
     async def _post(
-        self, request: Mapping[str, Any], timeout: aiohttp.ClientTimeout
+        self, call: ModelCall, timeout: aiohttp.ClientTimeout
     ) -> aiohttp.ClientResponse:
         """Send the request; once more when a pooled connection turns out to be closed."""
-        body = json.dumps({**request, "model": self._model}).encode()
+        fields = {**self._endpoint.taken(call.fields), "model": self._model}
+        body = json.dumps(fields).encode()
+        sent = SimpleNamespace(reused=False)
         try:
-            return await self._send(body, timeout)
-        except aiohttp.ServerDisconnectedError:
-            return await self._send(body, timeout)
+            response = await self._send(body, call, timeout, sent)
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
+            # Whoever closes a fresh connection may have read the request.
+            if not sent.reused:
+                raise
+            response = await self._send(body, call, timeout, sent)
+        call.answer_headers.clear()
+        call.answer_headers.update(passed_on(response.headers))
+        return response
 
-    async def _send(self, body: bytes, timeout: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
+    async def _send(
+        self,
+        body: bytes,
+        call: ModelCall,
+        timeout: aiohttp.ClientTimeout,
+        sent: SimpleNamespace,
+    ) -> aiohttp.ClientResponse:
         # A long body is read in pieces, which leaves the event loop to others in between.
         data = body if len(body) <= _PIECE_BYTES else BytesIO(body)
         session = self._session or self._open_session()
-        return await session.post(self._url, data=data, timeout=timeout, proxy=self._proxy)
+        return await session.post(
+            self._url,
+            data=data,
+            headers=call.headers,
+            timeout=timeout,
+            proxy=self._proxy,
+            trace_request_ctx=sent,
+        )
 
     def _open_session(self) -> aiohttp.ClientSession:
         """Open the pool, in the event loop that serves."""
         headers = {"content-type": "application/json", "accept-encoding": "identity"}
         if self._key is not None:
             headers["authorization"] = f"Bearer {self._key.get_secret_value()}"
+        reuse = aiohttp.TraceConfig()
+        reuse.on_connection_reuseconn.append(_note_reuse)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30.0),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=headers,
             skip_auto_headers=("user-agent",),
+            trace_configs=[reuse],
         )
         return self._session
 
@@ -128,6 +169,20 @@ class OpenAIUpstream:
         if isinstance(error, (asyncio.TimeoutError, TimeoutError)):
             return UpstreamError(f"The {tier} model took too long ({kind}).", status=504)
         return UpstreamError(f"The {tier} model cannot be reached ({kind}).", status=502)
+
+
+async def _note_reuse(_: object, context: SimpleNamespace, __: object) -> None:
+    context.trace_request_ctx.reused = True
+
+
+def _unstreamed(raw: bytes) -> bytes | None:
+    """Return the answer that came as a whole stream; None where it is no stream, or a part."""
+    if not raw.lstrip().startswith((b"data:", b":", b"event:", b"id:", b"retry:")):
+        return None
+    splitter, progress = EventSplitter(), StreamProgress()
+    block = progress.read(b"".join(splitter.feed(raw)) + splitter.rest())
+    chunks = [chunk for part in block.split(b"\n\n") if isinstance(chunk := event_json(part), dict)]
+    return json.dumps(completion_of(chunks)).encode() if chunks and progress.complete else None
 
 
 def _proxy_for(url: str) -> str | None:

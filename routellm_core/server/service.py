@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from contextlib import aclosing
+from collections.abc import Mapping
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from routellm_core.policy import RetrySettings, escalation_filter, make_guards
-from routellm_core.server.errors import ApiError, UpstreamError
+from routellm_core.controller.fleet import offers_tools
+from routellm_core.policy import (
+    RetrySettings,
+    escalation_filter,
+    holds_answer,
+    make_guards,
+    unusable_answer,
+    unusable_answer_error,
+)
+from routellm_core.server.errors import ApiError, NoAnswerError, UpstreamError
 from routellm_core.server.events import (
     DONE,
+    StreamProgress,
     begins_answer,
     event,
     event_json,
-    is_last,
-    usage_in,
     usage_of,
 )
+from routellm_core.server.upstream import ModelCall
 from routellm_core.types import RECORD_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable
 
     from routellm_core.controller.fleet import Fleet
     from routellm_core.policy import Attempts
@@ -32,9 +41,13 @@ if TYPE_CHECKING:
     from routellm_core.server.upstream import Upstream
     from routellm_core.types import Decision
 
-__all__ = ["Answer", "ChatService", "StreamedAnswer"]
+__all__ = ["Answer", "ChatService", "EarlyAnswer", "StreamedAnswer"]
 
 _ESCALATE = escalation_filter(None)
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+_FAREWELL_S = 0.5
+_COMMENT = b": keep-alive\n\n"
+_COMMENT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +56,8 @@ class Answer:
 
     decision: Decision
     body: bytes
+    headers: Mapping[str, str]
+    """Those of the provider's that a client may see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +66,37 @@ class StreamedAnswer:
 
     decision: Decision
     events: AsyncGenerator[bytes, None]
+    headers: Mapping[str, str]
+    """Those of the provider's that a client may see."""
+
+
+class EarlyAnswer:
+    """Be a stream that begins with comments, before its model is settled.
+
+    Parameters
+    ----------
+    task
+        Finds the answer.
+    """
+
+    def __init__(self, task: asyncio.Future[StreamedAnswer]) -> None:
+        self.decision: Decision | None = None
+        """Where the answer comes from, once that is settled."""
+        self.headers = _NO_HEADERS
+        self.events = self._events(task)
+
+    async def _events(self, task: asyncio.Future[StreamedAnswer]) -> AsyncGenerator[bytes, None]:
+        try:
+            while not task.done():
+                yield _COMMENT
+                await asyncio.wait((task,), timeout=_COMMENT_S)
+            streamed = task.result()
+            self.decision = streamed.decision
+            async with aclosing(streamed.events) as events:
+                async for block in events:
+                    yield block
+        finally:
+            task.cancel()
 
 
 class ChatService:
@@ -79,8 +125,14 @@ class ChatService:
         self.fleet = fleet
         self._upstreams = upstreams
         self._on_decision = on_decision
+        self._escalate_filtered = settings.escalate_filtered
+        self._stream_wait_s = settings.stream_wait_s
         self._guards = make_guards(
-            retry=RetrySettings(retries=settings.retries, deadline_s=settings.timeout_s),
+            retry=RetrySettings(
+                retries=settings.retries,
+                deadline_s=settings.timeout_s,
+                attempt_timeout_s=settings.attempt_timeout_s,
+            ),
             breaker=settings.breaker,
             budget=settings.daily_budget_usd,
             monitor=settings.record_log,
@@ -109,7 +161,8 @@ class ChatService:
                 status=503,
                 code="no_models",
             )
-        turn = self.fleet.turn(request.messages, tools=bool(request.tools), decider=decider)
+        offered = {"tools": request.tools, **(request.model_extra or {})}
+        turn = self.fleet.turn(request.messages, tools=offers_tools(offered), decider=decider)
         began = time.perf_counter()
         decision = await decider.adecide(turn, overrides)
         self._on_decision(time.perf_counter() - began)
@@ -123,7 +176,13 @@ class ChatService:
             started_s=began,
         )
 
-    async def complete(self, request: ChatRequest, fields: Mapping[str, Any]) -> Answer:
+    async def complete(
+        self,
+        request: ChatRequest,
+        fields: Mapping[str, Any],
+        *,
+        headers: Mapping[str, str] = _NO_HEADERS,
+    ) -> Answer:
         """Return the whole answer.
 
         Raises
@@ -132,20 +191,28 @@ class ChatService:
             If there is none.
         """
         attempts = await self.decide(request)
-        sent = _sent(fields)
+        call = ModelCall(_sent(fields), headers)
         try:
             while True:
                 try:
-                    body = await self._upstreams[attempts.decision.route].complete(sent)
-                except UpstreamError as error:
+                    upstream = self._upstreams[attempts.decision.route]
+                    reply = await attempts.within(upstream.complete(call))
+                    self._check(reply.answer, attempts)
+                except (UpstreamError, TimeoutError) as error:
                     await _next_attempt(attempts, error)
                 else:
-                    attempts.succeeded(usage_of(json.loads(body)) if self._counts else None)
-                    return Answer(attempts.decision, body)
+                    attempts.succeeded(usage_of(reply.answer) if self._counts else None)
+                    return Answer(attempts.decision, reply.body, call.answer_headers)
         finally:
             attempts.close()
 
-    async def stream(self, request: ChatRequest, fields: Mapping[str, Any]) -> StreamedAnswer:
+    async def stream(
+        self,
+        request: ChatRequest,
+        fields: Mapping[str, Any],
+        *,
+        headers: Mapping[str, str] = _NO_HEADERS,
+    ) -> StreamedAnswer:
         """Return an answer whose first content is there, which is when its model is settled.
 
         Raises
@@ -154,13 +221,34 @@ class ChatService:
             If no model got that far.
         """
         attempts = await self.decide(request)
-        sent = _sent(fields)
+        return await self._settled(request, ModelCall(_sent(fields), headers), attempts)
+
+    async def stream_early(
+        self, request: ChatRequest, fields: Mapping[str, Any], *, headers: Mapping[str, str]
+    ) -> StreamedAnswer | EarlyAnswer:
+        """Return what `stream` returns or, where that takes long, what begins with comments."""
+        if self._stream_wait_s is None:
+            return await self.stream(request, fields, headers=headers)
+        task = asyncio.ensure_future(self.stream(request, fields, headers=headers))
+        try:
+            done, _ = await asyncio.wait((task,), timeout=self._stream_wait_s)
+        except BaseException:
+            task.cancel()
+            raise
+        return task.result() if done else EarlyAnswer(task)
+
+    async def _settled(
+        self, request: ChatRequest, call: ModelCall, attempts: Attempts
+    ) -> StreamedAnswer:
+        """Ask until there is content."""
         wanted = request.routellm is not None and request.routellm.decision
+        n_choices = call.fields.get("n")
         while True:
-            blocks = self._upstreams[attempts.decision.route].stream(sent)
+            blocks = self._upstreams[attempts.decision.route].stream(call)
+            progress = StreamProgress(n_choices if isinstance(n_choices, int) else 1)
             try:
-                held = await _until_content(blocks)
-            except UpstreamError as error:
+                held = await attempts.within(self._until_content(blocks, progress, attempts))
+            except (UpstreamError, TimeoutError) as error:
                 await blocks.aclose()
                 await _next_attempt(attempts, error)
             except BaseException:
@@ -171,7 +259,45 @@ class ChatService:
                 attempts.commit()
                 if wanted:
                     held = _with_decision(held, attempts.decision)
-                return StreamedAnswer(attempts.decision, _relay(held, blocks, attempts))
+                events = _relay(held, blocks, progress, attempts)
+                return StreamedAnswer(attempts.decision, events, call.answer_headers)
+
+    async def _until_content(
+        self, blocks: AsyncGenerator[bytes, None], progress: StreamProgress, attempts: Attempts
+    ) -> bytes:
+        """Return the events up to and with the first that says something."""
+        held: list[bytes] = []
+        async for block in blocks:
+            held.append(progress.read(block))
+            if any(begins_answer(event_json(raw)) for raw in held[-1].split(b"\n\n")):
+                self._refuse(True, progress.finish_reason, attempts)
+                return b"".join(held)
+            if progress.done:
+                break
+        self._refuse(False, progress.finish_reason, attempts)
+        if progress.finish_reason is None:
+            raise NoAnswerError("The model's stream ended before its first content.")
+        return b"".join(held)
+
+    def _check(self, answer: Mapping[str, Any], attempts: Attempts) -> None:
+        """Refuse an answer without choices, and one that another model should give."""
+        choices = [choice for choice in answer["choices"] if isinstance(choice, dict)]
+        if not choices:
+            raise NoAnswerError("The model's answer has no choices.")
+        messages = [choice.get("message") for choice in choices]
+        said = any(holds_answer(m) for m in messages if isinstance(m, dict))
+        self._refuse(said, choices[0].get("finish_reason"), attempts)
+
+    def _refuse(self, has_content: bool, finish_reason: str | None, attempts: Attempts) -> None:
+        """Refuse an unusable answer where another model may give one."""
+        why = unusable_answer(
+            has_content=has_content,
+            finish_reason=finish_reason,
+            escalate_filtered=self._escalate_filtered,
+        )
+        by_name = attempts.decision.reason == "override"
+        if why is not None and attempts.may_escalate and not by_name:
+            raise NoAnswerError(str(unusable_answer_error(attempts.decision.model, why)))
 
     async def aclose(self) -> None:
         """Close every connection to the models, and deliver the records on their way."""
@@ -194,47 +320,41 @@ def _sent(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name != RECORD_KEY}
 
 
-async def _next_attempt(attempts: Attempts, error: UpstreamError) -> None:
+async def _next_attempt(attempts: Attempts, error: UpstreamError | TimeoutError) -> None:
     """Wait for the next attempt, or raise the error if there is none."""
+    if isinstance(error, TimeoutError):
+        error = UpstreamError(f"The {attempts.decision.route} model took too long.", status=504)
     if not attempts.failed(error):
         raise error
     if attempts.wait_s:
         await asyncio.sleep(attempts.wait_s)
 
 
-async def _until_content(blocks: AsyncGenerator[bytes, None]) -> bytes:
-    """Return the events up to and with the first that says something."""
-    held: list[bytes] = []
-    async for block in blocks:
-        held.append(block)
-        for raw in block.split(b"\n\n"):
-            if begins_answer(event_json(raw)):
-                return b"".join(held)
-    raise UpstreamError("The model's stream ended before its first content.", status=502)
-
-
 async def _relay(
-    held: bytes, blocks: AsyncGenerator[bytes, None], attempts: Attempts
+    held: bytes,
+    blocks: AsyncGenerator[bytes, None],
+    progress: StreamProgress,
+    attempts: Attempts,
 ) -> AsyncGenerator[bytes, None]:
     """Yield the answer's events, and say so when it ends too early."""
-    ended, last, usage = is_last(held), held, usage_in(held)
     try:
         async with aclosing(blocks):
             yield held
-            async for block in blocks:
-                yield block
-                ended, last = ended or is_last(block), block
-                usage = usage_in(block) or usage
-        if not ended:
-            raise UpstreamError("The model's stream ended within its answer.", status=502)
-        attempts.succeeded(usage)
+            while not progress.done and (block := await anext(blocks, b"")):
+                yield progress.read(block)
+            if not progress.complete:
+                raise UpstreamError("The model's stream ended within its answer.", status=502)
+            attempts.succeeded(progress.usage)
+            if not progress.done:
+                yield DONE
+            with suppress(UpstreamError, asyncio.TimeoutError):
+                # To the end, after which the connection serves the next answer.
+                await asyncio.wait_for(anext(blocks, None), _FAREWELL_S)
     except UpstreamError as error:
-        attempts.failed(error, usage)
+        attempts.failed(error, progress.usage)
         raise
     finally:
-        attempts.close(usage)
-    if not last.endswith(DONE):
-        yield DONE
+        attempts.close(progress.usage)
 
 
 def _with_decision(held: bytes, decision: Decision) -> bytes:

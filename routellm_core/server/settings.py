@@ -61,6 +61,8 @@ class ServerSettings(BaseModel):
     """What it takes besides text; None for everything."""
     strong_context_window: int | None = Field(default=None, gt=0)
     """Tokens that its prompt may have."""
+    strong_drop_params: frozenset[str] = frozenset()
+    """Fields of a request that it does not take, as temperature or seed: they are left out."""
     weak_model: str | None = None
     """The weak model's name."""
     weak_base_url: str | None = None
@@ -75,6 +77,8 @@ class ServerSettings(BaseModel):
     """What it takes besides text; None for everything."""
     weak_context_window: int | None = Field(default=None, gt=0)
     """Tokens that its prompt may have."""
+    weak_drop_params: frozenset[str] = frozenset()
+    """Fields of a request that it does not take, as temperature or seed: they are left out."""
     base_url: str | None = None
     """Where both models are reached."""
     upstream_api_key: SecretStr | None = None
@@ -97,6 +101,10 @@ class ServerSettings(BaseModel):
     """Further tries of the same model after a transient fault, before the strong one is asked."""
     breaker: bool = False
     """Whether a model that fails repeatedly is passed over for a while."""
+    escalate_filtered: bool = False
+    """Whether the strong model is asked where the weak one's answer was filtered."""
+    stream_wait_s: float | None = Field(default=None, ge=0.0)
+    """Seconds without content after which a stream begins with comments; None waits for content."""
     daily_budget_usd: float | None = Field(default=None, gt=0.0)
     """US dollars a day, in one worker; then the router's strong calls go to the weak model."""
     record_log: str | None = None
@@ -106,7 +114,7 @@ class ServerSettings(BaseModel):
     idle_timeout_s: float = Field(default=120.0, gt=0.0)
     """Seconds without a byte of a streamed answer, after which the model has failed."""
     attempt_timeout_s: float = Field(default=300.0, gt=0.0)
-    """Seconds that a model may take for an answer that is not streamed."""
+    """Seconds that a model may take for a whole answer, or until a stream's first content."""
     connect_timeout_s: float = Field(default=10.0, gt=0.0)
     """Seconds to reach a model."""
     grace_s: float = Field(default=30.0, ge=0.0)
@@ -133,6 +141,9 @@ class ServerSettings(BaseModel):
                 f"listening on {self.host!r} without a key would let anybody spend yours: set "
                 f"{ENV_PREFIX}API_KEY, or pass --insecure"
             )
+        needed = {"model", "messages", "stream"} & (self.strong_drop_params | self.weak_drop_params)
+        if needed:
+            raise ValueError(f"no model can do without `{min(needed)}`")
         if self.playground and self.workers > 1:
             raise ValueError("the playground keeps its sessions in one process: use one worker")
         return self

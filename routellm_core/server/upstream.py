@@ -6,33 +6,76 @@ import json
 import os
 import re
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pydantic import SecretStr
 
-from routellm_core.controller.litellm_client import import_litellm
+from routellm_core._litellm import import_litellm
 from routellm_core.errors import ConfigurationError, MissingDependencyError
-from routellm_core.server.errors import UpstreamError, reported_error
+from routellm_core.server.errors import NoAnswerError, UpstreamError, reported_error
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
     from routellm_core.server.settings import ServerSettings, UpstreamKind
 
-__all__ = ["Endpoint", "Upstream", "answer_of", "endpoint_of", "failure", "reached_by"]
+__all__ = [
+    "Endpoint",
+    "ModelCall",
+    "Reply",
+    "Upstream",
+    "answer_of",
+    "endpoint_of",
+    "failure",
+    "passed_on",
+    "reached_by",
+]
 
 OPENAI_URL = "https://api.openai.com/v1"
 
 _OPENAI_MODEL = re.compile(r"(gpt-|chatgpt-|o\d)")
-_PASSED_ON = ("retry-after", "retry-after-ms")
+_PASSED_ON = re.compile(
+    r"retry-after(-ms)?|x-request-id|request-id|(x|anthropic)-ratelimit-[a-z0-9-]+"
+)
+_ABOUT_CONTENT = re.compile(
+    r"flagged|moderat|content[ _-]?(policy|filter)|safety|inappropriate|harmful", re.IGNORECASE
+)
+_LONGEST_WORDS = 2000
+
+
+@dataclass(slots=True)
+class ModelCall:
+    """One request to a model, and what its answer says besides.
+
+    Parameters
+    ----------
+    fields
+        The request.
+    headers
+        Sent with it: those by which a trace goes on.
+    answer_headers
+        Filled with those of the answer that a client may see.
+    """
+
+    fields: Mapping[str, Any]
+    headers: Mapping[str, str] = field(default_factory=dict)
+    answer_headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole answer, as it came and as it was read."""
+
+    body: bytes
+    answer: Mapping[str, Any]
 
 
 class Upstream(Protocol):
     """Ask one model."""
 
-    async def complete(self, request: Mapping[str, Any]) -> bytes:
-        """Return the answer as JSON.
+    async def complete(self, call: ModelCall) -> Reply:
+        """Return the answer.
 
         Raises
         ------
@@ -41,7 +84,7 @@ class Upstream(Protocol):
         """
         ...
 
-    def stream(self, request: Mapping[str, Any]) -> AsyncGenerator[bytes, None]:
+    def stream(self, call: ModelCall) -> AsyncGenerator[bytes, None]:
         """Yield the answer's server-sent events, any number of whole ones at a time.
 
         Closing the generator ends the answer at its source.
@@ -74,6 +117,8 @@ class Endpoint:
         None when nothing is sent, or LiteLLM looks into the environment.
     connect_timeout_s, idle_timeout_s, attempt_timeout_s
         Seconds to connect, between the bytes of a stream, and without a byte of a whole answer.
+    drop_params
+        Fields of a request that the model does not take.
     """
 
     tier: Literal["strong", "weak"]
@@ -83,6 +128,11 @@ class Endpoint:
     connect_timeout_s: float = 10.0
     idle_timeout_s: float = 120.0
     attempt_timeout_s: float = 300.0
+    drop_params: frozenset[str] = frozenset()
+
+    def taken(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a request without the fields that the model does not take."""
+        return {name: value for name, value in fields.items() if name not in self.drop_params}
 
     def redacted(self, text: str) -> str:
         """Return a provider's words without the key."""
@@ -104,6 +154,7 @@ def endpoint_of(tier: Literal["strong", "weak"], settings: ServerSettings) -> En
         connect_timeout_s=settings.connect_timeout_s,
         idle_timeout_s=settings.idle_timeout_s,
         attempt_timeout_s=settings.attempt_timeout_s,
+        drop_params=settings.strong_drop_params if strong else settings.weak_drop_params,
     )
 
 
@@ -162,22 +213,34 @@ def openai_address(endpoint: Endpoint) -> tuple[str, str, SecretStr | None]:
     return f"{base.rstrip('/')}/chat/completions", endpoint.model.removeprefix("openai/"), key
 
 
-def answer_of(raw: bytes, endpoint: Endpoint) -> bytes:
+def answer_of(raw: bytes, endpoint: Endpoint) -> Reply:
     """Return a body that holds an answer.
 
     Raises
     ------
     UpstreamError
-        If it is not JSON, or has no choices.
+        If it is not JSON, has no choices, or says that the model failed.
     """
     with suppress(ValueError, RecursionError):
         parsed = json.loads(raw)
         if isinstance(parsed, dict) and isinstance(parsed.get("choices"), list):
-            return raw
+            return Reply(raw, parsed)
         error = reported_error(parsed)
         if error is not None:
             raise UpstreamError(endpoint.redacted(str(error.get("message"))), status=502)
-    raise UpstreamError(f"The {endpoint.tier} model's answer is not a completion.", status=502)
+    raise NoAnswerError(f"The {endpoint.tier} model's answer is not a completion.")
+
+
+def passed_on(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return those of a provider's headers that a client may see.
+
+    Examples
+    --------
+    >>> passed_on({"X-Request-Id": "7", "Set-Cookie": "a=b"})
+    {'x-request-id': '7'}
+    """
+    named = ((name.lower(), value) for name, value in headers.items())
+    return {name: value for name, value in named if _PASSED_ON.fullmatch(name)}
 
 
 def failure(
@@ -188,29 +251,35 @@ def failure(
     What it says reaches the client, without the key; but for a refused key, which is the server's
     affair and not the client's.
     """
-    passed_on = {name: headers[name] for name in _PASSED_ON if name in headers}
-    if status in (401, 403):
+    text = endpoint.redacted(raw.decode("utf-8", "replace"))
+    if status == 401 or (status == 403 and not _ABOUT_CONTENT.search(text)):
         return UpstreamError(
             f"The provider of the {endpoint.tier} model refused the server's key "
             f"(status {status}).",
             status=status,
             code="upstream_credentials",
         )
-    text = endpoint.redacted(raw.decode("utf-8", "replace"))
-    error = None
+    parsed = None
     with suppress(ValueError, RecursionError):
-        error = reported_error(json.loads(text))
-    if error is None:
-        message = f"The {endpoint.tier} model failed with status {status}."
-        return UpstreamError(message, status=status, headers=passed_on)
-    code = error.get("code")
+        parsed = json.loads(text)
+    error = reported_error(parsed)
+    message = str(error.get("message")) if error is not None else _plain_words(text, parsed)
+    code = None if error is None else error.get("code")
+    whole = isinstance(parsed, dict) and isinstance(parsed.get("error"), dict)
     return UpstreamError(
-        str(error.get("message")),
+        message or f"The {endpoint.tier} model failed with status {status}.",
         status=status,
         code=code if isinstance(code, str) else None,
-        headers=passed_on,
-        reported=json.dumps({"error": error}).encode(),
+        headers=passed_on(headers),
+        reported=json.dumps({"error": error}).encode() if whole else None,
     )
+
+
+def _plain_words(text: str, parsed: Any) -> str:
+    """Return what an error's body says that is neither an object nor a web page."""
+    words = parsed if isinstance(parsed, str) else text
+    is_other = parsed is not None and not isinstance(parsed, str)
+    return "" if is_other or words.lstrip().startswith("<") else words.strip()[:_LONGEST_WORDS]
 
 
 def _is_provider(name: str) -> bool:

@@ -11,7 +11,7 @@ import pytest
 from openai import APIError, AsyncOpenAI, AuthenticationError, NotFoundError, OpenAI
 from pydantic import BaseModel
 
-from routellm_core.controller.litellm_client import import_litellm
+from routellm_core._litellm import import_litellm
 from routellm_core.testing import OpenAIServer, Step
 from tests.server.conftest import EASY, HARD, KEY, Served
 
