@@ -103,11 +103,8 @@ def _lines(console: Console) -> Iterator[str]:
 
 def _answer(controller: Controller, messages: list[dict[str, str]], console: Console) -> str | None:
     """Print an answer as it comes, and return it; None when there is none."""
-    from routellm_core._litellm import import_litellm
     from routellm_core._optional import require
 
-    # Without this LiteLLM prints advice for every failed call.
-    import_litellm().suppress_debug_info = True
     provider_error = require("openai", extra="litellm").OpenAIError
     words: list[str] = []
     try:

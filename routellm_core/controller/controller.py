@@ -9,7 +9,7 @@ from collections import defaultdict
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from routellm_core._litellm import import_litellm
+from routellm_core._litellm import import_litellm, quiet_litellm
 from routellm_core.controller.calls import Endpoint, read_call
 from routellm_core.controller.config import load_routers
 from routellm_core.controller.fleet import Fleet
@@ -65,6 +65,10 @@ class Controller:
         model may not have, () for none.
     retry, breaker, budget, monitor
         Further tries, breakers, a cap on costs and records of calls; see `make_guards`.
+    escalate_filtered
+        Whether the strong model is asked where the weak one's answer was filtered.
+    drop_params
+        Arguments that a model does not take, by "strong" and "weak": they are left out for it.
     options
         Further arguments of `Fleet`: `threshold` or `strong_share` for the model name "auto", and
         what `make_decider` takes.
@@ -105,6 +109,8 @@ class Controller:
         breaker: BreakerSettings | bool | None = None,
         budget: Budget | float | None = None,
         monitor: Any = None,
+        escalate_filtered: bool = False,
+        drop_params: Mapping[str, Sequence[str]] | None = None,
         **options: Any,
     ) -> None:
         loaded = (
@@ -134,6 +140,8 @@ class Controller:
             base = self._endpoints[role].api_base
             check_model(model, role=role, api_key="of the request", base_url=base)
         self._worth_escalating = escalation_filter(escalate_on)
+        self._filtered = {"escalate_filtered": escalate_filtered}
+        self._dropped = _checked_drops(drop_params or {})
         self._counting = threading.Lock()
         self.chat = SimpleNamespace(
             completions=SimpleNamespace(create=self.completion, acreate=self.acompletion)
@@ -174,10 +182,11 @@ class Controller:
         attempts = self._begun(call, call.decider.decide(call.turn, call.overrides), started_s)
         while True:
             try:
-                answer = litellm.completion(**self._arguments(attempts.decision, call))
-                if call.request.get("stream"):
-                    return RoutedStream.open(answer, attempts)
-                check_answer(answer, attempts.decision)
+                with quiet_litellm():
+                    answer = litellm.completion(**self._arguments(attempts.decision, call))
+                    if call.request.get("stream"):
+                        return RoutedStream.open(answer, attempts, **self._filtered)
+                check_answer(answer, attempts, **self._filtered)
             except BaseException as error:  # `failed` knows what is worth another attempt
                 if not attempts.failed(error):
                     raise
@@ -198,11 +207,13 @@ class Controller:
         attempts = self._begun(call, decision, started_s)
         while True:
             try:
-                asked = litellm.acompletion(**self._arguments(attempts.decision, call))
-                answer = await attempts.within(asked)
-                if call.request.get("stream"):
-                    return await attempts.within(AsyncRoutedStream.open(answer, attempts))
-                check_answer(answer, attempts.decision)
+                with quiet_litellm():
+                    asked = litellm.acompletion(**self._arguments(attempts.decision, call))
+                    answer = await attempts.within(asked)
+                    if call.request.get("stream"):
+                        opened = AsyncRoutedStream.open(answer, attempts, **self._filtered)
+                        return await attempts.within(opened)
+                check_answer(answer, attempts, **self._filtered)
             except BaseException as error:  # `failed` knows what is worth another attempt
                 if not attempts.failed(error):
                     raise
@@ -251,7 +262,9 @@ class Controller:
 
     def _arguments(self, decision: Decision, call: Call) -> dict[str, Any]:
         endpoint = self._endpoints[decision.route]
-        return {**endpoint.arguments(), **call.request, "model": decision.model}
+        dropped = self._dropped.get(decision.route, ())
+        taken = {name: value for name, value in call.request.items() if name not in dropped}
+        return {**endpoint.arguments(), **taken, "model": decision.model}
 
     def _plain(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Return where a model is reached that was named without routing."""
@@ -260,6 +273,16 @@ class Controller:
             self.fleet.strong_model: self._endpoints["strong"],
         }
         return by_model.get(str(request.get("model")), self._both).arguments()
+
+
+def _checked_drops(given: Mapping[str, Sequence[str]]) -> dict[str, frozenset[str]]:
+    wrong = [route for route in given if route not in ("strong", "weak")]
+    if wrong or any(isinstance(names, str) for names in given.values()):
+        raise ConfigurationError(
+            "`drop_params` must map 'strong' and 'weak' to lists of arguments, as in "
+            f"{{'weak': ['temperature']}}, got {given!r}."
+        )
+    return {route: frozenset(names) - {"messages", "stream"} for route, names in given.items()}
 
 
 def _finished(answer: Any, attempts: Attempts) -> Any:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from routellm_core._litellm import quiet_litellm
 from routellm_core.errors import EmptyAnswerError
+from routellm_core.policy import holds_answer, unusable_answer, unusable_answer_error
 from routellm_core.types import Usage
 
 if TYPE_CHECKING:
@@ -13,7 +15,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from routellm_core.policy import Attempts
-    from routellm_core.types import Decision
 
 __all__ = ["AsyncRoutedStream", "RoutedStream", "check_answer", "usage_of"]
 
@@ -39,7 +40,7 @@ class RoutedStream:
         self._usage: Usage | None = None
 
     @classmethod
-    def open(cls, chunks: Any, attempts: Attempts) -> Self:
+    def open(cls, chunks: Any, attempts: Attempts, *, escalate_filtered: bool = False) -> Self:
         """Read up to the first content; whatever fails here may be tried elsewhere.
 
         Raises
@@ -54,7 +55,7 @@ class RoutedStream:
             if _has_content(chunk):
                 attempts.commit()
                 return cls(held, iterator, attempts)
-        _check_end(held, attempts)
+        _check_end(held, attempts, escalate_filtered=escalate_filtered)
         return cls(held, iterator, attempts)
 
     def __iter__(self) -> Self:
@@ -64,7 +65,8 @@ class RoutedStream:
         if self._held:
             return self._held.pop(0)
         try:
-            chunk = next(self._rest)
+            with quiet_litellm():
+                chunk = next(self._rest)
         except StopIteration:
             self._attempts.succeeded(self._usage)
             raise
@@ -100,7 +102,9 @@ class AsyncRoutedStream:
         self._usage: Usage | None = None
 
     @classmethod
-    async def open(cls, chunks: Any, attempts: Attempts) -> Self:
+    async def open(
+        cls, chunks: Any, attempts: Attempts, *, escalate_filtered: bool = False
+    ) -> Self:
         """Read up to the first content, as `RoutedStream.open` does."""
         iterator: AsyncIterator[Any] = chunks.__aiter__()
         held: list[Any] = []
@@ -109,7 +113,7 @@ class AsyncRoutedStream:
             if _has_content(chunk):
                 attempts.commit()
                 return cls(held, iterator, attempts)
-        _check_end(held, attempts)
+        _check_end(held, attempts, escalate_filtered=escalate_filtered)
         return cls(held, iterator, attempts)
 
     def __aiter__(self) -> Self:
@@ -119,7 +123,8 @@ class AsyncRoutedStream:
         if self._held:
             return self._held.pop(0)
         try:
-            chunk = await self._rest.__anext__()
+            with quiet_litellm():
+                chunk = await self._rest.__anext__()
         except StopAsyncIteration:
             self._attempts.succeeded(self._usage)
             raise
@@ -144,16 +149,24 @@ class AsyncRoutedStream:
         self._attempts.close(self._usage)
 
 
-def check_answer(answer: Any, decision: Decision) -> None:
-    """Refuse an answer without a message, which LiteLLM passes on as it comes.
+def check_answer(answer: Any, attempts: Attempts, *, escalate_filtered: bool) -> None:
+    """Refuse an answer without a message, and one that another model should give.
 
     Raises
     ------
     EmptyAnswerError
-        If there is none.
+        If it is refused.
     """
+    model = attempts.decision.model
     if not answer.choices:
-        raise EmptyAnswerError(f"Model {decision.model!r} answered without a message.")
+        raise EmptyAnswerError(f"Model {model!r} answered without a message.")
+    why = unusable_answer(
+        has_content=any(holds_answer(choice.message.model_dump()) for choice in answer.choices),
+        finish_reason=answer.choices[0].finish_reason,
+        escalate_filtered=escalate_filtered,
+    )
+    if why is not None and attempts.may_escalate:
+        raise unusable_answer_error(model, why)
 
 
 def usage_of(answer: Any) -> Usage | None:
@@ -176,7 +189,7 @@ def _has_content(chunk: Any) -> bool:
     return False
 
 
-def _check_end(held: list[Any], attempts: Attempts) -> None:
+def _check_end(held: list[Any], attempts: Attempts, *, escalate_filtered: bool) -> None:
     """Refuse a stream without content where another model may have some, or without an end.
 
     LiteLLM puts an end to streams that have none, so that the two cannot be told apart.
@@ -186,9 +199,11 @@ def _check_end(held: list[Any], attempts: Attempts) -> None:
     EmptyAnswerError
         If it is refused.
     """
-    ended = any(choice.finish_reason for chunk in held for choice in chunk.choices)
-    if attempts.may_escalate or not ended:
-        raise EmptyAnswerError(
-            f"Model {attempts.decision.model!r} ended its stream before the first content."
-        )
+    reasons = [choice.finish_reason for chunk in held for choice in chunk.choices]
+    reason = next((reason for reason in reversed(reasons) if reason), None)
+    why = unusable_answer(
+        has_content=False, finish_reason=reason, escalate_filtered=escalate_filtered
+    )
+    if reason is None or (why is not None and attempts.may_escalate):
+        raise unusable_answer_error(attempts.decision.model, why or "empty")
     attempts.commit()

@@ -208,7 +208,9 @@ def _suggested(request: Json) -> tuple[str, tuple[tuple[str, Json], ...]]:
     """Return the words and the tool calls that the request asks for."""
     messages = request.get("messages") or []
     said = _last_user_text(messages)
-    tools = {tool["function"]["name"]: tool["function"] for tool in request.get("tools") or []}
+    # Tools of other kinds, as custom ones or a provider's own search, are offered and not called.
+    functions = [tool["function"] for tool in request.get("tools") or [] if "function" in tool]
+    tools = {function["name"]: function for function in functions}
     wanted = _wanted_tool(request, tools, messages)
     if wanted is not None:
         schema = tools[wanted].get("parameters") or {"type": "object"}
@@ -228,7 +230,8 @@ def _wanted_tool(request: Json, tools: Json, messages: Sequence[Json]) -> str | 
     if not tools or choice == "none":
         return None
     if isinstance(choice, Mapping):
-        return str(choice["function"]["name"])
+        named = (choice.get("function") or {}).get("name")
+        return str(named) if named in tools else None
     asked = bool(messages) and messages[-1].get("role") == "user"
     return next(iter(tools)) if choice == "required" or asked else None
 

@@ -232,3 +232,75 @@ def test_a_configuration_of_another_form_is_refused(text: str, tmp_path: Path) -
 def test_a_configuration_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RoutingError, match="Cannot read"):
         Controller(["random"], STRONG, WEAK, config=tmp_path / "none.yaml")
+
+
+def answered(content: str | None, reason: str) -> Step:
+    message = {"role": "assistant", "content": content}
+    choice = {"index": 0, "message": message, "finish_reason": reason}
+    return Step(body=json.dumps({"id": "1", "object": "chat.completion", "choices": [choice]}))
+
+
+@pytest.mark.parametrize(("content", "reason"), [(None, "stop"), ("", "stop"), ("", "length")])
+async def test_an_empty_answer_of_the_weak_model_is_followed_by_the_strong_one(
+    client: Controller, upstream: OpenAIServer, content: str | None, reason: str
+) -> None:
+    upstream.script(*[answered(content, reason)] * 2, model="small")
+    assert client.completion(model="auto", messages=said(EASY)).routellm["route"] == "strong"
+    answer = await client.acompletion(model="auto", messages=said(EASY))
+    assert answer.choices[0].message.content == "big heard: Hello!"
+    upstream.script(answered(content, reason), model="big")
+    assert not client.completion(model="auto", messages=said(HARD)).choices[0].message.content
+
+
+@pytest.mark.parametrize(("setting", "asked"), [(False, ["small"]), (True, ["small", "big"])])
+def test_a_filtered_answer_is_followed_by_the_strong_one_where_that_is_set(
+    upstream: OpenAIServer, setting: bool, asked: list[str]
+) -> None:
+    client = Controller(
+        {"mf": ScriptedRouter(default=0.1)},
+        STRONG,
+        WEAK,
+        api_base=upstream.base_url,
+        api_key="k",
+        threshold=0.5,
+        escalate_filtered=setting,
+    )
+    upstream.script(answered(None, "content_filter"), model="small")
+    client.completion(model="auto", messages=said(EASY))
+    assert upstream.models_asked() == asked
+
+
+def test_what_a_model_does_not_take_is_left_out_for_it_alone(upstream: OpenAIServer) -> None:
+    client = Controller(
+        {"mf": ScriptedRouter({HARD: 0.9}, default=0.1)},
+        STRONG,
+        WEAK,
+        api_base=upstream.base_url,
+        api_key="k",
+        threshold=0.5,
+        drop_params={"weak": ["temperature"]},
+    )
+    for text in (EASY, HARD):
+        client.completion(model="auto", messages=said(text), temperature=0.5)
+    weak, strong = upstream.requests
+    assert "temperature" not in weak.body
+    assert strong.body["temperature"] == 0.5
+
+
+def test_drop_params_of_another_form_are_refused() -> None:
+    for wrong in ({"small": ["seed"]}, {"weak": "seed"}):
+        with pytest.raises(RoutingError, match="drop_params"):
+            Controller({"mf": ScriptedRouter()}, STRONG, WEAK, drop_params=wrong)
+
+
+def test_an_answered_call_prints_nothing_and_leaves_litellm_as_it_was(
+    client: Controller, upstream: OpenAIServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import litellm
+
+    before = litellm.suppress_debug_info
+    upstream.script(Step(status=500), Step(status=500), model="small")
+    client.completion(model="auto", messages=said(EASY), max_retries=0)
+    list(client.completion(model="auto", messages=said(EASY), stream=True, max_retries=0))
+    assert "Give Feedback" not in "".join(capsys.readouterr())
+    assert litellm.suppress_debug_info == before
