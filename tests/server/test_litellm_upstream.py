@@ -117,3 +117,12 @@ def test_openais_protocol_is_spoken_where_it_is_understood(
     model: str, base_url: str | None, kind: str
 ) -> None:
     assert reached_by("auto", Endpoint("weak", model, base_url, None)) == kind
+
+
+def test_what_openai_says_with_a_null_is_there(translated: Served, upstream: OpenAIServer) -> None:
+    upstream.script(*[Step(tool_calls=(("f", {}),))] * 2, model="small")
+    message = translated.post(EASY, model=WEAK).json()["choices"][0]["message"]
+    assert message["content"] is None
+    streamed = translated.post(EASY, model=WEAK, stream=True).text
+    chunks = [json.loads(line[6:]) for line in streamed.splitlines() if "{" in line]
+    assert chunks[0]["choices"][0]["finish_reason"] is None
