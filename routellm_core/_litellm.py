@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from routellm_core._optional import require
+from routellm_core._warnings import ignore_third_party_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +30,7 @@ def import_litellm() -> Any:
     MissingDependencyError
         If LiteLLM is not installed.
     """
+    ignore_third_party_warnings()
     if "litellm" in sys.modules:
         return sys.modules["litellm"]
     before = os.environ.get(_SWITCH)

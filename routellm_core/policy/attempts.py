@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
+from routellm_core._warnings import ignore_third_party_warnings
 from routellm_core.errors import CircuitOpenError, ConfigurationError
 from routellm_core.policy.faults import fault_of, retry_after_of
 
@@ -170,6 +171,7 @@ class Attempts:
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
     ) -> None:
+        ignore_third_party_warnings()
         self.decision = decision
         self.wait_s = 0.0
         """Seconds to wait before the next attempt."""
