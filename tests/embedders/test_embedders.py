@@ -271,9 +271,11 @@ def test_sentence_transformers_embeds_and_cuts_long_texts(tmp_path) -> None:
     assert vectors.shape == (4, 32)
     assert vectors.dtype == np.float32
     same, other = embedder.embed(["hello " * 64 + "python", "hello " * 64 + "poem"])
-    np.testing.assert_allclose(same, other, atol=1e-6)
+    # Lengths 1, from float32 sums over 32 numbers and two layers: some ten roundings of 1e-7 each,
+    # and batches of other shapes add in another order.
+    np.testing.assert_allclose(same, other, rtol=0, atol=1e-5)
     copy = pickle.loads(pickle.dumps(embedder))
-    np.testing.assert_allclose(copy.embed(["hello"])[0], vectors[0], atol=1e-6)
+    np.testing.assert_allclose(copy.embed(["hello"])[0], vectors[0], rtol=0, atol=1e-5)
 
 
 def test_a_model_that_is_not_there_says_what_to_pass(tmp_path) -> None:

@@ -163,16 +163,23 @@ def bert(folder, *, num_labels):
     return {prompt: float(router.calculate_strong_win_rate(prompt)) for prompt in PROMPTS}
 
 
-def causal_llm(folder, *, label_bias):
+def causal_llm(folder, *, label_bias, dtype):
+    """RouteLLM asks for bfloat16; in float32, its numbers are the same on every processor."""
     import routellm.routers.routers as module
+    import torch
     from routellm.routers.causal_llm import llm_utils
     from tiny_checkpoints import tiny_llama
-    from transformers import AutoTokenizer
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 
     checkpoint = tiny_llama(folder, label_bias=label_bias, with_labels=False)
     module.hf_hub_download = lambda repo_id, filename: str(Path(repo_id) / filename)
     llm_utils.AutoTokenizer = types.SimpleNamespace(
         from_pretrained=lambda _, **options: AutoTokenizer.from_pretrained(checkpoint, **options)
+    )
+    llm_utils.AutoModelForCausalLM = types.SimpleNamespace(
+        from_pretrained=lambda name, **options: AutoModelForCausalLM.from_pretrained(
+            name, **{**options, "torch_dtype": getattr(torch, dtype)}
+        )
     )
     router = module.CausalLLMRouter(str(checkpoint))
     return {prompt: float(router.calculate_strong_win_rate(prompt)) for prompt in PROMPTS}
@@ -196,8 +203,10 @@ def main():
                 "2": bert(folder / "bert2", num_labels=2),
             },
             "causal_llm": {
-                str(bias): causal_llm(folder / f"causal{bias}", label_bias=bias)
-                for bias in (3.0, 1.2)
+                f"{bias}-{dtype}": causal_llm(
+                    folder / f"causal{bias}", label_bias=bias, dtype=dtype
+                )
+                for bias, dtype in ((3.0, "bfloat16"), (3.0, "float32"), (1.2, "float32"))
             },
         }
     for name, content in numbers.items():
