@@ -125,11 +125,12 @@ def test_a_documented_command_line_is_one(page: str, line: str) -> None:
     name, *arguments = shlex.split(line.partition("|")[0])[1:]
     command = group.get_command(click.Context(group), name)
     assert command is not None, f"{page}: there is no `routellm {name}`"
-    # Files of the example need not be here; unknown options and missing ones must not be.
-    for option in command.params:
-        if isinstance(option.type, click.Path):
-            option.type.exists = False
-    command.make_context(name, arguments)
+    try:
+        command.make_context(name, arguments)
+    except Exception as error:  # noqa: BLE001 - typer's classes are its own, and private
+        # Files of the example need not be here; anything else is a mistake on the page.
+        if "does not exist" not in str(getattr(error, "message", error)):
+            pytest.fail(f"{page}: {line}: {error!r}")
 
 
 ROUTELLM_DEFAULT = 0.11593
@@ -149,7 +150,7 @@ def thresholds() -> Iterator[tuple[str, float]]:
 def test_a_threshold_in_a_guide_divides_the_calls(page: str, threshold: float) -> None:
     calibration = load_router("mf").calibration
     assert calibration is not None
-    assert 0.01 <= (np.asarray(calibration.win_rates) >= threshold).mean() <= 0.99, (
+    assert 0.01 <= (calibration.quantiles >= threshold).mean() <= 0.99, (
         page,
         threshold,
     )
