@@ -26,7 +26,8 @@ __all__ = ["Origins"]
 _SIZE = 1024
 _LONGEST = 2_000
 _MOST = 64
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+# An unfinished string counts as one to the end, so that no text is searched again from each quote.
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)', re.DOTALL)
 
 
 class Origins:
