@@ -7,6 +7,7 @@ import json
 import logging
 import time
 from contextlib import aclosing, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -37,6 +38,8 @@ _FAREWELL_S = 5.0
 _TRACE = frozenset({b"traceparent", b"tracestate"})
 _LONGEST_TRACE = 512
 _PRINTABLE = " !\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
+_SHORT = 64 * 2**10
+"""Bytes of a body that is parsed sooner than a thread could take it over."""
 _WHOLE = [(b"content-type", b"application/json")]
 _STREAMED = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -122,7 +125,8 @@ class _Exchange:
     async def _run_admitted(self) -> None:
         settings = self._endpoint.settings
         body = await read_body(self._scope, self._receive, limit=settings.max_body_bytes)
-        request, fields = parse_chat(body, settings)
+        parse = partial(parse_chat, body, settings)
+        request, fields = parse() if len(body) <= _SHORT else await asyncio.to_thread(parse)
         loop = asyncio.get_running_loop()
         self._work = loop.create_task(self._answer(request, fields))
         watch = loop.create_task(self._client_leaves())

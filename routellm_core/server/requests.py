@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
@@ -13,6 +14,20 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope
 
     from routellm_core.server.settings import ServerSettings
+
+# Fields of LiteLLM, of its proxy and of other gateways that choose where a request goes, with whose
+# key, or whether it is answered at all: the server's to set, and not a client's.
+_SERVERS_OWN = frozenset(
+    {
+        "api_base", "api_key", "api_type", "api_version", "base_url", "callbacks", "client",
+        "client_id", "client_secret", "context_window_fallback_dict", "custom_llm_provider",
+        "default_headers", "default_query", "deployment_id", "extra_body", "extra_headers",
+        "extra_query", "failure_callback", "fallbacks", "headers", "http_client", "model_list",
+        "organization", "project", "proxies", "proxy", "region_name", "ssl_verify",
+        "success_callback", "tenant_id", "user_config",
+    }
+)  # fmt: skip
+_SERVERS_OWN_BEGINNINGS = ("aws_", "azure_", "litellm_", "mock_", "vertex_", "watsonx_")
 
 __all__ = ["ChatRequest", "ClientGone", "parse_chat", "read_body"]
 
@@ -82,8 +97,10 @@ def parse_chat(body: bytes, settings: ServerSettings) -> tuple[ChatRequest, dict
     Raises
     ------
     ApiError
-        If the body is not JSON, is nested too deeply, or lacks what is needed.
+        If the body is not JSON, is nested too deeply, holds too much, or lacks what is needed.
     """
+    if _values_exceed(body, settings.max_json_values):
+        raise _too_many("values", None, settings.max_json_values)
     try:
         fields = _DECODER.decode(body.decode("utf-8"))
     except RecursionError:
@@ -92,6 +109,9 @@ def parse_chat(body: bytes, settings: ServerSettings) -> tuple[ChatRequest, dict
         raise ApiError(f"The body is not JSON: {error}.", code="invalid_json") from None
     if _depth_exceeds(fields, body, settings.max_json_depth):
         raise _too_deep(settings.max_json_depth)
+    if isinstance(fields, dict):
+        _check_counts(fields, settings)
+        _check_fields(fields)
     try:
         return ChatRequest.model_validate(fields), fields
     except ValidationError as error:
@@ -101,6 +121,8 @@ def parse_chat(body: bytes, settings: ServerSettings) -> tuple[ChatRequest, dict
         raise ApiError(message, code="invalid_value", param=where or None) from None
 
 
+_SIGNS = re.compile(rb'\\.|["\[{,]', re.DOTALL)
+_BACKSLASH = 0x5C
 _READ = frozenset({b"content-type", b"content-encoding", b"content-length"})
 
 
@@ -115,6 +137,61 @@ def _too_long(limit: int) -> NoReturn:
 
 def _too_deep(limit: int) -> ApiError:
     return ApiError(f"The JSON must not be nested deeper than {limit}.", code="json_too_deep")
+
+
+def _too_many(what: str, n: int | None, limit: int) -> ApiError:
+    found = f"{n}" if n is not None else f"more than {limit}"
+    return ApiError(
+        f"The request has {found} {what}; at most {limit} are accepted.",
+        status=413,
+        code=f"too_many_{what.replace(' ', '_')}",
+    )
+
+
+def _values_exceed(body: bytes, limit: int) -> bool:
+    """Return whether JSON holds too many values to parse: parsing stops every other request."""
+    if sum(map(body.count, (b",", b"[", b"{"))) < limit:
+        return False
+    n_values, in_string = 1, False
+    for found in _SIGNS.finditer(body):
+        sign = found[0]
+        if sign == b'"':
+            in_string = not in_string
+        elif not in_string and sign[0] != _BACKSLASH:
+            n_values += 1
+            if n_values > limit:
+                return True
+    return False
+
+
+def _check_counts(fields: dict[str, Any], settings: ServerSettings) -> None:
+    messages = fields.get("messages")
+    contents = [m.get("content") for m in _items(messages) if isinstance(m, dict)]
+    for what, n, limit in (
+        ("messages", len(_items(messages)), settings.max_messages),
+        ("content parts", sum(len(_items(c)) for c in contents), settings.max_parts),
+        ("tools", len(_items(fields.get("tools"))), settings.max_tools),
+        ("functions", len(_items(fields.get("functions"))), settings.max_tools),
+    ):
+        if n > limit:
+            raise _too_many(what, n, limit)
+
+
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _check_fields(fields: dict[str, Any]) -> None:
+    """Refuse what would make a request go elsewhere, or under another name."""
+    for name in fields:
+        lowered = name.lower()
+        if lowered in _SERVERS_OWN or lowered.startswith(_SERVERS_OWN_BEGINNINGS):
+            raise ApiError(
+                f"The field {name[:64]!r} is not a client's to set: it belongs to the server's "
+                "configuration.",
+                code="unsupported_parameter",
+                param=name[:64],
+            )
 
 
 def _depth_exceeds(value: Any, body: bytes, limit: int) -> bool:

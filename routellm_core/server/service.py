@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Answer", "ChatService", "EarlyAnswer", "StreamedAnswer"]
 
+_FEW_MESSAGES = 256
 _ESCALATE = escalation_filter(None)
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _FAREWELL_S = 0.5
@@ -162,7 +164,12 @@ class ChatService:
                 code="no_models",
             )
         offered = {"tools": request.tools, **(request.model_extra or {})}
-        turn = self.fleet.turn(request.messages, tools=offers_tools(offered), decider=decider)
+        read = partial(
+            self.fleet.turn, request.messages, tools=offers_tools(offered), decider=decider
+        )
+        # Thousands of messages take longer to read than other requests may wait.
+        few = len(request.messages) <= _FEW_MESSAGES
+        turn = read() if few else await asyncio.to_thread(read)
         began = time.perf_counter()
         decision = await decider.adecide(turn, overrides)
         self._on_decision(time.perf_counter() - began)

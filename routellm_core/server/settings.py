@@ -125,6 +125,14 @@ class ServerSettings(BaseModel):
     """Longest request body; a longer one gets 413."""
     max_json_depth: int = Field(default=64, ge=1)
     """Deepest nesting of a request's JSON; a deeper one gets 400."""
+    max_json_values: int = Field(default=200_000, ge=1)
+    """Most values in a request's JSON; with more it gets 413."""
+    max_messages: int = Field(default=10_000, ge=1)
+    """Most messages of a request; with more it gets 413."""
+    max_parts: int = Field(default=10_000, ge=1)
+    """Most content parts, over all messages of a request; with more it gets 413."""
+    max_tools: int = Field(default=1024, ge=1)
+    """Most tools, or functions, of a request; with more it gets 413."""
 
     @model_validator(mode="after")
     def _check(self) -> ServerSettings:
