@@ -17,7 +17,7 @@ from langchain_core.messages import (
 )
 from langchain_core.prompt_values import PromptValue
 
-from routellm_core import RECORD_KEY, DecisionRecord, Modality, Role
+from routellm_core import RECORD_KEY, ROLE_NAMES, DecisionRecord, Modality, Role
 
 __all__ = ["LangChainView", "has_content", "read_messages", "stamped"]
 
@@ -36,14 +36,6 @@ _MODALITIES: Mapping[str, Modality] = {
     "input_file": "file",
     "media": "file",
 }
-_CHAT_ROLES: Mapping[str, Role] = {
-    "system": "system",
-    "developer": "system",
-    "user": "user",
-    "human": "user",
-    "assistant": "assistant",
-    "ai": "assistant",
-}
 
 
 class LangChainView:
@@ -60,7 +52,7 @@ class LangChainView:
         if isinstance(message, SystemMessage):
             return "system"
         if isinstance(message, ChatMessage):
-            return _CHAT_ROLES.get(message.role, "tool")
+            return ROLE_NAMES.get(message.role, "tool")
         return "tool"
 
     def text(self, message: BaseMessage) -> str:

@@ -9,11 +9,12 @@ from llama_index.core.base.llms.types import (
     ChatMessage,
     DocumentBlock,
     ImageBlock,
-    MessageRole,
     TextBlock,
     ToolCallBlock,
     VideoBlock,
 )
+
+from routellm_core import ROLE_NAMES, speakers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -25,31 +26,12 @@ __all__ = ["ChatView", "Owners", "Words", "text_of", "tool_call_ids"]
 Owners: TypeAlias = "RecentValues[tuple[str, str], DecisionRecord]"
 """Whose answer called a tool: the record, by the user's words and the tool call's id."""
 
-_ROLES: dict[str, Role] = {
-    MessageRole.SYSTEM: "system",
-    MessageRole.DEVELOPER: "system",
-    MessageRole.USER: "user",
-    MessageRole.ASSISTANT: "assistant",
-    MessageRole.CHATBOT: "assistant",
-    MessageRole.MODEL: "assistant",
-    MessageRole.FUNCTION: "tool",
-    MessageRole.TOOL: "tool",
-}
-
 _MODALITIES: dict[type, Modality] = {
     ImageBlock: "image",
     AudioBlock: "audio",
     VideoBlock: "video",
     DocumentBlock: "file",
 }
-
-_AGENT_WORDS = (
-    ("Observation: ", "Action:"),
-    ("Result of executing the code given:\n\n", "<execute>"),
-    ("Error while parsing the output: ", ""),
-    ("FAILURE: Your previous response was empty.\n", ""),
-)
-"""How ReAct and CodeAct agents begin what they say in the user's name, and what led to it."""
 
 _NOTHING: frozenset[Modality] = frozenset()
 
@@ -64,8 +46,6 @@ class Words(NamedTuple):
 class ChatView:
     """Read the messages of one conversation; a `MessageView` of `routellm_core`.
 
-    What an agent says in the user's name, such as ReAct's "Observation:", counts as a tool's.
-
     Parameters
     ----------
     messages
@@ -74,21 +54,19 @@ class ChatView:
         Whose answer a tool call belongs to.
     """
 
-    __slots__ = ("_by_agents", "_messages", "_owners")
+    __slots__ = ("_messages", "_owners")
 
     def __init__(
         self, messages: Sequence[ChatMessage | Words], owners: Owners | None = None
     ) -> None:
         self._messages = messages
         self._owners = owners
-        self._by_agents = _said_by_agents(messages) if len(messages) > 1 else set()
 
     def role(self, message: ChatMessage | Words) -> Role:
         """Return who speaks."""
         if isinstance(message, Words):
             return message.speaker
-        role = _ROLES.get(message.role, "user")
-        return "tool" if role == "user" and id(message) in self._by_agents else role
+        return ROLE_NAMES.get(message.role.value, "user")
 
     def text(self, message: ChatMessage | Words) -> str:
         """Return the words; "" when there are none."""
@@ -112,8 +90,9 @@ class ChatView:
 
     def user_text(self) -> str:
         """Return the words of the last message that a user wrote; "" when there is none."""
-        for message in reversed(self._messages):
-            if self.role(message) == "user":
+        roles = speakers(self._messages, self)
+        for message, role in zip(reversed(self._messages), reversed(roles), strict=True):
+            if role == "user":
                 return self.text(message)
         return ""
 
@@ -136,25 +115,3 @@ def tool_call_ids(message: ChatMessage) -> Iterator[str]:
         identity = call.get("id") if isinstance(call, dict) else getattr(call, "id", None)
         if isinstance(identity, str):
             yield identity
-
-
-def _said_by_agents(messages: Sequence[ChatMessage | Words]) -> set[int]:
-    """Return the `id` of every message that an agent wrote in the user's name."""
-    found: set[int] = set()
-    answer = ""
-    after_answer = False
-    for message in messages:
-        if isinstance(message, Words):
-            continue
-        role = _ROLES.get(message.role)
-        if role == "assistant":
-            answer, after_answer = text_of(message), True
-        elif role == "user" and after_answer and _sounds_like_an_agent(text_of(message), answer):
-            found.add(id(message))
-        else:
-            after_answer = False
-    return found
-
-
-def _sounds_like_an_agent(text: str, answer: str) -> bool:
-    return any(text.startswith(opening) and cause in answer for opening, cause in _AGENT_WORDS)

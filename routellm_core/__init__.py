@@ -37,6 +37,7 @@ from routellm_core.monitoring import (
     price_of,
 )
 from routellm_core.policy import (
+    ROLE_NAMES,
     Attempts,
     Breaker,
     BreakerSettings,
@@ -63,6 +64,7 @@ from routellm_core.policy import (
     make_guards,
     read_turn,
     resolve_router,
+    speakers,
     unusable_answer,
     unusable_answer_error,
 )
@@ -81,6 +83,7 @@ from routellm_core.types import (
 
 __all__ = [
     "RECORD_KEY",
+    "ROLE_NAMES",
     "Attempts",
     "Breaker",
     "BreakerSettings",
@@ -149,6 +152,7 @@ __all__ = [
     "router_class",
     "router_names",
     "router_threshold",
+    "speakers",
     "threshold_for",
     "unusable_answer",
     "unusable_answer_error",

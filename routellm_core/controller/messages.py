@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from routellm_core.policy import ROLE_NAMES
+
 if TYPE_CHECKING:
     from routellm_core.policy import Role
     from routellm_core.types import Modality
@@ -14,13 +16,6 @@ __all__ = ["Message", "OpenAIView"]
 Message: TypeAlias = Mapping[str, Any]
 """One message of a chat completion request."""
 
-_ROLES: dict[Any, Role] = {
-    "assistant": "assistant",
-    "developer": "system",
-    "function": "tool",
-    "system": "system",
-    "tool": "tool",
-}
 _PARTS: dict[Any, Modality] = {
     "file": "file",
     "image_url": "image",
@@ -46,7 +41,7 @@ class OpenAIView:
     def role(self, message: Message) -> Role:
         """Return who speaks; an unknown speaker counts as the user."""
         role = message.get("role")
-        return _ROLES.get(role, "user") if isinstance(role, str) else "user"
+        return ROLE_NAMES.get(role, "user") if isinstance(role, str) else "user"
 
     def text(self, message: Message) -> str:
         """Return the words, text parts joined by newlines."""

@@ -17,6 +17,7 @@ from routellm_core.policy.conversation import (
     Turn,
     check_routing_text,
     read_turn,
+    speakers,
 )
 from routellm_core.policy.decider import Decider
 from routellm_core.policy.faults import Fault, fault_of, retry_after_of
@@ -38,10 +39,12 @@ from routellm_core.policy.settings import (
     resolve_router,
     resolve_threshold,
 )
+from routellm_core.policy.tool_results import ROLE_NAMES
 
 __all__ = [
     "DEFAULT_STRONG_SHARE",
     "NO_OVERRIDES",
+    "ROLE_NAMES",
     "Attempts",
     "Breaker",
     "BreakerSettings",
@@ -80,6 +83,7 @@ __all__ = [
     "resolve_router",
     "resolve_threshold",
     "retry_after_of",
+    "speakers",
     "unusable_answer",
     "unusable_answer_error",
 ]

@@ -6,13 +6,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, get_args
 
 from routellm_core.errors import ConfigurationError
+from routellm_core.policy.tool_results import is_tool_result, without_scratchpad
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from routellm_core.types import Modality
 
-__all__ = ["MessageView", "Role", "RoutingText", "Turn", "check_routing_text", "read_turn"]
+__all__ = [
+    "MessageView",
+    "Role",
+    "RoutingText",
+    "Turn",
+    "check_routing_text",
+    "read_turn",
+    "speakers",
+]
 
 Role = Literal["system", "user", "assistant", "tool"]
 """Who speaks. What a framework sends in the user's name but no person wrote is "tool"."""
@@ -91,6 +100,15 @@ def check_routing_text(value: str) -> RoutingText:
     )
 
 
+def speakers(messages: Sequence[M], view: MessageView[M]) -> list[Role]:
+    """Return who speaks in each message, in order.
+
+    A tool's result that an agent sends in the user's name is the tool's. Before the first answer
+    everything in the user's name is the user's.
+    """
+    return _speakers(messages, view, [view.text(message) for message in messages])
+
+
 def read_turn(
     messages: Sequence[M],
     view: MessageView[M],
@@ -101,8 +119,8 @@ def read_turn(
 ) -> Turn:
     """Summarise a conversation for the policy.
 
-    A turn begins at the last user message and includes every answer and tool result after it: an
-    answer found there belongs to the same turn, and its record keeps the route.
+    A turn begins at the last message that a user wrote and includes every answer and tool result
+    after it: an answer found there belongs to the same turn, and its record keeps the route.
 
     Parameters
     ----------
@@ -118,45 +136,59 @@ def read_turn(
         The smallest context window, in tokens, of the models in question; UTF-8 bytes are only
         counted when the characters could exceed it.
     """
-    record: Mapping[str, Any] | None = None
-    modalities = _NOTHING
-    spoken: list[tuple[Role, str]] = []
-    turn_is_open = True
-    n_chars = 0
-    for message in reversed(messages):
-        role = view.role(message)
-        text = view.text(message)
-        n_chars += len(text)
-        found = view.modalities(message)
-        if found:
-            modalities |= found
-        if turn_is_open:
-            if role == "user":
-                turn_is_open = False
-            elif role == "assistant" and record is None:
-                record = view.record(message)
-        spoken.append((role, text))
+    texts = [view.text(message) for message in messages]
+    roles = _speakers(messages, view, texts)
+    n_chars = sum(map(len, texts))
     # One character may be several tokens, but never more than its bytes / 4 rounded up.
     count_bytes = small_window is not None and n_chars > small_window
-    n_bytes = sum(len(t.encode("utf-8", "replace")) for _, t in spoken) if count_bytes else 0
     return Turn(
-        text=_select(spoken, routing_text),
-        record=None if turn_is_open else record,
-        modalities=modalities,
+        text=_select(roles, texts, routing_text),
+        record=_record(messages, view, roles),
+        modalities=_NOTHING.union(*map(view.modalities, messages)),
         tools=tools,
         n_chars=n_chars,
-        n_bytes=n_bytes,
+        n_bytes=sum(len(t.encode("utf-8", "replace")) for t in texts) if count_bytes else 0,
     )
 
 
-def _select(spoken: Sequence[tuple[Role, str]], routing_text: RoutingText) -> str:
-    """Join the texts that are routed; `spoken` is newest first."""
-    if routing_text == "last_user":
-        for role, text in spoken:
-            if role == "user":
-                return text
-        # A conversation without a user, as some pipelines send: all there is.
-        return "\n".join(text for _, text in reversed(spoken) if text)
+def _speakers(messages: Sequence[M], view: MessageView[M], texts: Sequence[str]) -> list[Role]:
+    roles: list[Role] = []
+    answer: str | None = None
+    for message, text in zip(messages, texts, strict=True):
+        role = view.role(message)
+        if role == "assistant":
+            answer = text
+        elif role == "user" and answer is not None:
+            if is_tool_result(text, answer):
+                role = "tool"
+            else:
+                answer = None
+        roles.append(role)
+    return roles
+
+
+def _record(
+    messages: Sequence[M], view: MessageView[M], roles: Sequence[Role]
+) -> Mapping[str, Any] | None:
+    """Return the latest record after the last message that a user wrote."""
+    if "user" not in roles:
+        return None
+    for message, role in zip(reversed(messages), reversed(roles), strict=True):
+        if role == "user":
+            return None
+        if role == "assistant":
+            record = view.record(message)
+            if record is not None:
+                return record
+    return None
+
+
+def _select(roles: Sequence[Role], texts: Sequence[str], routing_text: RoutingText) -> str:
+    """Join the texts that are routed."""
+    if routing_text == "conversation":
+        return "\n".join(filter(None, texts))
+    spoken = [text for role, text in zip(roles, texts, strict=True) if role == "user"]
     if routing_text == "all_user":
-        return "\n".join(text for role, text in reversed(spoken) if role == "user" and text)
-    return "\n".join(text for _, text in reversed(spoken) if text)
+        return "\n".join(filter(None, map(without_scratchpad, spoken)))
+    # A conversation without a user, as some pipelines send: all there is.
+    return without_scratchpad(spoken[-1]) if spoken else "\n".join(filter(None, texts))

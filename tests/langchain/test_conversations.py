@@ -23,6 +23,7 @@ from langchain_core.prompts import ChatPromptTemplate
 from langchain_routellm import RoutedChatModel
 from routellm_core import ConfigurationError, PromptError
 from routellm_core.testing import ScriptedRouter
+from tests.agent_transcripts import GROWING, RESULTS
 
 Make = Callable[..., RoutedChatModel]
 
@@ -77,6 +78,26 @@ def test_a_tool_result_in_the_users_name_is_no_user_message(
     result = HumanMessage([{"type": "tool_result", "tool_use_id": "1", "content": "3"}])
     make().invoke([HumanMessage("Add"), AIMessage("calling"), result])
     assert router.prompts == ["Add"]
+
+
+@pytest.mark.parametrize("agent", RESULTS)
+def test_a_textual_agents_run_keeps_its_model(
+    make: Make, router: ScriptedRouter, agent: str
+) -> None:
+    answer, result = RESULTS[agent]
+    for n_steps in range(3):
+        step = [AIMessage(answer), HumanMessage(result)]
+        make().invoke([HumanMessage("Prove it"), *step * n_steps])
+    assert set(router.prompts) == {"Prove it"}
+
+
+@pytest.mark.parametrize("agent", GROWING)
+def test_an_agent_with_one_growing_message_keeps_its_model(
+    make: Make, router: ScriptedRouter, agent: str
+) -> None:
+    for message in GROWING[agent]:
+        make().invoke(message)
+    assert len(set(router.prompts)) == 1
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from llama_index.core.tools import FunctionTool
 
 from llamaindex_routellm import RoutedLLM
 from routellm_core.testing import ScriptedRouter
+from tests.agent_transcripts import RESULTS
 
 HARD, EASY = "Prove that 7 is odd.", "What is 7 + 5?"
 JSON_CALL = {
@@ -69,6 +70,13 @@ CALLS = [
 @pytest.mark.parametrize("messages", [REACT, CODE_ACT, RETRY, EMPTY, CALLS])
 def test_what_an_agent_says_in_the_users_name_is_not_routed(llm, router, messages) -> None:
     assert llm.chat(messages).additional_kwargs["routellm"]["route"] == "strong"
+    assert router.prompts == [HARD]
+
+
+@pytest.mark.parametrize("agent", RESULTS)
+def test_a_foreign_agents_run_keeps_its_model(llm: RoutedLLM, router, agent: str) -> None:
+    answer, result = RESULTS[agent]
+    llm.chat([ChatMessage(HARD), assistant(answer), ChatMessage(result)])
     assert router.prompts == [HARD]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from routellm_core.testing import OpenAIServer, ScriptedRouter, Step
+from tests.agent_transcripts import RESULTS
 from tests.server.conftest import EASY, HARD, Served, body_of
 
 pytestmark = pytest.mark.loopback
@@ -116,6 +117,20 @@ def test_images_pass_through_and_their_text_is_routed(
         assert client.post("/v1/chat/completions", json=body).status_code == 200
     assert upstream.models_asked() == ["big"]
     assert upstream.requests[0].body["messages"][0]["content"] == parts
+
+
+@pytest.mark.parametrize("agent", RESULTS)
+def test_an_agents_run_keeps_its_model(served: Served, upstream: OpenAIServer, agent: str) -> None:
+    answer, result = RESULTS[agent]
+    step = [{"role": "assistant", "content": answer}, {"role": "user", "content": result}]
+    with served.client() as client:
+        for n_steps in range(3):
+            body = {
+                "model": "auto",
+                "messages": [{"role": "user", "content": HARD}, *step * n_steps],
+            }
+            assert client.post("/v1/chat/completions", json=body).status_code == 200
+    assert upstream.models_asked() == ["big"] * 3
 
 
 def test_the_clients_key_never_reaches_a_provider(served: Served, upstream: OpenAIServer) -> None:
