@@ -17,6 +17,7 @@ from routellm_core import (
     Modality,
     check_model,
     fault_of,
+    known_capabilities,
 )
 
 __all__ = ["adapted", "capabilities", "joint_profile", "make_model", "model_label"]
@@ -136,16 +137,32 @@ def model_label(model: BaseChatModel) -> str:
 
 
 def capabilities(model: BaseChatModel) -> Capabilities:
-    """Return what the model can take, from its profile; what that leaves open is assumed."""
+    """Return what the model can take.
+
+    Its profile says so, else LiteLLM's table under the model's name; the rest is assumed to work.
+    """
     profile: Mapping[str, object] = model.profile or {}
-    lacking = {modality for key, modality in _MODALITY_KEYS.items() if profile.get(key) is False}
+    known = known_capabilities(_table_name(model))
+    modalities = {
+        modality
+        for key, modality in _MODALITY_KEYS.items()
+        if profile.get(key, modality in known.modalities) is not False
+    }
     window = profile.get("max_input_tokens")
     calls_tools = type(model).bind_tools is not BaseChatModel.bind_tools
     return Capabilities(
-        modalities=Capabilities().modalities - lacking,
-        tools=calls_tools and profile.get("tool_calling") is not False,
-        context_window=window if isinstance(window, int) and window > 0 else None,
+        modalities=frozenset(modalities),
+        tools=calls_tools and profile.get("tool_calling", known.tools) is not False,
+        context_window=window if isinstance(window, int) and window > 0 else known.context_window,
     )
+
+
+def _table_name(model: BaseChatModel) -> str:
+    """Return the model's name with its provider, which another host of the same model is not."""
+    name = model_label(model)
+    if type(model).__name__.startswith("ChatLiteLLM"):
+        return name  # as LiteLLM writes it
+    return f"{model._get_ls_params().get('ls_provider')}:{name}"
 
 
 def joint_profile(strong: BaseChatModel, weak: BaseChatModel) -> ModelProfile | None:

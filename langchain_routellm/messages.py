@@ -17,25 +17,19 @@ from langchain_core.messages import (
 )
 from langchain_core.prompt_values import PromptValue
 
-from routellm_core import RECORD_KEY, ROLE_NAMES, DecisionRecord, Modality, Role
+from routellm_core import (
+    RECORD_KEY,
+    ROLE_NAMES,
+    DecisionRecord,
+    Modality,
+    Role,
+    is_tool_result_content,
+    modalities_of,
+)
 
 __all__ = ["LangChainView", "has_content", "read_messages", "stamped"]
 
-_NOTHING: frozenset[Modality] = frozenset()
 _TEXT_BLOCKS = frozenset({"text", "input_text", "text-plain"})
-_MODALITIES: Mapping[str, Modality] = {
-    "image": "image",
-    "image_url": "image",
-    "input_image": "image",
-    "audio": "audio",
-    "input_audio": "audio",
-    "video": "video",
-    "video_url": "video",
-    "file": "file",
-    "document": "file",
-    "input_file": "file",
-    "media": "file",
-}
 
 
 class LangChainView:
@@ -46,7 +40,7 @@ class LangChainView:
     def role(self, message: BaseMessage) -> Role:
         """Return who speaks; a tool's result in the user's name counts as the tool's."""
         if isinstance(message, HumanMessage):
-            return "tool" if _is_tool_result(message.content) else "user"
+            return "tool" if is_tool_result_content(message.content) else "user"
         if isinstance(message, AIMessage):
             return "assistant"
         if isinstance(message, SystemMessage):
@@ -66,11 +60,7 @@ class LangChainView:
 
     def modalities(self, message: BaseMessage) -> frozenset[Modality]:
         """Return what the message holds besides text."""
-        content = message.content
-        if isinstance(content, str):
-            return _NOTHING
-        found = [_modality(block) for block in content if isinstance(block, dict)]
-        return frozenset(modality for modality in found if modality is not None)
+        return modalities_of(message.content)
 
     def record(self, message: BaseMessage) -> Mapping[str, Any] | None:
         """Return the decision record that an assistant message carries, unchecked."""
@@ -130,25 +120,8 @@ def has_content(chunk: Any) -> bool:
     )
 
 
-def _is_tool_result(content: str | list[str | dict[str, Any]]) -> bool:
-    return (
-        isinstance(content, list)
-        and bool(content)
-        and all(isinstance(b, dict) and b.get("type") == "tool_result" for b in content)
-    )
-
-
 def _block_text(block: str | dict[str, Any]) -> str | None:
     if isinstance(block, str):
         return block
     text = block.get("text") if block.get("type") in _TEXT_BLOCKS else None
     return text if isinstance(text, str) else None
-
-
-def _modality(block: dict[str, Any]) -> Modality | None:
-    found = _MODALITIES.get(str(block.get("type")))
-    if found != "file":
-        return found
-    # A file says more precisely what it is.
-    kind = str(block.get("mime_type", "")).partition("/")[0]
-    return _MODALITIES.get(kind, "file") if kind in ("image", "audio", "video") else "file"

@@ -5,16 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from llama_index.core.base.llms.types import (
-    AudioBlock,
     ChatMessage,
-    DocumentBlock,
-    ImageBlock,
     TextBlock,
     ToolCallBlock,
-    VideoBlock,
 )
 
-from routellm_core import ROLE_NAMES, speakers
+from routellm_core import KNOWN_PARTS, ROLE_NAMES, modalities_of, speakers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -25,13 +21,6 @@ __all__ = ["ChatView", "Owners", "Words", "text_of", "tool_call_ids"]
 
 Owners: TypeAlias = "RecentValues[tuple[str, str], DecisionRecord]"
 """Whose answer called a tool: the record, by the user's words and the tool call's id."""
-
-_MODALITIES: dict[type, Modality] = {
-    ImageBlock: "image",
-    AudioBlock: "audio",
-    VideoBlock: "video",
-    DocumentBlock: "file",
-}
 
 _NOTHING: frozenset[Modality] = frozenset()
 
@@ -76,8 +65,7 @@ class ChatView:
         """Return what the message holds besides text."""
         if isinstance(message, Words):
             return _NOTHING
-        found = [_MODALITIES[type(block)] for block in message.blocks if type(block) in _MODALITIES]
-        return frozenset(found) if found else _NOTHING
+        return modalities_of([_part(block) for block in message.blocks])
 
     def record(self, message: ChatMessage | Words) -> Mapping[str, Any] | None:
         """Return the record of the answer whose tool calls this message holds."""
@@ -115,3 +103,15 @@ def tool_call_ids(message: ChatMessage) -> Iterator[str]:
         identity = call.get("id") if isinstance(call, dict) else getattr(call, "id", None)
         if isinstance(identity, str):
             yield identity
+
+
+def _part(block: Any) -> dict[str, Any]:
+    """Return a block as a part with its type, and the blocks that it holds in turn."""
+    kind = str(getattr(block, "block_type", type(block).__name__))
+    if KNOWN_PARTS.get(kind) is None and kind not in ("citable", "citation"):
+        # Nothing is copied of words and calls; an unknown block counts by its name.
+        return {"type": kind}
+    inside = getattr(block, "content", None) or getattr(block, "cited_content", None) or ()
+    mime = getattr(block, "document_mimetype", None)
+    blocks = inside if isinstance(inside, (list, tuple)) else [inside]
+    return {"type": kind, "mime_type": mime, "content": [_part(held) for held in blocks]}

@@ -9,7 +9,7 @@ from llama_index.core.base.llms.types import LLMMetadata, MessageRole
 from llama_index.core.constants import DEFAULT_NUM_OUTPUTS
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 
-from routellm_core import Capabilities
+from routellm_core import Capabilities, known_capabilities
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -105,7 +105,11 @@ def _output(model: LLMMetadata) -> int:
 
 def _capabilities(llm: LLM, says: LLMMetadata) -> Capabilities:
     calls_tools = isinstance(llm, FunctionCallingLLM) and says.is_function_calling_model
-    return Capabilities(tools=calls_tools, context_window=says.context_window)
+    return Capabilities(
+        modalities=known_capabilities(model_name(llm)).modalities,
+        tools=calls_tools,
+        context_window=says.context_window,
+    )
 
 
 def _translated(own: MessageRole, common: MessageRole) -> MessageRole | None:

@@ -37,6 +37,7 @@ from routellm_core.monitoring import (
     price_of,
 )
 from routellm_core.policy import (
+    KNOWN_PARTS,
     ROLE_NAMES,
     Attempts,
     Breaker,
@@ -60,8 +61,11 @@ from routellm_core.policy import (
     escalation_filter,
     fault_of,
     holds_answer,
+    is_tool_result_content,
+    known_capabilities,
     make_decider,
     make_guards,
+    modalities_of,
     read_turn,
     resolve_router,
     speakers,
@@ -82,6 +86,7 @@ from routellm_core.types import (
 )
 
 __all__ = [
+    "KNOWN_PARTS",
     "RECORD_KEY",
     "ROLE_NAMES",
     "Attempts",
@@ -142,9 +147,12 @@ __all__ = [
     "escalation_filter",
     "fault_of",
     "holds_answer",
+    "is_tool_result_content",
+    "known_capabilities",
     "load_router",
     "make_decider",
     "make_guards",
+    "modalities_of",
     "price_of",
     "read_checkpoint",
     "read_turn",

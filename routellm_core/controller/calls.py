@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from routellm_core.controller.fleet import offers_tools
+from routellm_core.controller.messages import offers_tools
 from routellm_core.controller.names import AUTO, read_model_name
 from routellm_core.errors import ConfigurationError
 from routellm_core.policy import Overrides

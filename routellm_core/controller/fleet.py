@@ -12,6 +12,7 @@ from routellm_core.policy import (
     Capabilities,
     Overrides,
     check_threshold,
+    known_capabilities,
     make_decider,
     read_turn,
 )
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from routellm_core.policy import Decider, Turn
     from routellm_core.routers.base import Router
 
-__all__ = ["Fleet", "offers_tools"]
+__all__ = ["Fleet"]
 
 _VIEW = OpenAIView()
 
@@ -39,7 +40,7 @@ class Fleet:
     strong_model, weak_model
         Names of the models.
     strong, weak
-        What the models can take.
+        What the models can take; by default what `known_capabilities` knows of their names.
     threshold, strong_share
         What "auto" and calls without a threshold use, at most one of them; see `make_decider`.
     options
@@ -65,6 +66,8 @@ class Fleet:
     ) -> None:
         if not routers:
             raise ConfigurationError("At least one router is needed, got none.")
+        strong = known_capabilities(strong_model) if strong is None else strong
+        weak = known_capabilities(weak_model) if weak is None else weak
         self.strong_model = strong_model
         self.weak_model = weak_model
         self.deciders: dict[str, Decider] = {
@@ -145,8 +148,3 @@ class Fleet:
         return read_turn(
             list(messages), _VIEW, tools=tools, small_window=decider.policy.small_window
         )
-
-
-def offers_tools(request: Mapping[str, Any]) -> bool:
-    """Return whether a request offers tools to the model, by their newer or their older name."""
-    return bool(request.get("tools") or request.get("functions"))

@@ -5,24 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from routellm_core.policy import ROLE_NAMES
+from routellm_core.policy import ROLE_NAMES, is_tool_result_content, modalities_of
 
 if TYPE_CHECKING:
     from routellm_core.policy import Role
     from routellm_core.types import Modality
 
-__all__ = ["Message", "OpenAIView"]
+__all__ = ["Message", "OpenAIView", "offers_tools"]
 
 Message: TypeAlias = Mapping[str, Any]
 """One message of a chat completion request."""
-
-_PARTS: dict[Any, Modality] = {
-    "file": "file",
-    "image_url": "image",
-    "input_audio": "audio",
-    "video_url": "video",
-}
-_NOTHING: frozenset[Modality] = frozenset()
 
 
 class OpenAIView:
@@ -40,8 +32,10 @@ class OpenAIView:
 
     def role(self, message: Message) -> Role:
         """Return who speaks; an unknown speaker counts as the user."""
-        role = message.get("role")
-        return ROLE_NAMES.get(role, "user") if isinstance(role, str) else "user"
+        name = message.get("role")
+        role = ROLE_NAMES.get(name, "user") if isinstance(name, str) else "user"
+        content = message.get("content")
+        return "tool" if role == "user" and is_tool_result_content(content) else role
 
     def text(self, message: Message) -> str:
         """Return the words, text parts joined by newlines."""
@@ -54,14 +48,15 @@ class OpenAIView:
 
     def modalities(self, message: Message) -> frozenset[Modality]:
         """Return what the message holds besides text."""
-        content = message.get("content")
-        if isinstance(content, str):
-            return _NOTHING
-        kinds = (part.get("type") for part in _parts(content))
-        return frozenset(_PARTS[kind] for kind in kinds if isinstance(kind, str) and kind in _PARTS)
+        return modalities_of(message.get("content"))
 
     def record(self, message: Message) -> None:
         """Return None."""
+
+
+def offers_tools(request: Mapping[str, Any]) -> bool:
+    """Return whether a request offers tools, by today's field or the older `functions`."""
+    return bool(request.get("tools") or request.get("functions"))
 
 
 def _parts(content: Any) -> list[Mapping[str, Any]]:

@@ -22,8 +22,10 @@ from routellm_core.policy.conversation import (
 from routellm_core.policy.decider import Decider
 from routellm_core.policy.faults import Fault, fault_of, retry_after_of
 from routellm_core.policy.guards import Guards, make_guards
+from routellm_core.policy.known_models import known_capabilities
 from routellm_core.policy.memory import RecentValues
 from routellm_core.policy.model_check import check_model
+from routellm_core.policy.parts import KNOWN_PARTS, is_tool_result_content, modalities_of
 from routellm_core.policy.prompt_length import is_prompt_too_long
 from routellm_core.policy.routing import (
     NO_OVERRIDES,
@@ -43,6 +45,7 @@ from routellm_core.policy.tool_results import ROLE_NAMES
 
 __all__ = [
     "DEFAULT_STRONG_SHARE",
+    "KNOWN_PARTS",
     "NO_OVERRIDES",
     "ROLE_NAMES",
     "Attempts",
@@ -76,9 +79,12 @@ __all__ = [
     "fault_of",
     "holds_answer",
     "is_prompt_too_long",
+    "is_tool_result_content",
+    "known_capabilities",
     "make_decider",
     "make_guards",
     "missing_capability",
+    "modalities_of",
     "read_turn",
     "resolve_router",
     "resolve_threshold",

@@ -11,7 +11,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from routellm_core.controller.fleet import offers_tools
+from routellm_core.controller.messages import offers_tools
 from routellm_core.policy import (
     RetrySettings,
     escalation_filter,

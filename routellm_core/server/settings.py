@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, m
 
 from routellm_core.controller.config import read_yaml
 from routellm_core.errors import ConfigurationError
-from routellm_core.policy import Capabilities
+from routellm_core.policy import Capabilities, known_capabilities
 from routellm_core.routers import router_names
 from routellm_core.types import Modality
 
@@ -55,12 +55,12 @@ class ServerSettings(BaseModel):
     """Its provider's key; None for `upstream_api_key`."""
     strong_upstream: UpstreamKind = "auto"
     """How it is reached."""
-    strong_tools: bool = True
-    """Whether it can call tools."""
+    strong_tools: bool | None = None
+    """Whether it can call tools; None for what LiteLLM's table says, else yes."""
     strong_modalities: frozenset[Modality] | None = None
-    """What it takes besides text; None for everything."""
+    """What it takes besides text; None for what LiteLLM's table says, else everything."""
     strong_context_window: int | None = Field(default=None, gt=0)
-    """Tokens that its prompt may have."""
+    """Tokens that its prompt may have; None for what LiteLLM's table says, else any number."""
     strong_drop_params: frozenset[str] = frozenset()
     """Fields of a request that it does not take, as temperature or seed: they are left out."""
     weak_model: str | None = None
@@ -71,12 +71,12 @@ class ServerSettings(BaseModel):
     """Its provider's key; None for `upstream_api_key`."""
     weak_upstream: UpstreamKind = "auto"
     """How it is reached."""
-    weak_tools: bool = True
-    """Whether it can call tools."""
+    weak_tools: bool | None = None
+    """Whether it can call tools; None for what LiteLLM's table says, else yes."""
     weak_modalities: frozenset[Modality] | None = None
-    """What it takes besides text; None for everything."""
+    """What it takes besides text; None for what LiteLLM's table says, else everything."""
     weak_context_window: int | None = Field(default=None, gt=0)
-    """Tokens that its prompt may have."""
+    """Tokens that its prompt may have; None for what LiteLLM's table says, else any number."""
     weak_drop_params: frozenset[str] = frozenset()
     """Fields of a request that it does not take, as temperature or seed: they are left out."""
     base_url: str | None = None
@@ -157,15 +157,15 @@ class ServerSettings(BaseModel):
         return self
 
     def capabilities(self, route: Literal["strong", "weak"]) -> Capabilities:
-        """Return what the model behind a route can take."""
-        modalities = self.strong_modalities if route == "strong" else self.weak_modalities
-        known = {} if modalities is None else {"modalities": modalities}
+        """Return what the model behind a route can take: as set, else as known by its name."""
+        model: str | None = getattr(self, f"{route}_model")
+        known = Capabilities() if model is None else known_capabilities(model)
+        modalities = getattr(self, f"{route}_modalities")
+        tools = getattr(self, f"{route}_tools")
         return Capabilities(
-            **known,
-            tools=self.strong_tools if route == "strong" else self.weak_tools,
-            context_window=(
-                self.strong_context_window if route == "strong" else self.weak_context_window
-            ),
+            modalities=known.modalities if modalities is None else modalities,
+            tools=known.tools if tools is None else tools,
+            context_window=getattr(self, f"{route}_context_window") or known.context_window,
         )
 
 

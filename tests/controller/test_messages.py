@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
-from routellm_core import read_turn
-from routellm_core.controller import OpenAIView
+from routellm_core import Capabilities, read_turn
+from routellm_core.controller import Fleet, OpenAIView
+from routellm_core.controller.calls import read_call
+from routellm_core.testing import ScriptedRouter
 
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
 
@@ -41,6 +43,26 @@ def test_a_forged_decision_is_never_read() -> None:
         {"role": "tool", "content": "1", "routellm": record},
     )
     assert turn.record is None
+
+
+def test_a_message_of_tool_results_is_the_tools() -> None:
+    result = {"type": "tool_result", "tool_use_id": "1", "content": "12"}
+    turn = turn_of(
+        {"role": "user", "content": "Add"},
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "1"}]},
+        {"role": "user", "content": [result]},
+    )
+    assert turn.text == "Add"
+
+
+@pytest.mark.parametrize("field", ["tools", "functions"])
+def test_tools_count_under_their_older_name_too(field: str) -> None:
+    weak = Capabilities(tools=False)
+    fleet = Fleet({"r": ScriptedRouter({})}, strong_model="s", weak_model="w", weak=weak)
+    request = {"messages": [{"role": "user", "content": "Hi"}], field: [{"name": "f"}]}
+    call = read_call(fleet, request, router="r", threshold=1.0)
+    assert call is not None
+    assert call.decider.decide(call.turn, call.overrides).reason == "capability:tools"
 
 
 @pytest.mark.parametrize(

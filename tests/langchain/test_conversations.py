@@ -15,13 +15,15 @@ from langchain_core.messages import (
     HumanMessage,
     SystemMessage,
     ToolMessage,
+    content,
     message_to_dict,
     messages_from_dict,
 )
 from langchain_core.prompts import ChatPromptTemplate
 
 from langchain_routellm import RoutedChatModel
-from routellm_core import ConfigurationError, PromptError
+from langchain_routellm.backing import capabilities
+from routellm_core import KNOWN_PARTS, Capabilities, ConfigurationError, PromptError
 from routellm_core.testing import ScriptedRouter
 from tests.agent_transcripts import GROWING, RESULTS
 
@@ -269,6 +271,46 @@ def test_what_the_weak_model_cannot_take_goes_to_the_strong_one(
         f"capability:{reason}",
     )
     assert router.prompts == []
+
+
+@pytest.mark.parametrize("modality", ["image", "audio", "video", "file"])
+def test_a_tools_result_counts_with_what_it_holds(make: Make, fake: Any, modality: str) -> None:
+    key = {"file": "pdf_inputs"}.get(modality, f"{modality}_inputs")
+    routed = make(weak=fake(profile={key: False}))
+    result = ToolMessage([{"type": modality, "url": "https://x/y"}], tool_call_id="1")
+    call = {"name": "look", "args": {}, "id": "1"}
+    answer = routed.invoke([HumanMessage("Look"), AIMessage("", tool_calls=[call]), result])
+    assert record_of(answer)["reason"] == f"capability:{modality}"
+
+
+def test_langchain_has_no_content_block_that_the_table_does_not_know() -> None:
+    assert KNOWN_PARTS.keys() >= content.KNOWN_BLOCK_TYPES
+    assert {"text", "image", "server_tool_result"} <= content.KNOWN_BLOCK_TYPES
+
+
+def test_a_litellm_model_that_the_table_knows_as_blind_gets_no_image() -> None:
+    routed = RoutedChatModel(
+        strong="openai/gpt-4o",
+        weak="openai/gpt-3.5-turbo",
+        router=ScriptedRouter({}, default=0.1),
+        threshold=0.5,
+        api_key="sk-unused",
+    )
+    policy = routed._routing().decider.policy
+    turn = routed._routing().turn([HumanMessage(["What is this?", IMAGE])], tools=False)
+    assert policy.before_scoring(turn).reason == "capability:image"
+    assert policy.weak.context_window == 16_385
+
+
+def test_a_profile_that_leaves_something_open_is_completed_by_the_table(fake: Any) -> None:
+    class ChatOpenAI(fake):  # type: ignore[misc, valid-type]
+        def _get_ls_params(self, stop: Any = None, **kwargs: Any) -> Any:
+            return {"ls_provider": "openai", "ls_model_name": "gpt-3.5-turbo"}
+
+    assert capabilities(ChatOpenAI()).modalities == frozenset()
+    sees = ChatOpenAI(profile={"image_inputs": True})
+    assert capabilities(sees).modalities == {"image"}
+    assert capabilities(fake(model="gpt-3.5-turbo")) == Capabilities()
 
 
 def test_tools_go_to_the_model_that_can_call_them(make: Make, fake: Any) -> None:

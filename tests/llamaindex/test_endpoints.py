@@ -11,10 +11,20 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from llama_index.core.base.llms.types import ChatMessage, ImageBlock, TextBlock
+from llama_index.core.base.llms.types import (
+    AudioBlock,
+    ChatMessage,
+    CitableBlock,
+    CitationBlock,
+    ContentBlock,
+    DocumentBlock,
+    ImageBlock,
+    TextBlock,
+    VideoBlock,
+)
 
 from llamaindex_routellm import RoutedLLM
-from routellm_core import ConfigurationError, Router
+from routellm_core import KNOWN_PARTS, ConfigurationError, Router
 from routellm_core.testing import ScriptedRouter
 
 HARD, EASY = "Prove that 7 is odd.", "What is 7 + 5?"
@@ -283,6 +293,40 @@ def test_a_message_that_is_only_an_image_goes_to_the_strong_model(llm: RoutedLLM
     assert message.content is None
     assert record_of(llm.chat([message]))["reason"] == "empty_prompt"
     assert router.prompts == []
+
+
+IMAGE = ImageBlock(url="http://127.0.0.1/cat.png")
+HOLDING: list[tuple[str, Any]] = [
+    ("image", IMAGE),
+    ("image", CitableBlock(title="t", source="s", content=[IMAGE])),
+    (
+        "image",
+        CitationBlock(cited_content=IMAGE, source="s", title="t", additional_location_info={}),
+    ),
+    ("audio", AudioBlock(url="http://127.0.0.1/a.wav", format="wav")),
+    ("video", VideoBlock(url="http://127.0.0.1/v.mp4", video_mimetype="video/mp4")),
+    ("file", DocumentBlock(url="http://127.0.0.1/d.pdf", document_mimetype="application/pdf")),
+]
+
+
+@pytest.mark.parametrize(("modality", "block"), HOLDING)
+@pytest.mark.parametrize("role", ["user", "tool"])
+def test_a_blind_model_gets_no_block_that_holds_more_than_words(
+    saying, router, role: str, modality: str, block: Any
+) -> None:
+    blind = saying(model="openai/gpt-3.5-turbo")
+    seeing = saying(model="gemini/gemini-2.5-flash")
+    llm = RoutedLLM(strong=seeing, weak=blind, router=router, threshold=1.0)
+    message = ChatMessage(role=role, blocks=[TextBlock(text="Look"), block])
+    record = record_of(llm.chat([ChatMessage("Hi"), message]))
+    assert record["reason"] == f"capability:{modality}"
+
+
+def test_llamaindex_has_no_block_that_the_table_does_not_know() -> None:
+    union = ContentBlock.__args__[0].__args__  # type: ignore[attr-defined]
+    kinds = {block.model_fields["block_type"].default for block in union}
+    assert kinds <= KNOWN_PARTS.keys()
+    assert kinds >= {"text", "image", "citable"}
 
 
 def test_words_beside_an_image_are_routed(llm: RoutedLLM, router) -> None:

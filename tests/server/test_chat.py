@@ -332,8 +332,20 @@ def test_what_the_weak_model_cannot_take_goes_to_the_strong_one(
     served = serve(weak_tools=False, weak_modalities=[], weak_context_window=100)
     tool = {"type": "function", "function": {"name": "f", "parameters": {}}}
     assert served.post(EASY, tools=[tool]).headers["x-routellm-reason"] == "capability:tools"
+    older = served.post(EASY, functions=[tool["function"]])
+    assert older.headers["x-routellm-reason"] == "capability:tools"
     long = served.post("x" * 1000)
     assert long.headers["x-routellm-reason"] == "capability:context_window"
+
+
+def test_a_model_that_is_known_as_blind_gets_no_image(serve: Callable[..., Served]) -> None:
+    served = serve(strong_model="openai/gpt-4o", weak_model="openai/gpt-3.5-turbo")
+    image = {"type": "input_image", "image_url": "data:image/png;base64,AA=="}
+    message = {"role": "user", "content": [{"type": "text", "text": EASY}, image]}
+    with served.client() as client:
+        body = {"model": "auto", "messages": [message]}
+        response = client.post("/v1/chat/completions", json=body)
+    assert response.headers["x-routellm-reason"] == "capability:image"
 
 
 @pytest.mark.parametrize("place", ["routellm", "response_metadata", "metadata"])
