@@ -22,7 +22,9 @@ from routellm_core.calibration.thresholds import (
     CalibrationWarning,
     check_share,
     router_threshold,
+    threshold_advice,
     threshold_for,
+    threshold_share,
 )
 
 __all__ = [
@@ -48,6 +50,8 @@ __all__ = [
     "router_share_interval",
     "router_threshold",
     "share_interval",
+    "threshold_advice",
     "threshold_for",
+    "threshold_share",
     "with_calibration",
 ]

@@ -18,8 +18,16 @@ __all__ = [
     "check_share",
     "check_win_rates",
     "router_threshold",
+    "threshold_advice",
     "threshold_for",
+    "threshold_share",
 ]
+
+_MIN_SHARE = 0.01
+"""A threshold that sends no more than this share one way does nothing worth a router."""
+
+_SHARE = 0.3
+"""What advice shows as an example."""
 
 
 class CalibrationWarning(UserWarning):
@@ -109,6 +117,45 @@ def router_threshold(router: Router, *, strong_share: float) -> float:
     ):
         threshold = float(np.nextafter(threshold, np.inf))
     return threshold
+
+
+def threshold_share(router: Router, *, threshold: float) -> float | None:
+    """Return the share of typical calls that a threshold sends to the strong model.
+
+    None for a router without a calibration, or whose win rates are known without any prompt.
+    """
+    calibration = router.calibration
+    if calibration is None or calibration.n_prompts == 0:
+        return None
+    quantiles = calibration.quantiles
+    index = int(np.searchsorted(quantiles, threshold, side="left"))
+    if index == 0:
+        return 1.0
+    if index == quantiles.size:
+        return 0.0
+    low, high = quantiles[index - 1 : index + 1]
+    level = (index - 1 + (threshold - low) / (high - low)) / (quantiles.size - 1)
+    return float(1.0 - level)
+
+
+def threshold_advice(router: Router, *, threshold: float) -> str:
+    """Return what is wrong with a threshold that sends nearly all calls one way; "" if nothing is.
+
+    Thresholds of 0 and 1 are deliberate.
+    """
+    share = threshold_share(router, threshold=threshold)
+    if share is None or threshold in (0.0, 1.0) or _MIN_SHARE < share < 1.0 - _MIN_SHARE:
+        return ""
+    assert router.calibration is not None  # noqa: S101 - for the type checker
+    low, high = router.calibration.quantiles[[0, -1]]
+    which, model = (share, "strong") if share > 0.5 else (1.0 - share, "weak")
+    n_calls = "all" if which == 1.0 else f"about {which:.1%} of"
+    better = router_threshold(router, strong_share=_SHARE)
+    return (
+        f"Threshold {threshold:g} sends {n_calls} calls to the {model} model: on its calibration "
+        f"prompts, router {router.name!r} gives win rates from {low:.3f} to {high:.3f}. Threshold "
+        f"{better:.3f} sends {_SHARE:.0%} to the strong model, as `strong_share={_SHARE}` does."
+    )
 
 
 def check_win_rates(win_rates: WinRates) -> None:

@@ -20,7 +20,13 @@ from routellm_core.controller.streams import (
     usage_of,
 )
 from routellm_core.errors import ConfigurationError
-from routellm_core.policy import check_model, check_threshold, escalation_filter, make_guards
+from routellm_core.policy import (
+    check_model,
+    check_threshold,
+    escalation_filter,
+    make_guards,
+    note_threshold,
+)
 from routellm_core.types import RECORD_KEY
 
 if TYPE_CHECKING:
@@ -229,8 +235,10 @@ class Controller:
         ConfigurationError
             If the router is not loaded, or the threshold is not a number in [0, 1].
         """
-        win_rate = self.fleet.decider(router).router.win_rate(prompt)
-        strong = win_rate >= check_threshold(threshold)
+        scorer = self.fleet.decider(router).router
+        limit = check_threshold(threshold)
+        note_threshold(scorer, limit)
+        strong = scorer.win_rate(prompt) >= limit
         return self.fleet.strong_model if strong else self.fleet.weak_model
 
     def batch_calculate_win_rate(self, prompts: Any, router: str) -> Any:

@@ -41,6 +41,7 @@ from routellm_core.policy.settings import (
     resolve_router,
     resolve_threshold,
 )
+from routellm_core.policy.threshold_notes import note_threshold
 from routellm_core.policy.tool_results import ROLE_NAMES
 
 __all__ = [
@@ -85,6 +86,7 @@ __all__ = [
     "make_guards",
     "missing_capability",
     "modalities_of",
+    "note_threshold",
     "read_turn",
     "resolve_router",
     "resolve_threshold",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from routellm_core.policy.memory import ScoreMemory
 from routellm_core.policy.routing import NO_OVERRIDES, Overrides, RoutingPolicy
 from routellm_core.policy.scoring import TIMEOUTS, Scorer
+from routellm_core.policy.threshold_notes import note_threshold
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +58,7 @@ class Decider:
 
     def decide(self, turn: Turn, overrides: Overrides = NO_OVERRIDES) -> Decision:
         """Return the decision for one turn."""
-        decision = self.policy.before_scoring(turn, overrides)
+        decision = self._before(turn, overrides)
         if decision is not None:
             return decision
         try:
@@ -70,7 +71,7 @@ class Decider:
         """Return the decision for one turn without blocking the event loop."""
         if self._scorer.is_inline:
             return self.decide(turn, overrides)
-        decision = self.policy.before_scoring(turn, overrides)
+        decision = self._before(turn, overrides)
         if decision is not None:
             return decision
         try:
@@ -123,6 +124,11 @@ class Decider:
             decisions[index] = self.policy.after_scoring(win_rate, overrides[index])
         return decisions
 
+    def _before(self, turn: Turn, overrides: Overrides) -> Decision | None:
+        if overrides.threshold is not None:
+            note_threshold(self.router, overrides.threshold)
+        return self.policy.before_scoring(turn, overrides)
+
     def _before_scoring(
         self, turns: Sequence[Turn], overrides: Sequence[Overrides]
     ) -> tuple[list[Decision], list[int]]:
@@ -130,7 +136,7 @@ class Decider:
         decisions: list[Decision] = []
         open_turns: list[int] = []
         for index, (turn, override) in enumerate(zip(turns, overrides, strict=True)):
-            decision = self.policy.before_scoring(turn, override)
+            decision = self._before(turn, override)
             if decision is None:
                 open_turns.append(index)
                 decision = _PENDING

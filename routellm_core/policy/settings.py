@@ -17,6 +17,7 @@ from routellm_core.errors import ConfigurationError
 from routellm_core.policy.capabilities import Capabilities
 from routellm_core.policy.decider import Decider
 from routellm_core.policy.routing import RoutingPolicy, check_threshold
+from routellm_core.policy.threshold_notes import note_threshold
 from routellm_core.routers.base import Router
 from routellm_core.routers.registry import load_router
 
@@ -199,6 +200,8 @@ def make_decider(
     ConfigurationError
         If an argument has a value that cannot be used.
     """
+    if threshold is not None:
+        note_threshold(router, check_threshold(threshold))
     policy = RoutingPolicy(
         threshold=resolve_threshold(
             router,
