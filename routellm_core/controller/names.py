@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ AUTO = "auto"
 
 _PREFIX = "router-"
 _SHARE = "share-"
+_NUMBER = re.compile(r"-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +99,10 @@ def _share(text: str, model: str) -> float:
 
 
 def _number(text: str, model: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
+    # `float` alone takes other scripts' digits, blanks and underscores as well.
+    if not _NUMBER.fullmatch(text):
         raise ConfigurationError(
             f"Model {model!r} must end in a number, got {text!r}. "
             "Write 'router-NAME-THRESHOLD' or 'router-NAME-share-PERCENT'."
-        ) from None
+        )
+    return float(text)

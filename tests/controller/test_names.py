@@ -41,6 +41,13 @@ def test_any_other_name_is_a_models(name: str) -> None:
         "router-mf-share-101",
         "router-mf-share-nan",
         "router-mf-share-",
+        "router-mf-\u0660.\u0665",
+        "router-mf-\uff10.\uff15",
+        "router-mf-share-\u0663\u0660",
+        "router-mf-0_1",
+        "router-mf- 0.5",
+        "router-mf-0.5\n",
+        "router-mf-+0.5",
     ],
 )
 def test_a_number_that_cannot_be_used_is_refused_with_the_name(name: str) -> None:
