@@ -33,13 +33,13 @@ from routellm_core import (
     Router,
     RoutingText,
     Target,
+    check_router,
     check_routing_text,
     escalation_filter,
     load_router,
     make_decider,
     make_guards,
     resolve_router,
-    router_class,
 )
 
 __all__ = ["RoutedChatModel"]
@@ -368,7 +368,7 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, BaseChatM
             check_routing_text(self.routing_text)
         check_escalate_on(self.escalate_on)
         if isinstance(self.router, str):
-            router_class(self.router)
+            check_router(self.router)
         else:
             resolve_router(self.router)
         Target(**self._goal())

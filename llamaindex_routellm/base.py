@@ -29,12 +29,12 @@ from routellm_core import (
     Router,
     RoutingText,
     Target,
+    check_router,
     check_routing_text,
     escalation_filter,
     make_decider,
     make_guards,
     resolve_router,
-    router_class,
 )
 
 if TYPE_CHECKING:
@@ -236,7 +236,7 @@ class RoutedLLM(Predicting, Tooling, Chatting, FunctionCallingLLM):
         Target(**self._goal())
         goal = self._goal() if self.max_cost is None else {}
         if isinstance(router, str):
-            router_class(router)
+            check_router(router)
             # Any router will do to check the other arguments.
             router, goal = "random", {}
         self._make_decider(resolve_router(router), goal=goal)

@@ -72,7 +72,13 @@ from routellm_core.policy import (
     unusable_answer,
     unusable_answer_error,
 )
-from routellm_core.routers import Router, load_router, router_class, router_names
+from routellm_core.routers import (
+    Router,
+    check_router,
+    load_router,
+    router_class,
+    router_names,
+)
 from routellm_core.types import (
     RECORD_KEY,
     Calibration,
@@ -143,6 +149,7 @@ __all__ = [
     "calibrate_quality",
     "calibrate_share",
     "check_model",
+    "check_router",
     "check_routing_text",
     "escalation_filter",
     "fault_of",

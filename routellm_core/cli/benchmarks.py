@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
@@ -90,14 +89,13 @@ def open_candidate(spec: str) -> Candidate:
     """
     from routellm_core.cli.settings import open_router
     from routellm_core.evaluation import Candidate
+    from routellm_core.routers import read_router_name
 
-    name, equals, checkpoint = spec.partition("=")
-    if equals:
-        label = f"{name}:{checkpoint.rstrip('/').rpartition('/')[2]}"
-        return Candidate(label, open_router(name, checkpoint=checkpoint))
-    if Path(spec).is_dir():
-        return Candidate(Path(spec).name, open_router(None, checkpoint=spec))
-    return Candidate(spec, open_router(spec))
+    read = read_router_name(spec)
+    label = read.key
+    if read.router is not None and read.checkpoint is not None:
+        label += f":{read.checkpoint.rstrip('/').rpartition('/')[2]}"
+    return Candidate(label, open_router(spec))
 
 
 def open_benchmarks(

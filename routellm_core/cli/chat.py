@@ -30,7 +30,14 @@ def chat(
     ],
     weak_model: Annotated[str, typer.Option(metavar="NAME", help="The weak model.")],
     router: Annotated[
-        str, typer.Option("--router", "-r", metavar="NAME", help="Which router decides.")
+        str,
+        typer.Option(
+            "--router",
+            "-r",
+            metavar="NAME",
+            help="Which router decides: a name, a checkpoint's folder, 'owner/name' on the Hugging "
+            "Face Hub, or NAME=CHECKPOINT.",
+        ),
     ] = "mf",
     config: Annotated[
         str | None, typer.Option(metavar="FILE", help="Options by router, in YAML.")

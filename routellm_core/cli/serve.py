@@ -16,8 +16,9 @@ Routers: TypeAlias = Annotated[
         "--routers",
         "-r",
         metavar="NAME",
-        help="Routers to load; several may follow. The first answers to the model name 'auto'. "
-        "By default 'mf'.",
+        help="Routers to load: names, checkpoints' folders, 'owner/name' on the Hugging Face Hub, "
+        "or NAME=CHECKPOINT; several may follow. The first answers to the model name 'auto'. By "
+        "default 'mf'.",
     ),
 ]
 MoreRouters: TypeAlias = Annotated[

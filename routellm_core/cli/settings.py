@@ -29,7 +29,8 @@ RouterOption: TypeAlias = Annotated[
         "--router",
         "-r",
         metavar="NAME",
-        help="Which router scores; `routellm routers` lists them. By default the checkpoint's, "
+        help="Which router scores: a name that `routellm routers` lists, a checkpoint's folder, "
+        "'owner/name' on the Hugging Face Hub, or NAME=CHECKPOINT. By default the checkpoint's, "
         f"or {DEFAULT_ROUTER!r}.",
         show_default=False,
     ),
@@ -81,12 +82,12 @@ def open_router(
     RouteLLMError
         If there is no such router, checkpoint or model.
     """
-    from routellm_core.routers import load_router
+    from routellm_core.routers import checkpoint_router, load_router
 
     options = {"strong_model": strong_model, "weak_model": weak_model}
     given = {key: value for key, value in options.items() if value is not None}
     if name is None:
-        name = DEFAULT_ROUTER if checkpoint is None else _router_of(checkpoint)
+        name = DEFAULT_ROUTER if checkpoint is None else checkpoint_router(checkpoint)
     return load_router(name, checkpoint=checkpoint, **given)
 
 
@@ -110,12 +111,3 @@ def open_decider(
         strong_model=pair.strong if pair else "strong",
         weak_model=pair.weak if pair else "weak",
     )
-
-
-def _router_of(checkpoint: str) -> str:
-    from pathlib import Path
-
-    from routellm_core.checkpoints import read_checkpoint
-
-    # What is no folder here may be a published checkpoint's name, which the router resolves.
-    return read_checkpoint(checkpoint).router if Path(checkpoint).is_dir() else DEFAULT_ROUTER

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from routellm_core._optional import require
 from routellm_core.embedders.loading import load_embedder
 from routellm_core.errors import ConfigurationError
-from routellm_core.routers import load_router
+from routellm_core.routers import load_router, read_router_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,12 +43,12 @@ def load_routers(
     config: RouterOptions | str | Path | None = None,
     show_progress: bool = False,
 ) -> dict[str, Router]:
-    """Return the named routers, each loaded once.
+    """Return the named routers, each loaded once, by the names that requests use.
 
     Parameters
     ----------
     names
-        Registered names.
+        Names as `load_router` takes them. Requests name a checkpoint by its folder's last part.
     config
         What each is loaded with, or the YAML file that says so. Keys are `load_router`'s, or
         RouteLLM's `checkpoint_path`, and those that a checkpoint says by itself are passed over.
@@ -76,7 +76,16 @@ def load_routers(
         ordered_or_bar: Iterable[str] = track(ordered, description="Loading routers")
     else:
         ordered_or_bar = ordered
-    return {name: _load(name, options.get(name, {})) for name in ordered_or_bar}
+    loaded: dict[str, Router] = {}
+    for name in ordered_or_bar:
+        key = read_router_name(name).key
+        if key in loaded:
+            raise ConfigurationError(
+                f"Two of the routers {', '.join(ordered)} would be {key!r} in model names. Give "
+                "their folders different names."
+            )
+        loaded[key] = _load(name, options.get(name, options.get(key, {})))
+    return loaded
 
 
 def router_options(config: RouterOptions | str | Path | None) -> RouterOptions:

@@ -54,7 +54,7 @@ class Controller:
     Parameters
     ----------
     routers
-        Registered names, or a router for each name that requests will use.
+        Names as `load_router` takes them, or a router for each name that requests will use.
     strong_model, weak_model
         Models as LiteLLM names them: "gpt-4o", "anthropic/claude-sonnet-4-5",
         "ollama_chat/llama3.2".

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from routellm_core.calibration import (
@@ -19,7 +20,7 @@ from routellm_core.policy.decider import Decider
 from routellm_core.policy.routing import RoutingPolicy, check_threshold
 from routellm_core.policy.threshold_notes import note_threshold
 from routellm_core.routers.base import Router
-from routellm_core.routers.registry import load_router
+from routellm_core.routers.loading import load_router
 
 if TYPE_CHECKING:
     from routellm_core.policy.routing import Route
@@ -41,21 +42,23 @@ DEFAULT_ROUTER_DEADLINE_S = 2.0
 
 
 def resolve_router(router: Any) -> Router:
-    """Return a router for a router or for a registered name.
+    """Return a router for a router or for the name of one, as `load_router` takes it.
 
     Raises
     ------
     UnknownRouterError
-        If nobody registered the name.
+        If nobody registered the name, and it is no checkpoint.
+    CheckpointError
+        If the checkpoint that it names cannot be used.
     ConfigurationError
         If the value is neither a router nor a name.
     """
-    if isinstance(router, str):
-        return load_router(router)
+    if isinstance(router, (str, Path)):
+        return load_router(str(router))
     if not isinstance(router, Router):
         raise ConfigurationError(
-            f"`router` must be a `Router` or a registered name, got {type(router).__name__}. "
-            "To use your own scorer, subclass `routellm_core.Router`."
+            "`router` must be a `Router`, a registered name or a checkpoint, got "
+            f"{type(router).__name__}. To use your own scorer, subclass `routellm_core.Router`."
         )
     return router
 

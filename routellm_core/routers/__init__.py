@@ -1,11 +1,23 @@
-"""Router strategies, one a file, and the registry of their names."""
+"""Router strategies, one a file, the registry of their names, and how a router is named."""
 
 from routellm_core.routers.base import Router
-from routellm_core.routers.registry import (
+from routellm_core.routers.loading import (
+    RouterName,
+    check_router,
+    checkpoint_router,
     load_router,
-    router_class,
-    router_extra,
-    router_names,
+    read_router_name,
 )
+from routellm_core.routers.registry import router_class, router_extra, router_names
 
-__all__ = ["Router", "load_router", "router_class", "router_extra", "router_names"]
+__all__ = [
+    "Router",
+    "RouterName",
+    "check_router",
+    "checkpoint_router",
+    "load_router",
+    "read_router_name",
+    "router_class",
+    "router_extra",
+    "router_names",
+]

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
 from routellm_core.errors import ConfigurationError, UnknownRouterError, did_you_mean
 from routellm_core.routers.base import Router
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-__all__ = ["ENTRY_POINT_GROUP", "load_router", "router_class", "router_extra", "router_names"]
+__all__ = ["ENTRY_POINT_GROUP", "router_class", "router_extra", "router_names"]
 
 ENTRY_POINT_GROUP = "routellm.routers"
 """Packages register routers of their own under this group: `name = "module:Class"`."""
@@ -58,7 +55,9 @@ def router_class(name: str) -> type[Router]:
         known = router_names()
         raise UnknownRouterError(
             f"Unknown router {name!r}.{did_you_mean(str(name), known)} "
-            f"Known routers: {', '.join(known)}."
+            f"Known routers: {', '.join(known)}. A router of your own is named by its "
+            "checkpoint: a folder as './router', 'owner/name' on the Hugging Face Hub, or "
+            "'NAME=CHECKPOINT'."
         )
     module, _, attribute = target.partition(":")
     try:
@@ -76,42 +75,6 @@ def router_extra(name: str) -> str | None:
     """Return the extra that a built-in router needs, or None when the base install will do."""
     row = _BUILT_IN.get(name)
     return row.extra if row else None
-
-
-def load_router(name: str, *, checkpoint: str | Path | None = None, **options: Any) -> Router:
-    """Return a ready router.
-
-    Parameters
-    ----------
-    name
-        A registered name; `router_names` lists them.
-    checkpoint
-        A checkpoint folder. Without one the router's default is returned: for "mf" the bundled
-        checkpoint.
-    options
-        Passed to the router, for "mf" for example `strong_model` and `weak_model`.
-
-    Raises
-    ------
-    UnknownRouterError
-        If nobody registered the name.
-    CheckpointError
-        If the checkpoint is missing, damaged, unsafe, or another router's.
-    ConfigurationError
-        If an option is not one of the router's, or has a wrong value.
-
-    Examples
-    --------
-    >>> load_router("random", seed=7).seed
-    7
-    """
-    found = router_class(name)
-    try:
-        return found.default(**options) if checkpoint is None else found.load(checkpoint, **options)
-    except TypeError as error:
-        if "keyword argument" not in str(error):
-            raise
-        raise ConfigurationError(f"Router {name!r}: {error}.") from error
 
 
 def _entry_points() -> dict[str, str]:

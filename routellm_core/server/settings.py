@@ -37,7 +37,7 @@ class ServerSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     routers: tuple[str, ...] = ("mf",)
-    """Registered names; the first answers to the model name "auto"."""
+    """Names as `load_router` takes them; the first answers to the model name "auto"."""
     router_options: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """What each router is loaded with, in `load_router`'s words or RouteLLM's."""
     threshold: float | None = Field(default=None, ge=0.0, le=1.0)
