@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from routellm_core.controller.messages import offers_tools
-from routellm_core.controller.names import AUTO, read_model_name
+from routellm_core.controller.names import AUTO, read_model_name, without_additions
 from routellm_core.errors import ConfigurationError
 from routellm_core.policy import Overrides
 
@@ -103,9 +103,15 @@ def read_call(
                 f"`router` {router!r} and `threshold` {threshold!r}."
             )
         decider, overrides = fleet.wish(router, threshold=threshold)
-    elif model == AUTO or read_model_name(str(model), routers=fleet.deciders) is not None:
+    elif _is_routed(str(model), fleet):
         decider, overrides = fleet.plan(str(model))
     else:
         return None
     turn = fleet.turn(messages, tools=offers_tools(fields), decider=decider)
     return Call(decider, turn, overrides, fields)
+
+
+def _is_routed(model: str, fleet: Fleet) -> bool:
+    """Return whether a name asks for a router; any other is LiteLLM's."""
+    name = without_additions(model, served=(fleet.strong_model, fleet.weak_model))
+    return name == AUTO or read_model_name(name, routers=fleet.deciders) is not None

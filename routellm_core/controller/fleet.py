@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from routellm_core.calibration import router_threshold
 from routellm_core.controller.messages import OpenAIView
-from routellm_core.controller.names import AUTO, read_model_name
+from routellm_core.controller.names import AUTO, read_model_name, without_additions
 from routellm_core.errors import ConfigurationError, UnknownModelError, UnknownRouterError
 from routellm_core.policy import (
     Capabilities,
@@ -112,6 +112,7 @@ class Fleet:
         ConfigurationError
             If its threshold or share cannot be used.
         """
+        model = without_additions(model, served=(self.strong_model, self.weak_model))
         wish = read_model_name(model, routers=self.deciders)
         if wish is not None:
             return self.wish(wish.router, threshold=wish.threshold, strong_share=wish.strong_share)

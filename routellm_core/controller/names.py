@@ -12,7 +12,7 @@ from routellm_core.policy import check_threshold
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["AUTO", "RoutedName", "read_model_name"]
+__all__ = ["AUTO", "RoutedName", "read_model_name", "without_additions"]
 
 AUTO = "auto"
 """The name that asks for the first router, at the threshold it is set to."""
@@ -20,6 +20,11 @@ AUTO = "auto"
 _PREFIX = "router-"
 _SHARE = "share-"
 _NUMBER = re.compile(r"-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+
+
+_PREFIXES = ("openai/", "openai:", "litellm_proxy/", "routellm/")
+_SUFFIX = ":latest"
+"""What clients add to every model's name: LiteLLM, LangChain and LlamaIndex, and Ollama's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,40 @@ def read_model_name(model: str, *, routers: Iterable[str]) -> RoutedName | None:
         f"Loaded routers: {', '.join(sorted(known))}. "
         "Write 'router-NAME-THRESHOLD' or 'router-NAME-share-PERCENT'."
     )
+
+
+def without_additions(model: str, *, served: Iterable[str]) -> str:
+    """Return the name that is meant where a client added blanks, a provider, or ":latest".
+
+    Parameters
+    ----------
+    model
+        What a client put in the field `model`.
+    served
+        Names that are served as they are.
+
+    Returns
+    -------
+    The name as it is when it is served, or when nothing is known under it without the additions.
+
+    Examples
+    --------
+    >>> without_additions("openai/auto", served=["gpt-4o"])
+    'auto'
+    >>> without_additions("openrouter/auto", served=["gpt-4o"])
+    'openrouter/auto'
+    """
+    known = {AUTO, *served}
+    if model in known:
+        return model
+    bare = model.strip()
+    for prefix in _PREFIXES:
+        if bare not in known and bare.startswith(prefix):
+            bare = bare.removeprefix(prefix)
+            break
+    if bare not in known:
+        bare = bare.removesuffix(_SUFFIX)
+    return bare if bare in known or bare.startswith(_PREFIX) else model
 
 
 def _threshold(text: str, model: str) -> float:

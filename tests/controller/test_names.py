@@ -2,8 +2,11 @@
 
 import pytest
 
-from routellm_core.controller import RoutedName, read_model_name
-from routellm_core.errors import ConfigurationError, UnknownRouterError
+from routellm_core.controller import Fleet, RoutedName, read_model_name
+from routellm_core.controller.calls import read_call
+from routellm_core.errors import ConfigurationError, UnknownModelError, UnknownRouterError
+from routellm_core.policy import Overrides
+from routellm_core.testing import ScriptedRouter
 
 
 @pytest.mark.parametrize(
@@ -59,3 +62,43 @@ def test_a_number_that_cannot_be_used_is_refused_with_the_name(name: str) -> Non
 def test_a_router_that_is_not_loaded_is_named_beside_those_that_are(name: str) -> None:
     with pytest.raises(UnknownRouterError, match="Loaded routers: mf, random"):
         read_model_name(name, routers=["random", "mf"])
+
+
+MESSAGES = [{"role": "user", "content": "Hi"}]
+
+
+@pytest.fixture
+def fleet() -> Fleet:
+    return Fleet({"mf": ScriptedRouter()}, strong_model="big", weak_model="ollama/small:latest")
+
+
+@pytest.mark.parametrize("written", ["{}", " {} ", "openai/{}", "openai:{}", "{}:latest", "{}\n"])
+@pytest.mark.parametrize(
+    ("name", "overrides"),
+    [
+        ("auto", Overrides()),
+        ("router-mf-0.25", Overrides(threshold=0.25)),
+        ("big", Overrides(route="strong")),
+    ],
+)
+def test_what_clients_add_to_a_name_is_taken_off(
+    fleet: Fleet, written: str, name: str, overrides: Overrides
+) -> None:
+    assert fleet.plan(written.format(name))[1] == overrides
+    if name != "big":
+        request = {"model": written.format(name), "messages": MESSAGES}
+        call = read_call(fleet, request, router=None, threshold=None)
+        assert call is not None
+        assert call.overrides == overrides
+
+
+def test_a_served_name_is_taken_as_it_is(fleet: Fleet) -> None:
+    assert fleet.plan("ollama/small:latest")[1] == Overrides(route="weak")
+
+
+@pytest.mark.parametrize("name", ["openrouter/auto", "azure/auto", "my/router-mf-0.5", "auto:7b"])
+def test_another_providers_model_is_not_taken_for_a_routed_one(fleet: Fleet, name: str) -> None:
+    request = {"model": name, "messages": MESSAGES}
+    assert read_call(fleet, request, router=None, threshold=None) is None
+    with pytest.raises(UnknownModelError):
+        fleet.plan(name)
