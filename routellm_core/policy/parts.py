@@ -78,7 +78,9 @@ _CALLS = frozenset(name for name in KNOWN_PARTS if name.endswith(("_call", "_cal
 _FILES = ("file", "fileData", "file_data", "inlineData", "inline_data", "source")
 """Where a part says of what type its bytes are."""
 
-_MIME_KEYS = ("document_mimetype", "image_mimetype", "media_type", "mimeType", "mime_type")
+_MIME_KEYS = frozenset(
+    {"document_mimetype", "image_mimetype", "media_type", "mimeType", "mime_type", "video_mimetype"}
+)
 _MIMES: Mapping[str, Modality] = {"image": "image", "audio": "audio", "video": "video"}
 _DATA_URL = re.compile(r"data:([a-z]{1,20})/", re.IGNORECASE)
 _WORDS = re.compile(r"image|audio|video|document|file|pdf|media|screenshot")
@@ -143,18 +145,21 @@ def _modality(part: Mapping[str, Any]) -> Modality | None:
 
 def _stated(part: Mapping[str, Any]) -> Modality | None:
     """Return what mime types and `data:` URLs in a part say; None when they say nothing."""
-    holders = [part, *(part[name] for name in _FILES if isinstance(part.get(name), Mapping))]
-    mimes = [str(holder[key]) for holder in holders for key in _MIME_KEYS if holder.get(key)]
-    urls = [
-        match[1]
-        for holder in holders
-        for value in holder.values()
-        if isinstance(value, str) and (match := _DATA_URL.match(value))
-    ]
-    for kind in (*(mime.partition("/")[0].lower() for mime in mimes), *map(str.lower, urls)):
-        if kind in _MIMES:
-            return _MIMES[kind]
-    carries = any(not mime.startswith("text/") for mime in mimes) or "application" in urls
+    carries = False
+    for key, value in part.items():
+        if isinstance(value, str):
+            match = None if key in _MIME_KEYS else _DATA_URL.match(value)
+            if match is None and key not in _MIME_KEYS:
+                continue
+            kind = (match[1] if match else value.partition("/")[0]).lower()
+            if kind in _MIMES:
+                return _MIMES[kind]
+            carries = carries or kind not in ("", "text")
+        elif key in _FILES and isinstance(value, Mapping):
+            inner = _stated({name: held for name, held in value.items() if isinstance(held, str)})
+            if inner is not None and inner != "file":
+                return inner
+            carries = carries or inner == "file"
     return "file" if carries else None
 
 

@@ -68,6 +68,8 @@ WORDS: list[Any] = [
     {"type": "refusal", "refusal": "No video."},
     {"type": "text", "text": "x", "image_url": None},
     {"type": "mystery", "of": "the sea"},
+    {"type": "mystery", "mime_type": "", "text": "data:"},
+    {"type": "mystery", "mime_type": "text/plain"},
     {"type": []},
     {"type": {"image": 1}},
     {1: 2},
