@@ -15,7 +15,7 @@ __all__ = ["note_threshold"]
 logger = logging.getLogger(__name__)
 
 _MAX_NOTED = 256
-"""Clients of a server choose thresholds: past so many, none is looked at any more."""
+"""Clients of a server choose thresholds: of so many there was a word, and that is enough."""
 
 _noted: set[tuple[str, str | None, float]] = set()
 
@@ -28,7 +28,7 @@ def note_threshold(router: Router, threshold: float) -> None:
     key = (router.name, router.checkpoint_id, threshold)
     if key in _noted or len(_noted) >= _MAX_NOTED:
         return
-    _noted.add(key)
     advice = threshold_advice(router, threshold=threshold)
     if advice:
+        _noted.add(key)
         logger.warning("%s", advice)

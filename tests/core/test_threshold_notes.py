@@ -27,7 +27,7 @@ from routellm_core.server.app import make_fleet
 from routellm_core.server.settings import ServerSettings
 from routellm_core.testing import ScriptedRouter
 
-_USELESS = itertools.count(20_000)
+_USELESS = itertools.count(20_001)
 
 
 class NarrowRouter(ScriptedRouter):
