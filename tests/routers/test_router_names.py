@@ -114,7 +114,10 @@ def test_every_door_takes_every_form(
 
 
 @pytest.mark.parametrize("door", DOORS)
-def test_a_name_that_nobody_registered_is_said_with_what_would_do(door: str) -> None:
+def test_a_name_that_nobody_registered_is_said_with_what_would_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, door: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
     if door == "route":
         result = CliRunner().invoke(app, ["route", "-r", "rnadom", PROMPT])
         said = " ".join(result.output.split())
