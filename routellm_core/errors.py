@@ -97,5 +97,7 @@ def did_you_mean(name: str, known: list[str]) -> str:
     """
     from difflib import get_close_matches
 
-    near = get_close_matches(name, known, n=1, cutoff=0.5)
-    return f" Did you mean {near[0]!r}?" if near else ""
+    # Case and blanks are the commonest slips, and difflib takes 'BIG' and 'big' for strangers.
+    folded = {each.strip().casefold(): each for each in known}
+    near = get_close_matches(name.strip().casefold(), folded, n=1, cutoff=0.5)
+    return f" Did you mean {folded[near[0]]!r}?" if near else ""

@@ -2,10 +2,10 @@
 
 from routellm_core.data.battles import Battles, read_battles
 from routellm_core.data.outcomes import Outcomes, read_outcomes
-from routellm_core.data.rows import BadRow, RowReport, RowSource
+from routellm_core.data.rows import BadRows, RowReport, RowSource
 
 __all__ = [
-    "BadRow",
+    "BadRows",
     "Battles",
     "Outcomes",
     "RowReport",

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from routellm_core.data.outcomes import Outcomes, column_of, number_field, text_field
+from routellm_core.data.messages import prompt_field
+from routellm_core.data.outcomes import (
+    Outcomes,
+    check_names,
+    column_of,
+    model_field,
+    number_field,
+    text_field,
+)
 from routellm_core.data.rows import RowReport, parse_rows
 from routellm_core.errors import DataError
 
@@ -122,8 +130,8 @@ def read_battles(source: RowSource, *, strict: bool = False) -> Battles:
     Parameters
     ----------
     source
-        A file ending in .jsonl, .json, .csv or .parquet, the name of a data set on the Hugging
-        Face Hub, or the rows themselves.
+        A file ending in .jsonl, .json, .csv, .tsv or .parquet, the name of a data set on the
+        Hugging Face Hub, or the rows themselves.
     strict
         Stop at the first bad row instead of leaving bad rows out.
 
@@ -147,7 +155,7 @@ def read_battles(source: RowSource, *, strict: bool = False) -> Battles:
         nonlocal arena
         if "mixtral_score" in row and "model_a" not in row:
             row = {**row, **_JUDGED, "score_a": _judged_score(row)}
-        model_a, model_b = text_field(row, "model_a"), text_field(row, "model_b")
+        model_a, model_b = model_field(row, "model_a"), model_field(row, "model_b")
         if model_a == model_b:
             raise DataError(f"`model_a` and `model_b` are both {model_a!r}.")
         prompt, score_a = _prompt(row), _score(row)
@@ -157,7 +165,7 @@ def read_battles(source: RowSource, *, strict: bool = False) -> Battles:
         arena = arena or "winner_model_a" in row or "conversation_a" in row
 
     report = parse_rows(source, parse, strict=strict)
-    models = tuple(sorted({model for a, b, _ in fights for model in (a, b)}))
+    models = check_names({model for a, b, _ in fights for model in (a, b)})
     columns = {model: column for column, model in enumerate(models)}
     return Battles(
         prompts=tuple(prompts),
@@ -176,7 +184,7 @@ def _prompt(row: Mapping[str, Any]) -> str:
         return _first_turn(row.get("prompt"))
     if "prompt" not in row and "conversation_a" in row:
         return _first_message(row["conversation_a"])
-    return text_field(row, "prompt")
+    return prompt_field(row)
 
 
 def _first_turn(value: Any) -> str:

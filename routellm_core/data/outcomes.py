@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from routellm_core.data.rows import RowReport, parse_rows
+from routellm_core.data.messages import prompt_field
+from routellm_core.data.rows import RowReport, parse_rows, source_name
 from routellm_core.errors import ConfigurationError, DataError, UnknownModelError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from routellm_core.data.rows import RowSource
     from routellm_core.types import ModelPair
 
-__all__ = ["Outcomes", "column_of", "number_field", "read_outcomes", "text_field"]
+__all__ = [
+    "Outcomes",
+    "check_names",
+    "column_of",
+    "model_field",
+    "number_field",
+    "read_outcomes",
+    "text_field",
+]
+
+# Grades that people give: stars, marks, percents.
+_SCALES = (5, 10, 100)
+# A few qualities above 1 are bad rows; more of them are another scale.
+_FEW = 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,16 +103,18 @@ def read_outcomes(source: RowSource, *, strict: bool = False) -> Outcomes:
     Parameters
     ----------
     source
-        A file ending in .jsonl, .json, .csv or .parquet, the name of a data set on the Hugging
-        Face Hub, or the rows themselves. `quality` lies in [0, 1], true and false included;
-        `cost` is in US dollars. Several rows of one prompt and model are averaged.
+        A file ending in .jsonl, .json, .csv, .tsv or .parquet, the name of a data set on the
+        Hugging Face Hub, or the rows themselves. `quality` lies in [0, 1], true and false
+        included; `cost` is in US dollars. Several rows of one prompt and model are averaged. Where
+        there is no `prompt`, the last user message of `messages` or `conversations` is.
     strict
         Stop at the first bad row instead of leaving bad rows out.
 
     Raises
     ------
     DataError
-        If the source cannot be read, or holds no usable row, or `strict` met a bad row.
+        If the source cannot be read, or holds no usable row, or `strict` met a bad row, or the
+        qualities are on another scale, or two models' names differ in case only.
 
     Examples
     --------
@@ -108,27 +124,99 @@ def read_outcomes(source: RowSource, *, strict: bool = False) -> Outcomes:
     array([[1. , 0.5]])
     """
     cells: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    too_high: list[float] = []
 
     def parse(row: Mapping[str, Any], _: int) -> None:
-        prompt, model = text_field(row, "prompt"), text_field(row, "model")
-        quality = number_field(row, "quality", low=0.0, high=1.0)
+        prompt, model = prompt_field(row), model_field(row, "model")
+        try:
+            quality = number_field(row, "quality", low=0.0, high=1.0)
+        except DataError:
+            too_high.extend(_beyond_one(row["quality"]))
+            raise
         missing = row.get("cost") in (None, "")
         cost = math.nan if missing else number_field(row, "cost", low=0.0, high=math.inf)
         cells.setdefault((prompt, model), []).append((quality, cost))
 
-    report = parse_rows(source, parse, strict=strict)
+    try:
+        report = parse_rows(source, parse, strict=strict)
+    except DataError as error:
+        raise DataError(f"{error}{_scale_hint(too_high)}") from error
+    n_good = report.n_rows - report.n_bad
+    if len(too_high) > n_good or len(too_high) >= max(_FEW, report.n_rows / 10):
+        raise DataError(
+            f"{source_name(source)} has {len(too_high):,} qualities above 1 beside {n_good:,} in "
+            f"[0, 1].{_scale_hint(too_high)}"
+        )
+    return _table(cells, report)
+
+
+def _table(
+    cells: Mapping[tuple[str, str], list[tuple[float, float]]], report: RowReport
+) -> Outcomes:
     prompts = tuple(dict.fromkeys(prompt for prompt, _ in cells))
-    models = tuple(sorted({model for _, model in cells}))
+    models = check_names({model for _, model in cells})
     rows_of = {prompt: row for row, prompt in enumerate(prompts)}
     columns_of = {model: column for column, model in enumerate(models)}
     quality = np.full((len(prompts), len(models)), np.nan)
     cost = quality.copy()
+    n_conflicts = 0
     for (prompt, model), values in cells.items():
         cell = rows_of[prompt], columns_of[model]
-        quality[cell] = np.mean([value for value, _ in values])
+        qualities = [value for value, _ in values]
+        n_conflicts += len(set(qualities)) > 1
+        quality[cell] = np.mean(qualities)
         known = [value for _, value in values if not math.isnan(value)]
         cost[cell] = np.mean(known) if known else math.nan
+    if n_conflicts:
+        conflicts = (
+            f"{n_conflicts:,} answers were given different qualities in several rows of one prompt "
+            "and model: their mean is taken."
+        )
+        report = replace(report, notes=(*report.notes, conflicts))
     return Outcomes(prompts, models, quality, cost, report)
+
+
+def _beyond_one(value: Any) -> list[float]:
+    """Return a quality that is a number above 1, or nothing."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return []
+    return [number] if 1.0 < number < math.inf else []
+
+
+def _scale_hint(too_high: Sequence[float]) -> str:
+    """Return what to do about qualities on the scale that the highest suggests; "" for none."""
+    if not too_high:
+        return ""
+    top = max(too_high)
+    scale = next((scale for scale in _SCALES if top <= scale), None)
+    if scale is None:
+        return f" The highest quality is {top:g}: bring all of them to [0, 1] first."
+    return (
+        f" The highest quality is {top:g}: if the grades are 0 to {scale}, divide every one of "
+        f"them by {scale} first."
+    )
+
+
+def check_names(models: Iterable[str]) -> tuple[str, ...]:
+    """Return model names in order.
+
+    Raises
+    ------
+    DataError
+        If two differ in nothing but case, so that one model may be spelt in two ways.
+    """
+    ordered = tuple(sorted(models))
+    seen: dict[str, str] = {}
+    for model in ordered:
+        other = seen.setdefault(model.casefold(), model)
+        if other != model:
+            raise DataError(
+                f"Are {other!r} and {model!r} one model? The data holds both. Spell it in one way, "
+                "or give two models names that differ in more than case."
+            )
+    return ordered
 
 
 def column_of(model: str, models: Sequence[str]) -> int:
@@ -140,7 +228,7 @@ def column_of(model: str, models: Sequence[str]) -> int:
         If it is not among the models.
     """
     try:
-        return list(models).index(model)
+        return list(models).index(model.strip())
     except ValueError:
         raise UnknownModelError(
             f"Unknown model {model!r}.{did_you_mean(model, list(models))} "
@@ -165,6 +253,17 @@ def text_field(row: Mapping[str, Any], name: str) -> str:
     return value
 
 
+def model_field(row: Mapping[str, Any], name: str) -> str:
+    """Return a model's name, without the blanks around it.
+
+    Raises
+    ------
+    DataError
+        If it is missing, no text, or blank.
+    """
+    return text_field(row, name).strip()
+
+
 def number_field(row: Mapping[str, Any], name: str, *, low: float, high: float) -> float:
     """Return a field that must be a number in [low, high]; true is 1 and false is 0.
 
@@ -180,6 +279,8 @@ def number_field(row: Mapping[str, Any], name: str, *, low: float, high: float) 
         number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         raise DataError(f"`{name}` must be a number, got {value!r}.") from None
+    if math.isnan(number):
+        raise DataError(f"`{name}` must be a number, got {value!r}: leave the row out.")
     if not low <= number <= high or math.isinf(number):
         raise DataError(f"`{name}` must lie in [{low}, {high}], got {value!r}.")
     return number

@@ -1,54 +1,71 @@
 """Rows of a table, from wherever they come, each with the line it stands on.
 
-JSON lines, JSON arrays and CSV need the standard library only; Parquet needs pyarrow, and data
+JSON, CSV and plain text need the standard library only; Parquet needs pyarrow, and data
 sets of the Hugging Face Hub need `datasets`.
 """
 
 from __future__ import annotations
 
-import csv
-import json
 import logging
 import re
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 from routellm_core._optional import require
+from routellm_core.data.files import format_of, opened
+from routellm_core.data.formats import TEXT_FORMATS, as_row
 from routellm_core.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["MAX_SHOWN", "BadRow", "RowReport", "RowSource", "numbered_rows", "parse_rows"]
+    from routellm_core.data.formats import NumberedRow
+
+__all__ = [
+    "MAX_LINES", "MAX_SHOWN", "BadRowCount", "BadRows", "RowReport", "RowSource", "numbered_rows",
+    "parse_rows", "row_batches", "source_name", "stream_batches",
+]  # fmt: skip
 
 MAX_SHOWN = 10
-"""How many bad rows a report shows."""
+"""How many reasons a report shows."""
+MAX_LINES = 5
+"""How many lines it names for each."""
 
 RowSource: TypeAlias = "str | Path | Iterable[Mapping[str, Any]]"
 """A file, the name of a data set on the Hugging Face Hub, or the rows themselves."""
 
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+(:[\w.-]+)?")
+_VALUE = re.compile(r", got |: ")
+_ROWS_AT_ONCE = 512
 _LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class BadRow:
-    """A row that could not be used.
+class BadRows:
+    """Rows that could not be used for one reason.
 
     Parameters
     ----------
-    line
-        Line of the file on which the row starts, from 1; for Parquet and data sets the row's
-        number, from 1.
     reason
-        What is wrong with it, in words.
+        What is wrong with the first of them, in words.
+    lines
+        The first `MAX_LINES` lines of the file on which such rows start, from 1; for Parquet and
+        data sets the rows' numbers, from 1.
+    n
+        How many there are.
     """
 
-    line: int
     reason: str
+    lines: tuple[int, ...]
+    n: int
+
+    def __str__(self) -> str:
+        shown = ", ".join(map(str, self.lines))
+        more = f" and {self.n - len(self.lines):,} more" if self.n > len(self.lines) else ""
+        return f"line{'s' * (self.n > 1)} {shown}{more}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +79,48 @@ class RowReport:
     n_bad
         The bad ones.
     shown
-        The first `MAX_SHOWN` bad rows.
+        The bad rows by reason, in order of appearance, at most `MAX_SHOWN` reasons.
+    notes
+        What is odd about the good rows.
     """
 
     n_rows: int
     n_bad: int
-    shown: tuple[BadRow, ...] = ()
+    shown: tuple[BadRows, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        lines = [f"{self.n_bad} of {self.n_rows} rows are bad and were left out."]
-        lines += [f"  line {row.line}: {row.reason}" for row in self.shown]
-        if self.n_bad > len(self.shown):
-            lines.append(f"  and {self.n_bad - len(self.shown)} more")
-        return "\n".join(lines)
+        lines = []
+        if self.n_bad:
+            lines.append(f"{self.n_bad:,} of {self.n_rows:,} rows are bad and were left out.")
+            lines += [f"  {rows}" for rows in self.shown]
+            hidden = self.n_bad - sum(rows.n for rows in self.shown)
+            lines += [f"  and {hidden:,} for other reasons"] if hidden else []
+        return "\n".join([*lines, *self.notes])
+
+
+class BadRowCount:
+    """A count of bad rows, by reason, in the memory of a few."""
+
+    def __init__(self) -> None:
+        self.n = 0
+        self._kinds: dict[str, tuple[str, list[int], int]] = {}
+
+    def add(self, line: int, reason: str) -> None:
+        """Count a row. Reasons that differ only in the value they got are one."""
+        self.n += 1
+        kind = _VALUE.split(reason, maxsplit=1)[0]
+        if kind not in self._kinds and len(self._kinds) == MAX_SHOWN:
+            return
+        first, lines, n = self._kinds.get(kind, (reason, [], 0))
+        if len(lines) < MAX_LINES:
+            lines.append(line)
+        self._kinds[kind] = first, lines, n + 1
+
+    def report(self, n_rows: int, *, notes: tuple[str, ...] = ()) -> RowReport:
+        """Return what was counted, of `n_rows` good and bad rows."""
+        shown = tuple(BadRows(first, tuple(ls), n) for first, ls, n in self._kinds.values())
+        return RowReport(n_rows, self.n, shown, notes)
 
 
 def parse_rows(
@@ -96,7 +142,7 @@ def parse_rows(
     DataError
         If the source cannot be read, holds no rows or only bad ones, or `strict` met a bad row.
     """
-    n_rows, n_bad, shown = 0, 0, list[BadRow]()
+    n_rows, bad = 0, BadRowCount()
     for line, row in numbered_rows(source):
         try:
             if isinstance(row, DataError):
@@ -104,22 +150,21 @@ def parse_rows(
             parse(row, n_rows)
         except DataError as error:
             if strict:
-                raise DataError(f"{_name(source)}, line {line}: {error}") from error
-            n_bad += 1
-            if len(shown) < MAX_SHOWN:
-                shown.append(BadRow(line, str(error)))
+                raise DataError(f"{source_name(source)}, line {line}: {error}") from error
+            bad.add(line, str(error))
         n_rows += 1
-    report = RowReport(n_rows, n_bad, tuple(shown))
-    if n_rows == n_bad:
+    report = bad.report(n_rows)
+    if n_rows == bad.n:
         raise DataError(
-            f"{_name(source)} holds no usable row." + (f" {report}" if n_bad else " It is empty.")
+            f"{source_name(source)} holds no usable row."
+            + (f" {report}" if bad.n else " It is empty.")
         )
-    if n_bad:
-        _LOGGER.warning("%s: %s", _name(source), report)
+    if bad.n:
+        _LOGGER.warning("%s: %s", source_name(source), report)
     return report
 
 
-def numbered_rows(source: RowSource) -> Iterator[tuple[int, Mapping[str, Any] | DataError]]:
+def numbered_rows(source: RowSource) -> Iterator[NumberedRow]:
     """Yield every row with its line number, or the error in place of a row that is none.
 
     Raises
@@ -129,90 +174,77 @@ def numbered_rows(source: RowSource) -> Iterator[tuple[int, Mapping[str, Any] | 
     MissingDependencyError
         If reading its kind needs a library that is not installed.
     """
+    for batch in row_batches(source):
+        yield from batch
+
+
+def row_batches(source: RowSource) -> Iterator[list[NumberedRow]]:
+    """Yield the rows of `numbered_rows` as they arrive: lists of any length, empty ones included.
+
+    Files of lines and CSV are read in constant memory; a JSON document is read whole.
+
+    Raises
+    ------
+    DataError, MissingDependencyError
+        As `numbered_rows`.
+    """
     if not isinstance(source, (str, Path)):
-        yield from enumerate(map(_mapping, source), start=1)
+        yield from _by_number(map(as_row, source))
         return
-    path = Path(source)
+    path, suffix = Path(source), format_of(source)
     if path.is_dir():
-        yield from enumerate(_saved_data_set(path), start=1)
-    elif path.is_file():
-        reader = _READERS.get(path.suffix.lower())
-        if reader is None:
-            raise DataError(
-                f"{str(path)!r} must end in one of {', '.join(sorted(_READERS))}, "
-                f"got {path.suffix!r}."
-            )
-        yield from reader(path)
+        yield from _by_number(_saved_data_set(path))
+    elif path.exists():
+        if suffix == ".parquet":
+            yield from _by_number(_parquet(path))
+            return
+        with opened(path) as stream:
+            yield from stream_batches(stream, suffix, name=repr(str(path)))
     elif isinstance(source, str) and _HUB_NAME.fullmatch(source) and not path.suffix:
-        yield from enumerate(_hub_data_set(source), start=1)
+        yield from _by_number(_hub_data_set(source))
     else:
         raise DataError(
             f"{str(source)!r} is no file, no folder, and no data set's name like 'owner/name'."
         )
 
 
-def _mapping(row: Any) -> Mapping[str, Any] | DataError:
-    if isinstance(row, Mapping):
-        return row
-    return DataError(f"the row must be an object, got {type(row).__name__}.")
+def stream_batches(stream: BinaryIO, suffix: str, *, name: str) -> Iterator[list[NumberedRow]]:
+    """Yield the rows of a stream as they arrive.
+
+    Parameters
+    ----------
+    stream
+        Bytes that `decompressed` has unpacked.
+    suffix
+        The format, one of `TEXT_FORMATS`.
+    name
+        Of the stream, for messages.
+
+    Raises
+    ------
+    DataError
+        If the suffix is another one, or the stream is damaged.
+    """
+    if suffix not in TEXT_FORMATS:
+        known = ", ".join(sorted([*TEXT_FORMATS, ".parquet"]))
+        raise DataError(f"{name} must end in one of {known}, got {suffix!r}.")
+    yield from TEXT_FORMATS[suffix](stream, name)
 
 
-def _json_lines(path: Path) -> Iterator[tuple[int, Mapping[str, Any] | DataError]]:
-    with path.open("rb") as file:
-        for line, raw in enumerate(file, start=1):
-            text = raw.removeprefix(b"\xef\xbb\xbf").strip()
-            if text:
-                yield line, _decoded(text)
+def _by_number(rows: Iterable[Mapping[str, Any] | DataError]) -> Iterator[list[NumberedRow]]:
+    numbered = enumerate(rows, start=1)
+    while batch := list(islice(numbered, _ROWS_AT_ONCE)):
+        yield batch
 
 
-def _decoded(text: bytes) -> Mapping[str, Any] | DataError:
-    try:
-        return _mapping(json.loads(text))
-    except (ValueError, RecursionError) as error:
-        return DataError(f"not valid JSON: {error}.")
-
-
-def _json_array(path: Path) -> Iterator[tuple[int, Mapping[str, Any] | DataError]]:
-    try:
-        rows = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{str(path)!r} is not valid JSON: {error}.") from error
-    if not isinstance(rows, list):
-        raise DataError(f"{str(path)!r} must hold a JSON array of rows.")
-    return enumerate(map(_mapping, rows), start=1)
-
-
-def _csv(path: Path) -> Iterator[tuple[int, Mapping[str, Any] | DataError]]:
-    # The module's limit of 128 KiB a field is shorter than a long prompt. It is global, so it is
-    # put back before anybody else runs.
-    limit = csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
-    rows: list[tuple[int, Mapping[str, Any] | DataError]] = []
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            start = 2
-            for row in reader:
-                short = None in row or None in row.values()
-                rows.append((start, DataError("the number of fields is wrong.") if short else row))
-                start = reader.line_num + 1
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"{str(path)!r} is not readable CSV: {error}.") from error
-    finally:
-        csv.field_size_limit(limit)
-    return iter(rows)
-
-
-def _parquet(path: Path) -> Iterator[tuple[int, Mapping[str, Any] | DataError]]:
+def _parquet(path: Path) -> Iterator[Mapping[str, Any]]:
     pyarrow = require("pyarrow", extra="eval")
     parquet = require("pyarrow.parquet", extra="eval")
     try:
         with parquet.ParquetFile(path) as file:
-            number = 0
             for batch in file.iter_batches(batch_size=4096):
-                for row in batch.to_pylist():
-                    number += 1
-                    yield number, row
-    except pyarrow.ArrowInvalid as error:
+                yield from batch.to_pylist()
+    except (pyarrow.ArrowInvalid, OSError) as error:
         raise DataError(f"{str(path)!r} is not readable Parquet: {error}.") from error
 
 
@@ -241,14 +273,6 @@ def _only_split(found: Any, name: str) -> Iterable[Mapping[str, Any]]:
     return rows
 
 
-def _name(source: RowSource) -> str:
+def source_name(source: RowSource) -> str:
+    """Return how messages call a source."""
     return repr(str(source)) if isinstance(source, (str, Path)) else "The rows"
-
-
-_READERS: dict[str, Callable[[Path], Iterator[tuple[int, Mapping[str, Any] | DataError]]]] = {
-    ".csv": _csv,
-    ".json": _json_array,
-    ".jsonl": _json_lines,
-    ".ndjson": _json_lines,
-    ".parquet": _parquet,
-}

@@ -108,7 +108,7 @@ def test_mixtrals_answer_will_do_from_score_four_on(tmp_path, suffix) -> None:
 def test_a_judged_row_without_a_score_from_one_to_five_is_bad(score) -> None:
     good = {"prompt": "p", "mixtral_score": 5, **JUDGED}
     report = read_battles([good, {**good, "mixtral_score": score}]).report
-    assert (report.n_bad, report.shown[0].line) == (1, 2)
+    assert (report.n_bad, report.shown[0].lines) == (1, (2,))
     assert "`mixtral_score` must" in report.shown[0].reason
 
 
@@ -116,7 +116,7 @@ def test_a_judged_row_that_lacks_its_score_or_its_prompt_is_bad() -> None:
     good = {"prompt": "p", "mixtral_score": 5, **JUDGED}
     lacking = [{key: good[key] for key in good if key != gone} for gone in good]
     report = read_battles([good, *lacking]).report
-    assert [row.line for row in report.shown] == [2, 3]
+    assert [rows.lines for rows in report.shown] == [(2,), (3,)]
 
 
 def test_a_row_that_names_its_models_is_read_by_its_own_winner() -> None:
@@ -128,7 +128,9 @@ def test_a_soft_label_replaces_the_winner() -> None:
     assert read_battles(rows).score_a.tolist() == [0.7]
 
 
-def test_bad_rows_are_counted_and_the_first_ten_shown_with_their_lines(tmp_path) -> None:
+def test_bad_rows_are_counted_and_shown_once_for_each_reason_with_their_first_lines(
+    tmp_path,
+) -> None:
     good = json.dumps(BATTLES[0])
     path = tmp_path / "battles.jsonl"
     path.write_text("\n".join([good, "", "not json", *['{"prompt": "p"}'] * 11, good]))
@@ -136,9 +138,11 @@ def test_bad_rows_are_counted_and_the_first_ten_shown_with_their_lines(tmp_path)
     assert len(battles) == 2
     assert battles.positions.tolist() == [0, 13]
     assert (battles.report.n_rows, battles.report.n_bad) == (14, 12)
-    assert [row.line for row in battles.report.shown] == [3, 4, 5, 6, 7, 8, 9, 10, 11, 12]
-    assert "not valid JSON" in battles.report.shown[0].reason
-    assert str(battles.report).endswith("and 2 more")
+    invalid, unnamed = battles.report.shown
+    assert (invalid.lines, invalid.n) == ((3,), 1)
+    assert "not valid JSON" in invalid.reason
+    assert (unnamed.lines, unnamed.n) == ((4, 5, 6, 7, 8), 11)
+    assert "lines 4, 5, 6, 7, 8 and 6 more: `model_a` must be" in str(battles.report)
 
 
 def test_a_csv_row_is_named_by_the_line_it_starts_on(tmp_path) -> None:
@@ -147,7 +151,7 @@ def test_a_csv_row_is_named_by_the_line_it_starts_on(tmp_path) -> None:
         'prompt,model_a,model_b,winner\n"two\nlines",x,y,model_a\nshort,x\np,x,y,nobody\n'
     )
     report = read_battles(path).report
-    assert [row.line for row in report.shown] == [4, 5]
+    assert [rows.lines for rows in report.shown] == [(4,), (5,)]
     assert "number of fields" in report.shown[0].reason
     assert "'nobody'" in report.shown[1].reason
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from routellm_core.data.messages import prompt_field
 from routellm_core.data.outcomes import number_field, read_outcomes, text_field
 from routellm_core.data.rows import numbered_rows
 from routellm_core.errors import ConfigurationError, DataError, UnknownModelError, did_you_mean
@@ -163,10 +165,11 @@ def _pair_of(models: tuple[str, ...]) -> ModelPair:
 
 
 def _domains(path: Path) -> dict[str, str]:
-    return {
-        row["prompt"]: str(row["domain"])
-        for _, row in numbered_rows(path)
-        if not isinstance(row, DataError)
-        and isinstance(row.get("prompt"), str)
-        and row.get("domain") not in (None, "")
-    }
+    """Return the domain of each prompt that has one; bad rows were reported before."""
+    found = {}
+    for _, row in numbered_rows(path):
+        if isinstance(row, DataError) or row.get("domain") in (None, ""):
+            continue
+        with suppress(DataError):
+            found[prompt_field(row)] = str(row["domain"])
+    return found
