@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from contextlib import nullcontext
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from routellm_core.cli.console import notes, print_json, results
-from routellm_core.cli.prompts import NumberedPrompt, PromptReader, json_field, plain_text
+from routellm_core.cli.prompts import NumberedPrompt, PromptReader
 from routellm_core.cli.settings import (
     CheckpointOption,
     RouterOption,
@@ -24,12 +26,12 @@ from routellm_core.cli.settings import (
 from routellm_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from contextlib import AbstractContextManager
-    from typing import BinaryIO
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from typing import Any, BinaryIO
 
     from rich.progress import Progress
 
+    from routellm_core.data.formats import NumberedRow
     from routellm_core.policy import Decider
     from routellm_core.types import Decision
 
@@ -37,7 +39,6 @@ __all__ = ["route"]
 
 _HEADER = "route   win rate  prompt"
 _INDENT = "route   win rate  "
-_JSONL = (".jsonl", ".ndjson")
 
 
 def route(
@@ -52,15 +53,24 @@ def route(
             "--file",
             "-f",
             metavar="PATH",
-            help="Read one prompt per line, or JSON lines from `*.jsonl`; `-` is stdin.",
+            help="Read prompts: one a line, or the rows of .jsonl, .json, .csv, .tsv or .parquet, "
+            "also in .gz, .bz2 or .xz; `-` is stdin.",
         ),
     ] = None,
     jsonl: Annotated[
         bool, typer.Option("--jsonl", help="The input is JSON lines, whatever its name.")
     ] = False,
     field: Annotated[
-        str, typer.Option(metavar="NAME", help="The field of each JSON line that is the prompt.")
-    ] = "prompt",
+        str | None,
+        typer.Option(
+            "--field",
+            "--column",
+            metavar="NAME",
+            help="The field or column that is the prompt; use dots for nested fields. By default "
+            "`prompt`, `messages`, `question` and the like.",
+            show_default=False,
+        ),
+    ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at the first line that holds no prompt.")
     ] = False,
@@ -76,8 +86,8 @@ def route(
 ) -> None:
     """Show where prompts would go, without calling a model.
 
-    Input of any length streams through in constant memory. Lines that hold no prompt are counted
-    and reported on stderr.
+    Lines and CSV of any length stream through in constant memory. Rows that hold no prompt are
+    counted and reported on stderr; when no row holds one, the exit code is 1.
     """
     if prompts and (file is not None or jsonl):
         raise ConfigurationError("Pass prompts as arguments or as a file, not both.")
@@ -93,14 +103,11 @@ def route(
         write.rows(_decide(decider, [NumberedPrompt(i, p) for i, p in enumerate(prompts, 1)]))
         write.end()
         return
-    with _open(file) as stream:
+    with _opened(file, jsonl=jsonl, field=field) as source:
         reader = PromptReader(
-            stream,
-            parse=json_field(field) if jsonl or _is_jsonl(file) else plain_text,
-            strict=strict,
-            source=_name(file),
+            source.rows, prompt_of=_prompt_at(field), strict=strict, source=source.name
         )
-        for batch in _with_progress(reader, file):
+        for batch in _with_progress(reader, source):
             write.rows(_decide(decider, batch))
             sys.stdout.flush()
     write.end()
@@ -163,9 +170,6 @@ class _Table:
 
     def end(self) -> None:
         n = sum(self._n.values())
-        if n == 0:
-            notes().print("No prompts.")
-            return
         strong, weak, policy = self._n["strong"], self._n["weak"], self._policy
         self._console.print(
             f"\n{n:,} prompt{'' if n == 1 else 's'}: {strong:,} strong ({strong / n:.0%}), "
@@ -176,40 +180,68 @@ class _Table:
             self._console.print(f"strong is {policy.strong_model}, weak is {policy.weak_model}")
 
 
-def _open(file: str | None) -> AbstractContextManager[BinaryIO]:
-    if file not in (None, "-"):
-        try:
-            return Path(str(file)).open("rb")
-        except OSError as error:
-            raise ConfigurationError(f"Cannot read {file!r}: {error.strerror}.") from error
-    if file is None and sys.stdin.isatty():
-        raise ConfigurationError(
-            "No prompts. Pass them as arguments, with `--file`, or through a pipe."
-        )
-    return nullcontext(sys.stdin.buffer)
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where prompts come from."""
+
+    rows: Iterable[list[NumberedRow]]
+    name: str
+    file: BinaryIO | None = None
+    """The file as it lies on the disk, to see how much of it was read."""
 
 
-def _is_jsonl(file: str | None) -> bool:
-    return file is not None and file.lower().endswith(_JSONL)
+@contextmanager
+def _opened(file: str | None, *, jsonl: bool, field: str | None) -> Iterator[_Source]:
+    """Open what `--file` names: a file of rows or of lines, a data set, or stdin."""
+    from routellm_core.data.files import decompressed, format_of
+    from routellm_core.data.formats import TEXT_FORMATS
+    from routellm_core.data.rows import row_batches, stream_batches
+
+    if file in (None, "-"):
+        if file is None and sys.stdin.isatty():
+            raise ConfigurationError(
+                "No prompts. Pass them as arguments, with `--file`, or through a pipe."
+            )
+        stream = decompressed(sys.stdin.buffer, name="stdin")
+        suffix = ".jsonl" if jsonl or field is not None else ".txt"
+        yield _Source(stream_batches(stream, suffix, name="stdin"), "stdin")
+        return
+    path, name = Path(str(file)), repr(file)
+    if format_of(path) == ".parquet":
+        yield _Source(row_batches(path), name)
+        return
+    try:
+        opened = path.open("rb")
+    except OSError as error:
+        raise ConfigurationError(f"Cannot read {file!r}: {error.strerror}.") from error
+    with opened:
+        suffix = ".jsonl" if jsonl else format_of(path)
+        stream = decompressed(opened, name=name)
+        # A name without a known suffix is one of plain text.
+        rows = stream_batches(stream, suffix if suffix in TEXT_FORMATS else ".txt", name=name)
+        yield _Source(rows, name, opened)
 
 
-def _name(file: str | None) -> str:
-    return "stdin" if file in (None, "-") else repr(file)
+def _prompt_at(field: str | None) -> Callable[[Mapping[str, Any]], str]:
+    from routellm_core.evaluation.logged_calls import prompt_of
+
+    return lambda row: prompt_of(row, field)[0]
 
 
-def _with_progress(reader: PromptReader, file: str | None) -> Iterator[list[NumberedPrompt]]:
+def _with_progress(reader: PromptReader, source: _Source) -> Iterator[list[NumberedPrompt]]:
     """Yield the reader's batches; draw a bar when somebody sees it and it is in nobody's way."""
     if not sys.stderr.isatty() or sys.stdout.isatty():
         yield from reader
         return
-    total = None if file in (None, "-") else Path(str(file)).stat().st_size
-    n = 0
+    file, n = source.file, 0
+    total = None if file is None else os.fstat(file.fileno()).st_size
     with _progress() as progress:
         task = progress.add_task("", total=total or None, prompts="")
         for batch in reader:
             yield batch
             n += len(batch)
-            progress.update(task, completed=reader.n_bytes, prompts=f"{n:,} prompts")
+            done = 0 if file is None else file.tell()
+            progress.update(task, completed=done, prompts=f"{n:,} prompts")
 
 
 def _progress() -> Progress:
@@ -228,12 +260,6 @@ def _progress() -> Progress:
 
 
 def _report_bad_lines(reader: PromptReader) -> None:
-    if not reader.n_bad:
+    if not reader.bad.n:
         return
-    say = notes().print
-    many = reader.n_bad > 1
-    say(f"Left out {reader.n_bad:,} line{'s' * many} of {reader.source} without a prompt:")
-    for bad in reader.first_bad:
-        say(f"  line {bad.line}: {bad.why}", markup=False, soft_wrap=True)
-    if reader.n_bad > len(reader.first_bad):
-        say(f"  and {reader.n_bad - len(reader.first_bad):,} more")
+    notes().print(f"{reader.source}: {reader.bad.report(reader.n)}", markup=False, soft_wrap=True)

@@ -1,3 +1,4 @@
+import gzip
 import json
 from pathlib import Path
 
@@ -83,16 +84,55 @@ def test_bad_lines_are_reported_with_their_numbers_and_the_rest_is_routed(routed
     result = routed("--jsonl", "--json", stdin='{"prompt": "one"}\nnonsense\n{"prompt": "three"}\n')
     assert result.exit_code == 0
     assert [record["line"] for record in records(result.stdout)] == [1, 3]
-    assert "Left out 1 line of stdin without a prompt:" in result.stderr
-    assert "line 2: not JSON" in result.stderr
+    assert "stdin: 1 of 3 rows are bad and were left out." in result.stderr
+    assert "line 2: not valid JSON" in result.stderr
 
 
-def test_many_bad_lines_are_counted_and_the_first_ten_named(routed) -> None:
-    result = routed("--jsonl", "--json", stdin="{\n" * 1_234)
-    assert "Left out 1,234 lines" in result.stderr
-    assert "line 10: " in result.stderr
-    assert "line 11: " not in result.stderr
-    assert "and 1,224 more" in result.stderr
+def test_many_bad_lines_are_one_line_with_their_count(routed) -> None:
+    stdin = '{"prompt": "one"}\n' + '{"answer": 1}\n' * 1_234
+    result = routed("--jsonl", "--json", stdin=stdin)
+    assert result.exit_code == 0
+    assert "lines 2, 3, 4, 5, 6 and 1,229 more: the row has no prompt" in result.stderr
+    assert len(result.stderr.splitlines()) == 2
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.tsv", "x.csv.gz", "x.jsonl", "x.json.gz"])
+def test_a_table_is_routed_by_its_prompt_column(routed, tmp_path: Path, name: str) -> None:
+    rows = [{"id": "1", "prompt": "Hello, you", "label": "strong"}]
+    separator = "\t" if "tsv" in name else ","
+    cells = [rows[0].keys(), [f'"{value}"' for value in rows[0].values()]]
+    text = json.dumps(rows) if "json" in name else "\n".join(map(separator.join, cells))
+    data = text.encode()
+    (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    found = records(routed("--file", str(tmp_path / name), "--json").stdout)
+    assert [record["prompt"] for record in found] == ["Hello, you"]
+
+
+def test_a_column_may_be_named(routed, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text('prompt,ticket\nno,"yes, this"\n')
+    result = routed("--file", str(tmp_path / "x.csv"), "--column", "ticket", "--json")
+    assert [record["prompt"] for record in records(result.stdout)] == ["yes, this"]
+
+
+def test_messages_are_routed_on_the_last_user_message(routed) -> None:
+    row = {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "!"}]}
+    result = routed("--jsonl", "--json", stdin=json.dumps(row))
+    assert [record["prompt"] for record in records(result.stdout)] == ["Hi"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("empty.jsonl", ""), ("empty.txt", "\n"), ("empty.csv", ""), ("bad.jsonl", '{"a": 1}\n' * 9)],
+)
+@pytest.mark.parametrize("style", [[], ["--json"]])
+def test_a_file_without_a_usable_row_is_exit_code_1_and_one_line(
+    routed, tmp_path: Path, name: str, text: str, style: list[str]
+) -> None:
+    (tmp_path / name).write_text(text)
+    result = routed("--file", str(tmp_path / name), *style)
+    assert (result.exit_code, result.stdout) == (1, "")
+    [line] = result.stderr.splitlines()
+    assert line.startswith("Error: No prompts in ")
 
 
 def test_strict_stops_with_an_error_after_the_prompts_before_the_bad_line(routed) -> None:
@@ -100,12 +140,13 @@ def test_strict_stops_with_an_error_after_the_prompts_before_the_bad_line(routed
     assert result.exit_code == 1
     assert [record["line"] for record in records(result.stdout)] == [1]
     [line] = result.stderr.splitlines()
-    assert line.startswith("Error: Line 2 of stdin holds no prompt: not JSON")
+    assert line.startswith("Error: Line 2 of stdin holds no prompt: not valid JSON")
 
 
 def test_an_input_without_prompts_says_so(routed) -> None:
     result = routed(stdin="\n\n")
-    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "No prompts.\n")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "Error: No prompts in stdin. It is empty.\n"
 
 
 @pytest.mark.parametrize(
