@@ -94,7 +94,7 @@ def test_a_text_file_has_one_prompt_a_line(tmp_path: Path) -> None:
     path.write_text("one\n\n  \ntwo\n", encoding="utf-8")
     assert read_logged_calls(str(path)).prompts == ("one", "two")
     path.write_text("\n")
-    with pytest.raises(DataError, match="holds no usable row. It is empty"):
+    with pytest.raises(DataError, match=r"holds no usable row\. It is empty"):
         read_logged_calls(path)
     with pytest.raises(DataError, match="is no file"):
         read_logged_calls(tmp_path / "absent.txt")
