@@ -12,7 +12,7 @@ THIRD_PARTY_WARNINGS: Sequence[tuple[str, type[Warning], str]] = (
     # Raised there, the warning leaves the schema unbuilt and ends every stream, which LiteLLM
     # reports as a failure of the provider.
     (
-        r"(Items? .*|Extra items) on TypedDict class .* using the `ReadOnly` qualifier",
+        r"\A(Items? .*|Extra items) on TypedDict class .* using the `ReadOnly` qualifier",
         UserWarning,
         r"pydantic\._internal\._generate_schema",
     ),

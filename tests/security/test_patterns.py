@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from routellm_core._warnings import THIRD_PARTY_WARNINGS
 from routellm_core.monitoring.redaction import RedactingFilter, redacted
 from routellm_core.training.bundled import sources
 
@@ -28,6 +29,9 @@ DONE_BY = dict.fromkeys(("search", "sub", "subn", "split", "finditer"), "findall
 
 # Patterns that the source puts together, by file and function, each with what it puts together.
 PUT_TOGETHER: dict[tuple[str, str], list[str]] = {
+    ("routellm_core/_warnings.py", ""): [
+        text for message, _, module in THIRD_PARTY_WARNINGS for text in (message, module)
+    ],
     ("routellm_core/monitoring/redaction.py", "_pattern_of"): [
         RedactingFilter(secrets=["a-a-a-b", "sk-aaaaaaaa"])._pattern.pattern  # type: ignore[union-attr]
     ],

@@ -146,7 +146,7 @@ def test_a_bad_request_is_told_what_is_wrong(
     assert upstream.requests == []
 
 
-@pytest.mark.parametrize("model", ["gpt-4o", "gpt-4", "BIG", "strong", "auto ", "Router-mf-0.5"])
+@pytest.mark.parametrize("model", ["gpt-4o", "gpt-4", "BIG", "strong", "Router-mf-0.5"])
 def test_a_model_that_is_not_served_is_not_found(served: Served, model: str) -> None:
     response = served.post(model=model)
     assert response.status_code == 404

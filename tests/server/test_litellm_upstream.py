@@ -78,10 +78,9 @@ def test_a_stream_cut_after_content_ends_in_an_error(
 def test_a_client_cannot_set_what_is_the_servers(
     translated: Served, upstream: OpenAIServer, field: str
 ) -> None:
-    translated.post(EASY, model=WEAK, **{field: "http://evil.example/v1"})
-    assert [request.headers["authorization"] for request in upstream.requests] == [
-        "Bearer provider-key"
-    ]
+    response = translated.post(EASY, model=WEAK, **{field: "http://evil.example/v1"})
+    assert response.status_code == 400
+    assert upstream.requests == []
 
 
 def test_when_a_client_leaves_its_stream_the_model_is_left(
