@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -104,7 +105,11 @@ def workers_of(pid: int) -> list[int]:
         children = [int(child) for child in file.read().split()]
     found = []
     for child in children:
-        with open(f"/proc/{child}/cmdline") as file:
+        # The victim may be gone between the list of children and its own entry.
+        with (
+            suppress(FileNotFoundError, ProcessLookupError),
+            open(f"/proc/{child}/cmdline") as file,
+        ):
             if "spawn_main" in file.read():
                 found.append(child)
     return found

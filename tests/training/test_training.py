@@ -57,7 +57,7 @@ def test_a_saved_router_carries_its_report_and_its_calibration(name, tmp_path) -
     folder = result.save(tmp_path / name)
     router = load_router(name, checkpoint=folder, embedder=EMBEDDER)
     np.testing.assert_allclose(
-        router.win_rates(prompts), result.router.win_rates(prompts), atol=1e-5
+        router.win_rates(prompts), result.router.win_rates(prompts), atol=1e-6
     )
     assert router.pair == PAIR
     win_rates = router.win_rates(planted(2000, seed=3)[0])
