@@ -34,9 +34,9 @@ def test_sw_ranking_equals_routellm_from_an_arena_table(case, tmp_path) -> None:
         )
         assert router.tiers == known["tiers"]
         queries = list(known["queries"])
-        np.testing.assert_allclose(router.win_rates(queries), result["win_rates"], atol=1e-5)
+        np.testing.assert_allclose(router.win_rates(queries), result["win_rates"], atol=2e-6)
         alone = [router.win_rate(query) for query in queries]
-        np.testing.assert_allclose(alone, result["win_rates"], atol=1e-5)
+        np.testing.assert_allclose(alone, result["win_rates"], atol=2e-6)
 
 
 @pytest.mark.parametrize("case", [0, 1])
@@ -50,7 +50,7 @@ def test_mf_equals_routellm_from_a_published_checkpoint(case, tmp_path) -> None:
         **{key: value for key, value in result.items() if key != "win_rates"},
     )
     queries = list(known["queries"])
-    np.testing.assert_allclose(router.win_rates(queries), result["win_rates"], atol=1e-5)
+    np.testing.assert_allclose(router.win_rates(queries), result["win_rates"], atol=1e-6)
 
 
 def test_bert_equals_routellm_on_three_labels(tmp_path) -> None:
@@ -58,13 +58,13 @@ def test_bert_equals_routellm_on_three_labels(tmp_path) -> None:
     known = numbers("bert")["3"]
     router = load_router("bert", checkpoint=tiny_bert(tmp_path / "bert"))
     prompts, expected = list(known), list(known.values())
-    np.testing.assert_allclose(router.win_rates(prompts), expected, atol=1e-5)
+    np.testing.assert_allclose(router.win_rates(prompts), expected, atol=1e-6)
     alone = [router.win_rate(prompt) for prompt in prompts]
-    np.testing.assert_allclose(alone, expected, atol=1e-5)
+    np.testing.assert_allclose(alone, expected, atol=1e-6)
 
 
 BF16_LOGIT_ERROR = 0.5
-"""How far rounding to 8 bits moves a logit of `tiny_llama`: 0.45 at most over these prompts."""
+"""How far rounding to 8 bits may move a logit of `tiny_llama`: 0.45 measured, rounded up."""
 
 # Prompts whose likeliest first token leads by more than two logits can move towards each other, in
 # float32: no kernel's rounding makes another choice.
