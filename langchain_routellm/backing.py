@@ -17,6 +17,7 @@ from routellm_core import (
     Modality,
     check_model,
     fault_of,
+    import_litellm,
     known_capabilities,
 )
 
@@ -58,6 +59,7 @@ def make_model(name: str, settings: Mapping[str, Any], *, role: str = "strong") 
     uses_litellm = "/" in provider
     try:
         if uses_litellm:
+            import_litellm()  # first, or the next import fetches a price table
             from langchain_litellm import ChatLiteLLM
 
             renamed = _for_litellm(settings)

@@ -11,7 +11,7 @@ from llama_index.core.callbacks import CallbackManager
 from llama_index.core.llms import LLM
 
 from llamaindex_routellm.copies import with_field
-from routellm_core import ConfigurationError, MissingDependencyError, check_model
+from routellm_core import ConfigurationError, MissingDependencyError, check_model, import_litellm
 
 __all__ = ["public_settings", "resolve_backing", "with_handlers"]
 
@@ -56,6 +56,7 @@ def resolve_backing(model: Any, *, name: str, max_tries: int) -> LLM:
 
 def _litellm_class() -> Any:
     try:
+        import_litellm()  # first, or the next import fetches a price table
         return import_module("llama_index.llms.litellm").LiteLLM
     except ModuleNotFoundError as error:
         raise MissingDependencyError(

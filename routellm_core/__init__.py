@@ -1,5 +1,6 @@
 """Cost-aware LLM routing: a prompt goes in, a win rate comes out, a policy makes it a decision."""
 
+from routellm_core._litellm import import_litellm
 from routellm_core.calibration import (
     CalibrationWarning,
     calibrate_cost,
@@ -154,6 +155,7 @@ __all__ = [
     "escalation_filter",
     "fault_of",
     "holds_answer",
+    "import_litellm",
     "is_tool_result_content",
     "known_capabilities",
     "load_router",

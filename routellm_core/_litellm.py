@@ -31,7 +31,7 @@ def import_litellm() -> Any:
         If LiteLLM is not installed.
     """
     ignore_third_party_warnings()
-    if "litellm" in sys.modules:
+    if sys.modules.get("litellm") is not None:
         return sys.modules["litellm"]
     before = os.environ.get(_SWITCH)
     os.environ[_SWITCH] = "True"

@@ -23,7 +23,11 @@ THIRD_PARTY_WARNINGS: Sequence[tuple[str, type[Warning], str]] = (
         r"litellm\.",
     ),
 )
-"""Message, category and module of each warning: nothing that a user's own code gives rise to."""
+"""Message, category and module of each warning.
+
+The first cannot be told by its module from the same warning about a `TypedDict` of the user's own,
+which is then ignored as well: pydantic names itself as the place of both.
+"""
 
 _entries: list[Any] = [
     ("ignore", re.compile(message, re.IGNORECASE), category, re.compile(module), 0)

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from routellm_core._optional import require
+from routellm_core._litellm import import_litellm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 __all__ = ["table_entries"]
 
-_SWITCH = "LITELLM_LOCAL_MODEL_COST_MAP"
 _TEMPLATE = "sample_spec"  # documents the table's format, and is no model
 _SHIPPED_TABLE = "model_prices_and_context_window_backup.json"
 # LangChain's provider names where LiteLLM's differ.
@@ -91,18 +89,5 @@ def _shipped_table() -> Mapping[str, Any]:
         if path.is_file():
             table: dict[str, Any] = json.loads(path.read_bytes())
             return table
-    return _imported_table()
-
-
-def _imported_table() -> Mapping[str, Any]:
-    """Import LiteLLM, and keep that import from fetching a newer table."""
-    before = os.environ.get(_SWITCH)
-    os.environ[_SWITCH] = "True"
-    try:
-        table: dict[str, Any] = require("litellm", extra="litellm").model_cost
-    finally:
-        if before is None:
-            del os.environ[_SWITCH]
-        else:
-            os.environ[_SWITCH] = before
-    return table
+    table = import_litellm().model_cost
+    return table if isinstance(table, dict) else {}

@@ -1,7 +1,8 @@
 """What textual agents send: for each, the answer before, and the message in the user's name.
 
 The shapes were read from smolagents 1.26, langchain-classic 1.0, llama-index-core 0.14, crewai
-1.15, open-interpreter 0.4 and, for the others, from their published prompts.
+1.15 and open-interpreter 0.4. The others (SWE-agent, mini-swe-agent, Cline, Roo Code, OpenHands,
+AutoGPT, AutoGen, Hermes) are written from memory and were not compared with their source.
 """
 
 from __future__ import annotations

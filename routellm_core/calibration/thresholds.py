@@ -187,4 +187,6 @@ def check_share(strong_share: float) -> None:
         If it is.
     """
     if not (isinstance(strong_share, (int, float)) and 0.0 < strong_share <= 1.0):
-        raise ConfigurationError(f"`strong_share` must lie in (0, 1], got {strong_share!r}.")
+        percent = isinstance(strong_share, (int, float)) and 1.0 < strong_share <= 100.0
+        hint = f" Did you mean {strong_share / 100:g}?" if percent else ""
+        raise ConfigurationError(f"`strong_share` must lie in (0, 1], got {strong_share!r}.{hint}")

@@ -144,7 +144,7 @@ class Controller:
             # A key may come with a request, and scoring prompts needs none: a missing one is
             # raised by the call. An unknown provider can never be right.
             base = self._endpoints[role].api_base
-            check_model(model, role=role, api_key="of the request", base_url=base)
+            check_model(model, role=role, base_url=base, key_needed=False)
         self._worth_escalating = escalation_filter(escalate_on)
         self._filtered = {"escalate_filtered": escalate_filtered}
         self._dropped = _checked_drops(drop_params or {})

@@ -21,7 +21,6 @@ _PREFIX = "router-"
 _SHARE = "share-"
 _NUMBER = re.compile(r"-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 
-
 _PREFIXES = ("openai/", "openai:", "litellm_proxy/", "routellm/")
 _SUFFIX = ":latest"
 """What clients add to every model's name: LiteLLM, LangChain and LlamaIndex, and Ollama's."""

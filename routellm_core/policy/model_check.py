@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from routellm_core._litellm import import_litellm
+from routellm_core._litellm import quiet_litellm
 from routellm_core.errors import ConfigurationError, did_you_mean
 
 if TYPE_CHECKING:
@@ -45,7 +45,14 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def check_model(model: str, *, role: str, api_key: object = None, base_url: object = None) -> None:
+def check_model(
+    model: str,
+    *,
+    role: str,
+    api_key: object = None,
+    base_url: object = None,
+    key_needed: bool = True,
+) -> None:
     """Refuse a LiteLLM model name that certainly cannot be asked: without a provider or a key.
 
     Whatever may still be right passes, and is told by the first call: an address of one's own,
@@ -60,6 +67,8 @@ def check_model(model: str, *, role: str, api_key: object = None, base_url: obje
         "strong" or "weak", for messages.
     api_key, base_url
         What was passed for this model; None for nothing.
+    key_needed
+        Whether a missing key is refused; False where each request may bring its own.
 
     Raises
     ------
@@ -71,7 +80,7 @@ def check_model(model: str, *, role: str, api_key: object = None, base_url: obje
         return
     if provider not in _KEYS:
         _check_provider(provider, model, role)
-    elif not api_key and not _has_key(provider):
+    elif key_needed and not api_key and not _has_key(provider):
         name = _KEYS[provider][0]
         raise ConfigurationError(
             f"The `{role}` model {model!r} needs a key, and none was found. Set the environment "
@@ -80,18 +89,19 @@ def check_model(model: str, *, role: str, api_key: object = None, base_url: obje
 
 
 def _check_provider(provider: str, model: str, role: str) -> None:
-    litellm = import_litellm()
-    try:
-        litellm.get_llm_provider(model)
-    except litellm.exceptions.BadRequestError:
-        known = sorted(str(getattr(name, "value", name)) for name in litellm.provider_list)
-        if provider in known:
+    with quiet_litellm() as litellm:
+        try:
+            litellm.get_llm_provider(model)
+        except litellm.exceptions.BadRequestError:
+            known = sorted(str(getattr(name, "value", name)) for name in litellm.provider_list)
+        else:
             return
+    if provider not in known:
         raise ConfigurationError(
             f"LiteLLM knows no provider {provider!r}, of the `{role}` model {model!r}."
             f"{did_you_mean(provider, known)} Write 'provider/model', as in 'openai/gpt-4o-mini', "
             "or pass the address of an OpenAI-compatible server and write 'openai/model'."
-        ) from None
+        )
 
 
 def _has_key(provider: str) -> bool:

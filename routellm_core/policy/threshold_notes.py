@@ -1,4 +1,4 @@
-"""A word, once, about thresholds that send nearly all calls to the same model."""
+"""The warning about thresholds that send nearly all calls to one model, logged once for each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["note_threshold"]
 logger = logging.getLogger(__name__)
 
 _MAX_NOTED = 256
-"""Clients of a server choose thresholds: of so many there was a word, and that is enough."""
+"""Clients of a server choose thresholds: after this many warnings no more are logged."""
 
 _noted: set[tuple[str, str | None, float]] = set()
 

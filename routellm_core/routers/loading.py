@@ -76,10 +76,10 @@ def check_router(name: str) -> None:
     checkpoint = read.checkpoint
     if checkpoint is None:
         router_class(name)
-    elif _is_folder(checkpoint) or checkpoint.startswith((".", "~", *_SEPARATORS)):
+        return
+    _check_path(checkpoint)
+    if _is_folder(checkpoint):
         router_class(read.router or checkpoint_router(checkpoint))
-        if not _is_folder(checkpoint):
-            raise CheckpointNotFoundError(f"{checkpoint!r} does not exist, or is no folder.")
 
 
 def checkpoint_router(checkpoint: str | Path, *, revision: str | None = None) -> str:
@@ -150,6 +150,7 @@ def load_router(name: str, *, checkpoint: str | Path | None = None, **options: A
     registered: str | None = name
     if checkpoint is None:
         registered, checkpoint, _ = read_router_name(name)
+        _check_path(checkpoint or "")
     if registered is None:
         assert checkpoint is not None  # noqa: S101 - for the type checker
         registered = checkpoint_router(checkpoint, revision=options.get("revision"))
@@ -162,6 +163,15 @@ def load_router(name: str, *, checkpoint: str | Path | None = None, **options: A
         if "keyword argument" not in str(error):
             raise
         raise ConfigurationError(f"Router {registered!r}: {error}.") from error
+
+
+def _check_path(checkpoint: str) -> None:
+    """Refuse a path to nothing; what may be a name on the Hub passes."""
+    if checkpoint.startswith((".", "~", *_SEPARATORS)) and not _is_folder(checkpoint):
+        raise CheckpointNotFoundError(
+            f"{checkpoint!r} does not exist, or is not a folder. Name a folder that a router was "
+            "saved to."
+        )
 
 
 def _is_folder(text: str) -> bool:

@@ -73,7 +73,7 @@ class StreamedAnswer:
 
 
 class EarlyAnswer:
-    """Be a stream that begins with comments, before its model is settled.
+    """A stream that begins with comments, before its model is settled.
 
     Parameters
     ----------

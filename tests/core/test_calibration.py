@@ -52,6 +52,11 @@ def test_a_share_outside_the_unit_interval_is_refused(bad: float) -> None:
         router_threshold(load_router("random"), strong_share=bad)
 
 
+def test_a_share_in_percent_is_answered_with_the_share_that_is_meant() -> None:
+    with pytest.raises(ConfigurationError, match=r"got 30\. Did you mean 0\.3\?"):
+        router_threshold(load_router("random"), strong_share=30)
+
+
 def test_no_win_rates_give_no_threshold() -> None:
     with pytest.raises(ConfigurationError, match="at least one"):
         threshold_for(np.array([]), strong_share=0.5)

@@ -41,7 +41,6 @@ def without_keys(monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("model", UNREADY)
-@pytest.mark.filterwarnings("ignore")
 def test_litellm_without_credentials_or_provider_is_a_configuration_fault(
     without_keys, model
 ) -> None:

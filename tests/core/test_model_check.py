@@ -1,6 +1,8 @@
 """A model that certainly cannot be asked is refused when it is built, in one sentence."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -18,10 +20,6 @@ KEYS = {
     "perplexity/sonar": "PERPLEXITY_API_KEY",
     "together_ai/llama": "TOGETHERAI_API_KEY",
 }
-
-
-# LiteLLM's import warns of its own models.
-pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +67,13 @@ def test_a_provider_that_litellm_does_not_know_is_refused(model, hint) -> None:
     with pytest.raises(ConfigurationError, match="knows no provider") as caught:
         check_model(model, role="strong")
     assert hint in str(caught.value)
+
+
+def test_an_unknown_provider_is_told_without_litellms_advice(capsys) -> None:
+    pytest.importorskip("litellm")
+    with pytest.raises(ConfigurationError):
+        check_model("anyscale/x", role="strong")
+    assert capsys.readouterr() == ("", "")
 
 
 def langchain(**models):
@@ -121,3 +126,31 @@ def test_init_chat_models_missing_key_is_one_sentence() -> None:
     with pytest.raises(ConfigurationError, match="openai:gpt-4o-mini") as caught:
         langchain(strong="ollama/llama3", weak="openai:gpt-4o-mini")
     assert "\n" not in str(caught.value)
+
+
+OFFLINE = """
+import socket
+asked = []
+def refuse(host, *rest, **named):
+    asked.append(host)
+    raise OSError("no network here")
+socket.getaddrinfo = refuse
+{build}
+assert not asked, asked
+"""
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        "from langchain_routellm import RoutedChatModel as Routed",
+        "from llamaindex_routellm import RoutedLLM as Routed",
+    ],
+)
+def test_a_litellm_model_is_made_without_a_network(build, monkeypatch) -> None:
+    monkeypatch.delenv("LITELLM_LOCAL_MODEL_COST_MAP")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-none")
+    made = build + "\nRouted(strong='openai/a', weak='openai/b', router='random', threshold=0.5)"
+    code = OFFLINE.format(build=made)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -157,7 +157,7 @@ def test_home_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize(
     ("name", "error", "said"),
     [
-        ("./nothing", CheckpointNotFoundError, "does not exist"),
+        ("./nothing", CheckpointNotFoundError, r"'\./nothing' does not exist, or is not a folder"),
         ("random=./nothing", CheckpointNotFoundError, "does not exist"),
         ("rnadom=./nothing", UnknownRouterError, "Did you mean 'random'"),
         ("", UnknownRouterError, "Unknown router ''"),
