@@ -18,8 +18,6 @@ __all__ = ["KeyCheck"]
 
 _OPEN_PATH = "/health"
 _PAGE = "/playground"
-_BEARER = b"Bearer "
-_BASIC = b"Basic "
 
 
 class KeyCheck:
@@ -54,10 +52,12 @@ class KeyCheck:
             return True
         given = [value for name, value in scope["headers"] if name == b"authorization"]
         header = given[0] if len(given) == 1 else b""
-        if header.startswith(_BEARER):
-            key = header[len(_BEARER) :]
-        elif header.startswith(_BASIC) and _is_page(scope):
-            key = _password(header[len(_BASIC) :])
+        scheme, _, credentials = header.partition(b" ")
+        scheme = scheme.lower()  # in any case, RFC 9110, section 11.1
+        if scheme == b"bearer":
+            key = credentials
+        elif scheme == b"basic" and _is_page(scope):
+            key = _password(credentials)
         else:
             key = b""
         # Digests are of one length, so that the time to compare them tells nothing of the key.

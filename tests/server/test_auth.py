@@ -21,7 +21,8 @@ WRONG: list[list[tuple[bytes, bytes]]] = [
     [(b"authorization", b"")],
     [(b"authorization", b"Bearer wrong")],
     [(b"authorization", KEY.encode())],
-    [(b"authorization", b"bearer " + KEY.encode())],
+    [(b"authorization", b"Token " + KEY.encode())],
+    [(b"authorization", b"bearer" + KEY.encode())],
     [(b"authorization", b"Bearer  " + KEY.encode())],
     [(b"authorization", b"Bearer " + KEY.encode() + b"x")],
     [(b"authorization", "Bearer schlüssel".encode())],
@@ -44,6 +45,14 @@ def test_whoever_lacks_the_key_gets_the_same_401(
     assert response.status_code == 401
     assert response.json() == nothing.json()
     assert response.json()["error"]["code"] == "invalid_api_key"
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "bEaReR"])
+def test_a_scheme_is_read_in_any_case(served: Served, scheme: str) -> None:
+    headers = {"authorization": f"{scheme} {KEY}"}
+    with httpx.Client(base_url=served.url) as client:
+        response = client.post("/v1/chat/completions", json=body_of(), headers=headers)
+    assert response.status_code == 200
 
 
 def test_digests_of_one_length_are_compared_whatever_was_sent(
