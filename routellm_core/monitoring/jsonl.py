@@ -91,8 +91,14 @@ class JsonlSink(Sink):
         """Append a record that is a line of JSON already, without its line break."""
         raw = f"{line}\n".encode("ascii")
         with self._lock:
-            file = self._open()  # may set the size
-            self._size += _write(file, raw)
+            try:
+                file = self._open()  # may set the size
+                self._size += _write(file, raw)
+            except OSError:
+                # A full disk leaves half a line. Opening the file again looks at its end, so that
+                # the next record starts on a line of its own.
+                self._close()
+                raise
             if self._max_bytes is not None and self._size >= self._max_bytes:
                 self._rotate()
 

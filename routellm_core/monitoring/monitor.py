@@ -16,7 +16,7 @@ from routellm_core.errors import ConfigurationError
 from routellm_core.monitoring.endings import Ending, Pricing, RecordMaker
 from routellm_core.monitoring.jsonl import JsonlSink
 from routellm_core.monitoring.lines import LineMaker
-from routellm_core.monitoring.sinks import CallbackSink, Delivery, Sink
+from routellm_core.monitoring.sinks import CallbackSink, Delivery, Sink, failure_of, is_round
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -109,7 +109,7 @@ class Monitor:
         self._price = maker.pricing.price
         self._durable = [sink for sink in self.sinks if sink.durable]
         self._deliveries = [
-            Delivery(self._consumer(sink), name=type(sink).__name__, size=queue_size)
+            Delivery(self._consumer(sink), name=_named(sink), size=queue_size)
             for sink in self.sinks
             if not sink.durable
         ]
@@ -199,7 +199,13 @@ class Monitor:
                     sink.write(self._make(ending()))
             except Exception as error:  # noqa: BLE001 - no sink's fault is the caller's
                 self._n_durable_failures += 1
-                logger.warning("%s failed with %s.", type(sink).__name__, type(error).__name__)
+                if is_round(self._n_durable_failures):
+                    logger.warning(
+                        "%s failed with %s; %d records lost.",
+                        _named(sink),
+                        failure_of(error),
+                        self._n_durable_failures,
+                    )
 
 
 def as_monitor(value: Any) -> Monitor | None:
@@ -235,6 +241,11 @@ def _as_sink(value: Any) -> Sink:
         "A sink must be a `Sink`, a function, or the path of a JSONL log, got "
         f"{type(value).__name__}."
     )
+
+
+def _named(sink: Sink) -> str:
+    name = type(sink).__name__
+    return f"{name} {str(sink.path)!r}" if isinstance(sink, JsonlSink) else name
 
 
 def _quietly(action: Callable[[], object]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import threading
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from routellm_core.monitoring.records import CallRecord
 
-__all__ = ["CallbackSink", "Delivery", "Sink"]
+__all__ = ["CallbackSink", "Delivery", "Sink", "failure_of", "is_round"]
 
 logger = logging.getLogger(__name__)
 
@@ -134,17 +135,16 @@ class Delivery(Generic[T]):
 
     def _drop(self) -> None:
         self.n_dropped += 1
-        if _is_round(self.n_dropped):
+        if is_round(self.n_dropped):
             logger.warning("%s lags behind: %d records dropped.", self._name, self.n_dropped)
 
     def _failed(self, error: Exception) -> None:
         self.n_failed += 1
-        if _is_round(self.n_failed):
-            # The class only: a message may hold what the record holds.
+        if is_round(self.n_failed):
             logger.warning(
                 "%s failed with %s; %d records lost.",
                 self._name,
-                type(error).__name__,
+                failure_of(error),
                 self.n_failed,
             )
 
@@ -159,8 +159,15 @@ class Delivery(Generic[T]):
                 item.set()
 
 
-def _is_round(n: int) -> bool:
+def is_round(n: int) -> bool:
     """Return whether n is 1, 10, 100 and so on: often enough to be said."""
     while n % 10 == 0:
         n //= 10
     return n == 1
+
+
+def failure_of(error: Exception) -> str:
+    """Return an error's class and system code: its message may hold what the record holds."""
+    number = error.errno if isinstance(error, OSError) else None
+    name = type(error).__name__
+    return name if number is None else f"{name} ({errno.errorcode.get(number, number)})"

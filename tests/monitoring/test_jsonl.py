@@ -151,3 +151,33 @@ def test_a_folder_that_does_not_exist_is_named_at_once(tmp_path: Path) -> None:
 def test_a_log_that_does_not_exist_says_so(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no log"):
         LogReader(tmp_path / "log.jsonl")
+
+
+_FULL = """
+import resource, sys
+from routellm_core import JsonlSink
+
+path, line = sys.argv[1:]
+sink = JsonlSink(path)
+sink.append(line)
+_, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (len(line) + 10, hard))
+for _ in range(3):
+    try:
+        sink.append(line)
+    except OSError:
+        print("full")
+resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+sink.append(line)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits on a file's size are POSIX's")
+def test_half_a_line_of_a_full_disk_costs_no_other_record(tmp_path: Path, record) -> None:
+    path = tmp_path / "log.jsonl"
+    command = [sys.executable, "-c", _FULL, str(path), record().to_json()]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["full"] * 3
+    reader = LogReader(path)
+    assert list(reader) == [record(), record()]
+    assert reader.n_bad == 1

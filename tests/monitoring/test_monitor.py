@@ -1,6 +1,7 @@
 """Delivery: no sink can hurt a call, or another sink."""
 
 import copy
+import errno
 import os
 import pickle
 import subprocess
@@ -83,6 +84,25 @@ def test_a_durable_sink_that_raises_does_not_hurt_the_call(caplog) -> None:
     monitor.note(ending)
     assert monitor.n_lost == 1
     assert "secret" not in caplog.text
+
+
+def test_a_full_disk_is_said_now_and_then_with_its_code_and_path(
+    tmp_path, monkeypatch, caplog
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "log.jsonl"
+    monitor = Monitor(path)
+    monkeypatch.setattr(os, "write", full)
+    for _ in range(20):
+        monitor.note(ending)
+    monkeypatch.undo()
+    assert monitor.n_lost == 20
+    said = [record.getMessage() for record in caplog.records if "failed" in record.getMessage()]
+    assert said == [
+        f"JsonlSink {str(path)!r} failed with OSError (ENOSPC); {n} records lost." for n in (1, 10)
+    ]
 
 
 def test_an_ending_that_cannot_be_worked_out_hurts_nobody() -> None:
