@@ -143,7 +143,7 @@ def capabilities(model: BaseChatModel) -> Capabilities:
 
     Its profile says so, else LiteLLM's table under the model's name; the rest is assumed to work.
     """
-    profile: Mapping[str, object] = model.profile or {}
+    profile = _profile(model) or {}
     known = known_capabilities(_table_name(model))
     modalities = {
         modality
@@ -169,11 +169,10 @@ def _table_name(model: BaseChatModel) -> str:
 
 def joint_profile(strong: BaseChatModel, weak: BaseChatModel) -> ModelProfile | None:
     """Return what both models promise: flags by AND, limits by min; None if either has none."""
-    if strong.profile is None or weak.profile is None:
+    mine, theirs = _profile(strong), _profile(weak)
+    if mine is None or theirs is None:
         return None
     joint: dict[str, object] = {}
-    mine: Mapping[str, object] = strong.profile
-    theirs: Mapping[str, object] = weak.profile
     for key in mine.keys() & theirs.keys():
         left, right = mine[key], theirs[key]
         if isinstance(left, bool) and isinstance(right, bool):
@@ -183,6 +182,12 @@ def joint_profile(strong: BaseChatModel, weak: BaseChatModel) -> ModelProfile | 
         elif left == right:
             joint[key] = left
     return cast("ModelProfile", joint)
+
+
+def _profile(model: BaseChatModel) -> Mapping[str, object] | None:
+    """Return the model's profile; None if it has none that can be read, as a stand-in's."""
+    profile: object = model.profile
+    return cast("Mapping[str, object]", profile) if isinstance(profile, Mapping) else None
 
 
 def _for_litellm(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -45,7 +45,7 @@ from routellm_core import (
 __all__ = ["RoutedChatModel"]
 
 _LOADING = threading.RLock()
-_PAIR, _ROUTING, _GUARDS = "_pair", "_routing_ready", "_guards_ready"
+_READY = _PAIR, _ROUTING, _GUARDS = "_pair", "_routing_ready", "_guards_ready"
 _GUARD_FIELDS = frozenset({"retry", "breaker", "budget", "monitor"})
 _FORWARDED = (
     "temperature", "max_tokens", "timeout", "max_retries", "stop", "streaming", "api_key",
@@ -206,9 +206,14 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, BaseChatM
         for name in ("router", "strong", "weak", "monitor"):
             check_picklable(name, getattr(self, name))
         state: dict[Any, Any] = super().__getstate__()
-        ready = (_PAIR, _ROUTING, _GUARDS)
-        fields = {key: value for key, value in state["__dict__"].items() if key not in ready}
+        fields = {key: value for key, value in state["__dict__"].items() if key not in _READY}
         return {**state, "__dict__": fields}
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> RoutedChatModel:
+        bare = super().__copy__()
+        bare._forget()  # locks and threads among it cannot be copied
+        bare.__dict__.pop(_GUARDS, None)
+        return super(RoutedChatModel, bare).__deepcopy__(memo)
 
     def __repr_args__(self) -> Any:
         # Models and routers are named, not shown: what they hold may be secret.
@@ -282,7 +287,7 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, BaseChatM
 
     @property
     def _llm_type(self) -> str:
-        return "routellm"
+        return self._backing().llm_type
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
@@ -301,12 +306,8 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, BaseChatM
         }
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        params = super()._get_ls_params(stop=stop, **kwargs)
-        params["ls_provider"] = self._llm_type
-        if "ls_model_name" not in params:
-            labels = self._backing().labels
-            params["ls_model_name"] = f"{labels['strong']}|{labels['weak']}"
-        return params
+        pair, params = self._backing(), super()._get_ls_params(stop=stop, **kwargs)
+        return {"ls_model_name": pair.name, **params, "ls_provider": pair.provider}
 
     def _resolve_model_profile(self) -> ModelProfile | None:
         pair = self._backing()

@@ -7,7 +7,7 @@ content, the target's stream may be replaced by the strong model's.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing
 from time import sleep
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from langchain_core.runnables import RunnableConfig
 
 from langchain_routellm.dispatch import Dispatching
 from langchain_routellm.routing import Call
-from routellm_core import RECORD_KEY
+from routellm_core import RECORD_KEY, EmptyAnswerError
 
 if TYPE_CHECKING:
     # Not there in every version of LangChain that this package accepts.
@@ -73,7 +73,10 @@ class EventDispatching(Dispatching):
             call.succeeded()
         except BaseException as error:  # `failed` knows what is worth another attempt
             if not call.failed(error):
-                raise
+                if not gate.gives_up(error):
+                    raise
+                yield from gate.release()
+                return
             sleep(call.wait_s)
             yield from self._events(call, model_input, kwargs)
 
@@ -116,17 +119,28 @@ class EventDispatching(Dispatching):
                 model_input, call.config(), version="v3", **rest
             )
             async with inner:
-                async for event in inner:
+                unread = aiter(inner)
+                while (event := await _next(unread, call, gate)) is not None:
                     for admitted in gate.admit(event):
                         yield admitted
             call.succeeded()
         except BaseException as error:  # `failed` knows what is worth another attempt
             if not call.failed(error):
-                raise
+                if not gate.gives_up(error):
+                    raise
+                for held in gate.release():
+                    yield held
+                return
             await asyncio.sleep(call.wait_s)
             async with aclosing(self._aevents(call, model_input, kwargs)) as events:
                 async for event in events:
                     yield event
+
+
+async def _next(events: AsyncIterator[Event], call: Call, gate: _EventGate) -> Event | None:
+    """Return the next event, None at the end; only the first content must come in time."""
+    following = anext(events, None)
+    return await (following if gate.is_open else call.within(following))
 
 
 class _EventGate:
@@ -135,20 +149,53 @@ class _EventGate:
     def __init__(self, call: Call) -> None:
         self._call = call
         self._held: list[Event] = []
+        self._empty = EmptyAnswerError(
+            f"Model {call.decision.model!r} ended its stream without content."
+        )
+        self.is_open = False
+        """Whether content reached the caller."""
 
     def admit(self, event: Event) -> list[Event]:
-        """Return the events that may be handed out now, in order."""
+        """Return the events that may be handed out now, in order.
+
+        Raises
+        ------
+        EmptyAnswerError
+            If the message ends without content and another model may still say something.
+        """
         kind = event.get("event")
-        if kind == "message-start" and self._call.may_escalate:
-            self._held.append(event)
-            return []
         if kind == "message-finish":
             metadata = {**(event.get("metadata") or {})}
             metadata[RECORD_KEY] = self._call.decision.record()
             event = {**event, "metadata": metadata}
+        self._held.append(event)
+        if self.is_open or not self._call.may_escalate:
+            return self.release()
+        if kind == "message-finish":
+            raise self._empty
+        return [] if kind == "message-start" or _is_empty_block(event) else self.release()
+
+    def gives_up(self, error: BaseException) -> bool:
+        """Return whether an error only says that the stream is empty, which is then its answer."""
+        return error is self._empty
+
+    def release(self) -> list[Event]:
+        """Commit to this attempt; return what was held back."""
         self._call.commit()
-        admitted, self._held = [*self._held, event], []
+        self.is_open = True
+        admitted, self._held = self._held, []
         return admitted
+
+
+def _is_empty_block(event: Event) -> bool:
+    """Return whether the event only opens or closes a text in which nothing stands."""
+    if not str(event.get("event")).startswith("content-block-"):
+        return False
+    block = event.get("content") or event.get("delta") or {}
+    kind = str(block.get("type", ""))
+    return kind.startswith(("text", "reasoning")) and not (
+        block.get("text") or block.get("reasoning")
+    )
 
 
 def _feed(outer: ChatModelStream, events: Iterator[Event]) -> bool:

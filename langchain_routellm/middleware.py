@@ -75,7 +75,7 @@ class RoutingMiddleware(AgentMiddleware[Any, Any, Any]):
         while True:
             try:
                 with _run_config(call):
-                    response = await handler(self._routed(call, request))
+                    response = await call.within(handler(self._routed(call, request)))
             except BaseException as error:  # `failed` knows what is worth another attempt
                 if not call.failed(error):
                     raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 import subprocess
 import sys
@@ -306,8 +307,36 @@ def test_it_has_no_name_from_which_agents_guess_what_it_can_do(make: Make) -> No
 def test_its_parameters_for_traces_honour_the_calls_model(make: Make) -> None:
     params = make()._get_ls_params(model="other", stop=["x"])
     assert params["ls_model_name"] == "other"
-    assert params["ls_provider"] == "routellm"
     assert params["ls_stop"] == ["x"]
+
+
+def test_the_provider_and_type_of_both_models_are_the_routed_ones(make: Make) -> None:
+    strong, weak = (ChatOpenAI(model=name, api_key="k") for name in ("gpt-4o", "gpt-4o-mini"))
+    routed = make(strong=strong, weak=weak)
+    assert routed._get_ls_params()["ls_provider"] == strong._get_ls_params()["ls_provider"]
+    assert routed._get_ls_params()["ls_model_name"] == "gpt-4o|gpt-4o-mini"
+    assert routed._llm_type == strong._llm_type
+
+
+def test_models_of_two_providers_have_neither_provider_nor_type(make: Make) -> None:
+    weak = FakeListChatModel(responses=["Hi"])
+    routed = make(strong=ChatOpenAI(model="gpt-4o", api_key="k"), weak=weak)
+    assert routed._get_ls_params()["ls_provider"] == routed._llm_type == "routellm"
+
+
+@pytest.mark.parametrize("way", [copy.copy, copy.deepcopy, lambda m: m.model_copy(deep=True)])
+def test_a_used_model_can_be_copied(make: Make, way: Callable[[Any], Any]) -> None:
+    routed = make(breaker=True, budget=10.0)
+    routed.invoke("Hi")
+    copied = way(routed)
+    assert copied.invoke("Hi").text == routed.invoke("Hi").text
+
+
+@pytest.mark.parametrize("profile", ["none", ["text"], object()])
+def test_a_profile_that_is_no_mapping_says_nothing(make: Make, fake: Any, profile: Any) -> None:
+    strong = fake()
+    strong.__dict__["profile"] = profile
+    assert make(strong=strong).invoke("Hi").text
 
 
 def test_tokens_are_counted_by_the_strong_model(make: Make, fake: Any) -> None:

@@ -9,15 +9,18 @@ from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import pytest
+from langchain.agents import create_agent
 from langchain_core.caches import InMemoryCache
 from langchain_core.callbacks import BaseCallbackHandler, get_usage_metadata_callback
 from langchain_core.globals import set_llm_cache
+from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_core.runnables import ConfigurableField, RunnableLambda
 
-from langchain_routellm import RoutedChatModel
+from langchain_routellm import RoutedChatModel, RoutingMiddleware
+from routellm_core import RetrySettings
 from routellm_core.testing import ScriptedRouter, Step
 
 Make = Callable[..., RoutedChatModel]
@@ -495,6 +498,62 @@ async def test_async_events_of_version_3_escalate_before_the_first_words(make: M
     stream = await routed.astream_events("Hi", version="v3")
     assert [event["event"] async for event in stream].count("message-start") == 1
     assert record_of(await stream.output)["reason"] == "escalation:TimeoutError"
+
+
+def test_events_of_version_3_escalate_an_empty_answer(make: Make) -> None:
+    stream = make(weak=[[AIMessageChunk("")]]).stream_events("Hi", version="v3")
+    assert [event["event"] for event in stream].count("message-start") == 1
+    assert record_of(stream.output)["reason"] == "escalation:EmptyAnswerError"
+
+
+async def test_async_events_of_version_3_escalate_an_empty_answer(make: Make) -> None:
+    stream = await make(weak=[[AIMessageChunk("")]]).astream_events("Hi", version="v3")
+    assert [event["event"] async for event in stream].count("message-start") == 1
+    assert record_of(await stream.output)["reason"] == "escalation:EmptyAnswerError"
+
+
+def test_events_of_version_3_give_out_an_empty_answer_that_may_not_escalate(make: Make) -> None:
+    routed = make(weak=[[AIMessageChunk("")]], escalate_on=(TimeoutError,))
+    answer = routed.stream_events("Hi", version="v3").output
+    assert (answer.text, record_of(answer)["route"]) == ("", "weak")
+
+
+class Waiting(FakeListChatModel):
+    """Never answer."""
+
+    async def _agenerate(self, *_: Any, **__: Any) -> Any:
+        await asyncio.Event().wait()
+
+    async def _astream(self, *_: Any, **__: Any) -> Any:
+        await asyncio.Event().wait()
+        yield
+
+
+def impatient(**models: Any) -> dict[str, Any]:
+    settings = RetrySettings(attempt_timeout_s=0.05)
+    return {
+        "router": ScriptedRouter({}, default=0.1),
+        "threshold": 0.5,
+        "retry": settings,
+        **models,
+    }
+
+
+async def test_async_events_of_version_3_keep_the_attempts_timeout() -> None:
+    strong, weak = FakeListChatModel(responses=["in time"]), Waiting(responses=[])
+    routed = RoutedChatModel(**impatient(strong=strong, weak=weak))
+    stream = await routed.astream_events("Hi", version="v3")
+    answer = await asyncio.wait_for(stream.output, 30)
+    assert (answer.text, record_of(answer)["reason"]) == ("in time", "escalation:TimeoutError")
+
+
+async def test_the_async_middleware_keeps_the_attempts_timeout() -> None:
+    strong, weak = FakeListChatModel(responses=["in time"]), Waiting(responses=[])
+    middleware = RoutingMiddleware(**impatient(strong=strong, weak=weak))
+    agent = create_agent(strong, middleware=[middleware])
+    state = await asyncio.wait_for(agent.ainvoke({"messages": [HumanMessage("Hi")]}), 30)
+    answer = state["messages"][-1]
+    assert (answer.text, record_of(answer)["reason"]) == ("in time", "escalation:TimeoutError")
 
 
 def test_events_of_version_3_end_with_the_error_after_the_first_words(make: Make) -> None:
