@@ -14,11 +14,13 @@ from starlette.routing import Route
 
 from routellm_core.controller.config import load_routers
 from routellm_core.controller.fleet import Fleet
+from routellm_core.errors import RouteLLMError
 from routellm_core.server.auth import KeyCheck
 from routellm_core.server.chat import ChatEndpoint
 from routellm_core.server.drain import Drain
 from routellm_core.server.errors import error_body
 from routellm_core.server.meters import Meters
+from routellm_core.server.paths import ClientPaths
 from routellm_core.server.service import ChatService
 from routellm_core.server.settings import ServerSettings
 from routellm_core.server.upstream import endpoint_of, reached_by
@@ -86,6 +88,7 @@ def create_app(
         from routellm_core.server.playground import mount_playground
 
         app = mount_playground(app)
+    app.add_middleware(ClientPaths)  # behind the key, which knows paths as they are sent
     app.add_middleware(KeyCheck, key=settings.api_key)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _server_error)
@@ -153,7 +156,10 @@ def _add_models(app: FastAPI, fleet: Fleet) -> None:
     @app.get("/v1/models/{name:path}")
     async def retrieve_model(name: str) -> JSONResponse:
         if name not in names:
-            raise HTTPException(404, f"Model {name!r} is not listed.")
+            try:
+                fleet.plan(name)  # more names are served than can be listed
+            except RouteLLMError as error:
+                raise HTTPException(404, str(error)) from error
         return JSONResponse(described(name))
 
 
