@@ -1,0 +1,1 @@
+"""From logs without labels to battles and outcomes: answers, verdicts, agreement."""
