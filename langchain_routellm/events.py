@@ -17,7 +17,7 @@ from langchain_core.runnables import RunnableConfig
 
 from langchain_routellm.dispatch import Dispatching
 from langchain_routellm.routing import Call
-from routellm_core import RECORD_KEY, EmptyAnswerError
+from routellm_core import RECORD_KEY, unusable_answer_error
 
 if TYPE_CHECKING:
     # Not there in every version of LangChain that this package accepts.
@@ -70,6 +70,7 @@ class EventDispatching(Dispatching):
             inner: Any = target.stream_events(model_input, call.config(), version="v3", **rest)
             for event in inner:
                 yield from gate.admit(event)
+            gate.end()
             call.succeeded()
         except BaseException as error:  # `failed` knows what is worth another attempt
             if not call.failed(error):
@@ -123,6 +124,7 @@ class EventDispatching(Dispatching):
                 while (event := await _next(unread, call, gate)) is not None:
                     for admitted in gate.admit(event):
                         yield admitted
+            gate.end()
             call.succeeded()
         except BaseException as error:  # `failed` knows what is worth another attempt
             if not call.failed(error):
@@ -149,31 +151,31 @@ class _EventGate:
     def __init__(self, call: Call) -> None:
         self._call = call
         self._held: list[Event] = []
-        self._empty = EmptyAnswerError(
-            f"Model {call.decision.model!r} ended its stream without content."
-        )
+        self._empty = unusable_answer_error(call.decision.model, "empty")
         self.is_open = False
         """Whether content reached the caller."""
 
     def admit(self, event: Event) -> list[Event]:
-        """Return the events that may be handed out now, in order.
-
-        Raises
-        ------
-        EmptyAnswerError
-            If the message ends without content and another model may still say something.
-        """
+        """Return the events that may be handed out now, in order."""
         kind = event.get("event")
         if kind == "message-finish":
             metadata = {**(event.get("metadata") or {})}
             metadata[RECORD_KEY] = self._call.decision.record()
             event = {**event, "metadata": metadata}
         self._held.append(event)
-        if self.is_open or not self._call.may_escalate:
-            return self.release()
-        if kind == "message-finish":
+        says_nothing = kind in ("message-start", "message-finish") or _is_empty_block(event)
+        return [] if says_nothing and self._call.may_escalate else self.release()
+
+    def end(self) -> None:
+        """Refuse a stream that is over and said nothing, while another model may still answer.
+
+        Raises
+        ------
+        EmptyAnswerError
+            If events are held back.
+        """
+        if self._held:
             raise self._empty
-        return [] if kind == "message-start" or _is_empty_block(event) else self.release()
 
     def gives_up(self, error: BaseException) -> bool:
         """Return whether an error only says that the stream is empty, which is then its answer."""

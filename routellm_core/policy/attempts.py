@@ -152,6 +152,7 @@ class Attempts:
         "_retry",
         "_started",
         "_strong_model",
+        "_until",
         "_worth_escalating",
         "committed_s",
         "decision",
@@ -185,6 +186,8 @@ class Attempts:
         self._clock = clock
         self._jitter = jitter
         self._started = clock() if retry.deadline_s is not None else 0.0
+        self._until: float | None = None
+        """When this attempt must have content, on the clock; None before anybody waits for it."""
         self._committed = False
         self.committed_s: float | None = None
         """When content first reached the caller, on the machine's clock; None if nobody asks."""
@@ -216,6 +219,8 @@ class Attempts:
     async def within(self, answer: Awaitable[T]) -> T:
         """Wait for an answer, or for its first content, as long as this attempt may take.
 
+        Several waits of one attempt, as for chunks without content, share its time.
+
         Raises
         ------
         TimeoutError
@@ -225,6 +230,10 @@ class Attempts:
         if seconds is None:
             return await answer
         import asyncio
+
+        if self._until is None:
+            self._until = self._clock() + seconds
+        seconds = max(0.0, self._until - self._clock())
 
         if hasattr(asyncio, "timeout"):  # stays in the caller's task, which older Pythons cannot
             async with asyncio.timeout(seconds):
@@ -277,6 +286,7 @@ class Attempts:
         self.close()
 
     def _goes_on(self, error: BaseException) -> bool:
+        self._until = None
         self._report(error)
         self.failures.append(
             FailedAttempt(self.decision.route, self.decision.model, type(error).__name__)

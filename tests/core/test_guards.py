@@ -47,6 +47,18 @@ async def test_the_deadline_ends_an_attempt_and_begins_no_other(begin) -> None:
     assert not attempts.failed(caught.value)
 
 
+async def test_all_waits_of_an_attempt_share_its_time(begin) -> None:
+    _, call = begin(retry=RetrySettings(attempt_timeout_s=60.0))
+    attempts, now = call(), 0.0
+    attempts._clock = lambda: now
+    assert await attempts.within(asyncio.sleep(0, "no content yet")) == "no content yet"
+    now = 61.0
+    with pytest.raises(TimeoutError) as caught:
+        await attempts.within(asyncio.sleep(0.01))
+    assert attempts.failed(caught.value)
+    assert await attempts.within(asyncio.sleep(0, "strong")) == "strong"  # has its own time
+
+
 async def test_without_a_limit_an_answer_is_waited_for(begin) -> None:
     _, call = begin()
     assert await call().within(asyncio.sleep(0, "answer")) == "answer"

@@ -15,6 +15,7 @@ from langchain_core.callbacks import BaseCallbackHandler, get_usage_metadata_cal
 from langchain_core.globals import set_llm_cache
 from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
+from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_core.runnables import ConfigurableField, RunnableLambda
@@ -512,6 +513,18 @@ async def test_async_events_of_version_3_escalate_an_empty_answer(make: Make) ->
     assert record_of(await stream.output)["reason"] == "escalation:EmptyAnswerError"
 
 
+async def test_chunks_without_content_do_not_prolong_an_attempt() -> None:
+    strong, weak = FakeListChatModel(responses=["in time"]), Mumbling(responses=[])
+    routed = RoutedChatModel(**impatient(strong=strong, weak=weak))
+
+    async def streamed() -> list[Any]:
+        return [chunk async for chunk in routed.astream("Hi")]
+
+    chunks = await asyncio.wait_for(streamed(), 30)
+    assert "".join(chunk.text for chunk in chunks) == "in time"
+    assert record_of(chunks[0])["reason"] == "escalation:TimeoutError"
+
+
 def test_events_of_version_3_give_out_an_empty_answer_that_may_not_escalate(make: Make) -> None:
     routed = make(weak=[[AIMessageChunk("")]], escalate_on=(TimeoutError,))
     answer = routed.stream_events("Hi", version="v3").output
@@ -527,6 +540,16 @@ class Waiting(FakeListChatModel):
     async def _astream(self, *_: Any, **__: Any) -> Any:
         await asyncio.Event().wait()
         yield
+
+
+class Mumbling(FakeListChatModel):
+    """Stream chunks without content for a second, each in good time, and then an answer."""
+
+    async def _astream(self, *_: Any, **__: Any) -> Any:
+        for _number in range(200):
+            await asyncio.sleep(0.005)
+            yield ChatGenerationChunk(message=AIMessageChunk(""))
+        yield ChatGenerationChunk(message=AIMessageChunk("late"))
 
 
 def impatient(**models: Any) -> dict[str, Any]:
