@@ -114,7 +114,7 @@ class Monitor:
             if not sink.durable
         ]
         self._keeps_context = any(sink.uses_context for sink in self.sinks)
-        self._n_durable_failures = 0
+        self._n_durable_failed = [0] * len(self._durable)
         for sink in self.sinks:
             for name, read in sink.gauges().items():
                 self.watch(name, {}, read)
@@ -134,7 +134,7 @@ class Monitor:
     def n_lost(self) -> int:
         """Records that did not reach a sink, over all sinks."""
         lost = sum(delivery.n_dropped + delivery.n_failed for delivery in self._deliveries)
-        return lost + self._n_durable_failures
+        return lost + sum(self._n_durable_failed)
 
     def note(self, ending: Callable[[], Ending]) -> None:
         """Take the end of a call, as a function that works it out when somebody has the time.
@@ -191,20 +191,21 @@ class Monitor:
         return consume
 
     def _write_now(self, ending: Callable[[], Ending]) -> None:
-        for sink in self._durable:
+        for place, sink in enumerate(self._durable):
             try:
                 if isinstance(sink, JsonlSink):
                     sink.append(self._line(ending()))
                 else:
                     sink.write(self._make(ending()))
             except Exception as error:  # noqa: BLE001 - no sink's fault is the caller's
-                self._n_durable_failures += 1
-                if is_round(self._n_durable_failures):
+                self._n_durable_failed[place] += 1
+                n_failed = self._n_durable_failed[place]
+                if is_round(n_failed):
                     logger.warning(
                         "%s failed with %s; %d records lost.",
                         _named(sink),
                         failure_of(error),
-                        self._n_durable_failures,
+                        n_failed,
                     )
 
 

@@ -105,6 +105,24 @@ def test_a_full_disk_is_said_now_and_then_with_its_code_and_path(
     ]
 
 
+def test_every_durable_sink_that_fails_is_named_with_its_own_count(tmp_path, caplog) -> None:
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder in folders:
+        folder.mkdir()
+    logs = [JsonlSink(folder / "log.jsonl") for folder in folders]
+    monitor = Monitor(*logs)
+    for folder in folders:
+        folder.rmdir()
+    for _ in range(3):
+        monitor.note(ending)
+    assert monitor.n_lost == 6
+    said = [record.getMessage() for record in caplog.records if "failed" in record.getMessage()]
+    assert said == [
+        f"JsonlSink {str(log.path)!r} failed with FileNotFoundError (ENOENT); 1 records lost."
+        for log in logs
+    ]
+
+
 def test_an_ending_that_cannot_be_worked_out_hurts_nobody() -> None:
     records: list[CallRecord] = []
     monitor = Monitor(records.append)
