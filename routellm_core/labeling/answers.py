@@ -28,17 +28,11 @@ class LoggedPrompt:
         The conversation up to the answer, for the models; empty for the prompt alone.
     answers
         By model: answers that the log holds.
-    reference
-        The known answer; None for none.
-    feedback
-        By model: how content people were with its answers, each in [0, 1], and a weight.
     """
 
     prompt: str
     messages: tuple[Message, ...] = ()
     answers: Mapping[str, str] = field(default_factory=dict)
-    reference: str | None = None
-    feedback: Mapping[str, tuple[tuple[float, float], ...]] = field(default_factory=dict)
 
 
 def answer_calls(

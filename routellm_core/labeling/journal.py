@@ -111,8 +111,14 @@ class Journal:
 
     def _append(self, values: dict[str, Any]) -> None:
         raw = json.dumps(values, separators=(",", ":")).encode("ascii") + b"\n"
-        while raw:
-            raw = raw[os.write(self._file, raw) :]
+        end = os.fstat(self._file).st_size
+        try:
+            while raw:
+                raw = raw[os.write(self._file, raw) :]
+        except OSError as error:
+            # Half a line, as of a full disk, would damage the next one.
+            os.ftruncate(self._file, end)
+            raise OSError(error.errno, error.strerror, str(self.path)) from error
 
     def _load(self) -> None:
         raw = self.path.read_bytes()

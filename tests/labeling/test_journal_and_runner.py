@@ -3,6 +3,9 @@
 import asyncio
 import json
 import math
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -186,6 +189,35 @@ def test_a_cancelled_run_keeps_the_answers_that_are_in_flight(tmp_path) -> None:
     found, _, asker = run(tmp_path / "journal", [plan(call("a"))])
     assert found.results == [["late"]]
     assert asker.asked == []
+
+
+_FULL = """
+import resource, sys
+from routellm_core.labeling.calls import Reply
+from routellm_core.labeling.journal import Journal
+
+with Journal(sys.argv[1]) as journal:
+    journal.answered("first", Reply("x" * 100))
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (journal.path.stat().st_size + 50, hard))
+    try:
+        journal.answered("second", Reply("y" * 100))
+    except OSError as error:
+        print(error.filename)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    journal.answered("third", Reply("z" * 100))
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits on a file's size are POSIX's")
+def test_half_a_line_of_a_full_disk_costs_no_other_answer(tmp_path) -> None:
+    path = tmp_path / "journal"
+    command = [sys.executable, "-c", _FULL, str(path)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout.split() == [str(path)]
+    with Journal(path) as journal:
+        found = [journal.reply(key) for key in ("first", "second", "third")]
+    assert [reply and reply.text[0] for reply in found] == ["x", None, "z"]
 
 
 def test_two_runs_do_not_write_one_journal(tmp_path) -> None:

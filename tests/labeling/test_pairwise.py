@@ -82,7 +82,7 @@ def test_a_text_without_a_verdict_is_none(text: str) -> None:
     assert read_better(text) is None
 
 
-def label(path, server, prompts, better=None):
+def label(path, server, prompts):
     async def run(journal):
         asker = LiteLLMAsker(base_url=server.base_url, api_key="none")
         prices = PriceList({JUDGE: Price("j", 1e-6, 1e-6), "openai/a": None, "openai/b": None})
