@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
@@ -43,20 +43,19 @@ class BackingPair:
         self.weak = self.models["weak"]
         self.binder = ToolBinder(self.models)
         self.labels = {role: model_label(model) for role, model in self.models.items()}
-        self.name = "|".join(self.labels[role] for role in ("strong", "weak"))
+        self.name = "|".join(self.labels.values())
         """Both models' names."""
-        # Who asks for these adapts messages, tools and token counts to a provider's models.
-        self.provider = _common(model._get_ls_params().get("ls_provider") for model in self)
+        both = self.models.values()
+        # Middleware compares these with what answers say, and adapts messages and tools to them.
+        self.provider = _common(model._get_ls_params().get("ls_provider") for model in both)
         """The provider of both models, else "routellm"."""
-        self.llm_type = _common(model._llm_type for model in self)
+        self.llm_type = _common(model._llm_type for model in both)
         """The type of both models, else "routellm"."""
         self.capabilities = {role: capabilities(model) for role, model in self.models.items()}
 
-    def __iter__(self) -> Iterator[BaseChatModel]:
-        return iter(self.models.values())
-
 
 def _common(values: Iterable[str | None]) -> str:
+    """Return the one value that all have, else "routellm"."""
     different = set(values)
     return (different.pop() if len(different) == 1 else None) or "routellm"
 

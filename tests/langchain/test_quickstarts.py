@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from langchain.agents import create_agent
+from langchain.agents.middleware import SummarizationMiddleware
 from langchain.agents.structured_output import ProviderStrategy, ToolStrategy
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from langchain_core.output_parsers import StrOutputParser
@@ -17,6 +18,7 @@ from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field
 
 from langchain_routellm import RoutedChatModel, RoutingMiddleware
@@ -414,3 +416,20 @@ def test_a_message_object_may_be_asked_too(make_openai: MakeOpenAI) -> None:
     agent = create_agent(make_openai(), tools=[], system_prompt="Prove nothing.")
     answer = agent.invoke({"messages": [HumanMessage("Hi")]})["messages"][-1]
     assert record_of(answer)["route"] == "weak"
+
+
+@pytest.mark.parametrize("provider", ["openai", "elsewhere"])
+def test_summarization_trusts_the_tokens_that_either_model_reports(
+    make_openai: MakeOpenAI, provider: str
+) -> None:
+    routed = make_openai()
+    usage = {"input_tokens": 9_000, "output_tokens": 1, "total_tokens": 9_001}
+    metadata = {"model_provider": provider}
+    said = AIMessage("Short.", usage_metadata=usage, response_metadata=metadata)
+    state = {"messages": [HumanMessage("Hi"), said, HumanMessage("And?")]}
+
+    def summarizes(model: Any) -> bool:
+        middleware = SummarizationMiddleware(model, trigger=("tokens", 8_000), keep=("messages", 1))
+        return middleware.before_model(state, Runtime()) is not None
+
+    assert summarizes(routed) is summarizes(routed._backing().strong) is (provider == "openai")
