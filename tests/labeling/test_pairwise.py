@@ -13,6 +13,7 @@ from routellm_core.labeling.running import Runner
 from routellm_core.labeling.spending import PriceList, Spending
 from routellm_core.monitoring import Price
 from routellm_core.testing import OpenAIServer, Step
+from tests.litellm_clients import close_litellm_clients
 
 JUDGE = "openai/judge"
 
@@ -86,9 +87,12 @@ def label(path, server, prompts):
     async def run(journal):
         asker = LiteLLMAsker(base_url=server.base_url, api_key="none")
         prices = PriceList({JUDGE: Price("j", 1e-6, 1e-6), "openai/a": None, "openai/b": None})
-        return await Runner(asker, journal, Spending(prices), wait_s=0.0).run(
-            [battle(prompt) for prompt in prompts]
-        )
+        try:
+            return await Runner(asker, journal, Spending(prices), wait_s=0.0).run(
+                [battle(prompt) for prompt in prompts]
+            )
+        finally:
+            await close_litellm_clients()
 
     with Journal(path) as journal:
         return asyncio.run(run(journal))
@@ -136,5 +140,6 @@ async def test_a_failed_call_says_whether_to_ask_again(step, fatal, retry, maybe
         asker = LiteLLMAsker(base_url=server.base_url, api_key="none")
         with pytest.raises(AskError) as caught:
             await asker.ask(Call("openai/a", (user_message("x"),), 5))
+        await close_litellm_clients()
     error = caught.value
     assert (error.fatal, error.retry, error.maybe_paid) == (fatal, retry, maybe_paid)

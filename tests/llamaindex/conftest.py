@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import gc
-import inspect
 import os
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -29,6 +27,7 @@ from llama_index.core.llms.function_calling import FunctionCallingLLM
 
 from llamaindex_routellm import RoutedLLM
 from routellm_core.testing import OpenAIServer, ScriptedRouter
+from tests.litellm_clients import close_litellm_clients
 
 HARD, EASY = "Prove that 7 is odd.", "What is 7 + 5?"
 
@@ -249,13 +248,7 @@ async def close(model: LLM) -> None:
         model._client.close()
     if getattr(model, "_aclient", None) is not None:
         await model._aclient.close()
-    if "litellm" in sys.modules:
-        cache = sys.modules["litellm"].in_memory_llm_clients_cache
-        for client in list(cache.cache_dict.values()):
-            closing = client.close() if hasattr(client, "close") else None
-            if inspect.isawaitable(closing):
-                await closing
-        cache.flush_cache()
+    await close_litellm_clients()
 
 
 @pytest.fixture
