@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
@@ -22,6 +23,8 @@ from routellm_core import (
 )
 
 __all__ = ["adapted", "capabilities", "joint_profile", "make_model", "model_label"]
+
+logger = logging.getLogger(__name__)
 
 _CALL_SETTINGS = frozenset({"temperature", "max_tokens", "stop", "streaming"})
 """What a model reads at every call, so that a copy of it may differ."""
@@ -91,7 +94,13 @@ def make_model(name: str, settings: Mapping[str, Any], *, role: str = "strong") 
     return model
 
 
-def adapted(model: Any, *, role: str, settings: Mapping[str, object]) -> BaseChatModel:
+def adapted(
+    model: Any,
+    *,
+    role: str,
+    settings: Mapping[str, object],
+    optional: frozenset[str] = frozenset(),
+) -> BaseChatModel:
     """Return a ready model, or a private copy of it that has the settings.
 
     Parameters
@@ -103,6 +112,8 @@ def adapted(model: Any, *, role: str, settings: Mapping[str, object]) -> BaseCha
     settings
         Values by field name. Callbacks, tags and metadata are added to the model's own; everything
         else replaces it.
+    optional
+        Names of settings that a model without such a field does without; a warning is logged.
 
     Raises
     ------
@@ -115,6 +126,9 @@ def adapted(model: Any, *, role: str, settings: Mapping[str, object]) -> BaseCha
     changes: dict[str, object] = {}
     for name, value in settings.items():
         field = _field_of(model, name)
+        if field is None and name in optional:
+            logger.warning("%s It keeps its own.", _not_settable(model, role, name))
+            continue
         if field is None:
             raise ConfigurationError(_not_settable(model, role, name))
         current = getattr(model, field)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from types import MappingProxyType
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel, LanguageModelInput, ModelProfile
@@ -16,14 +15,16 @@ from pydantic import ConfigDict, Field, SecretStr, SkipValidation, ValidationErr
 
 from langchain_routellm.backing import joint_profile
 from langchain_routellm.batching import BatchDispatching
-from langchain_routellm.checks import check_escalate_on, check_picklable
+from langchain_routellm.checks import check_escalate_on
 from langchain_routellm.direct import DirectCalls
 from langchain_routellm.events import EventDispatching
 from langchain_routellm.pair import BackingPair, identity_of
+from langchain_routellm.prepared import FORWARDED, PreparedModel
 from langchain_routellm.routing import Routing, TextReader
 from langchain_routellm.structured import RoutedRunnable, structured_chains
 from langchain_routellm.tools import BoundTools, Tool
 from routellm_core import (
+    DEFAULT_ROUTER_DEADLINE_S,
     BreakerSettings,
     Budget,
     ConfigurationError,
@@ -33,6 +34,7 @@ from routellm_core import (
     Router,
     RoutingText,
     Target,
+    check_drop_params,
     check_router,
     check_routing_text,
     escalation_filter,
@@ -44,17 +46,8 @@ from routellm_core import (
 
 __all__ = ["RoutedChatModel"]
 
-_LOADING = threading.RLock()
-_READY = _PAIR, _ROUTING, _GUARDS = "_pair", "_routing_ready", "_guards_ready"
-_GUARD_FIELDS = frozenset({"retry", "breaker", "budget", "monitor"})
-_FORWARDED = (
-    "temperature", "max_tokens", "timeout", "max_retries", "stop", "streaming", "api_key",
-    "base_url", "cache", "rate_limiter", "output_version", "custom_get_token_ids", "callbacks",
-    "tags",
-)  # fmt: skip
 
-
-class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, BaseChatModel):
+class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, PreparedModel):
     """Send every call to the strong or to the weak chat model, as a router decides.
 
     It takes the place of any chat model, in chains and agents. The chosen model's run is the only
@@ -90,7 +83,15 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, BaseChatM
     escalate_on
         Errors of the weak model after which the strong one answers, before anything was
         streamed. None means those that another model may not have: timeouts, rate limits,
-        server errors, a prompt too long; () means none.
+        server errors, a prompt too long, an answer without content; () means none.
+    escalate_filtered
+        Whether the strong model answers in place of a filtered answer, too.
+    router_deadline_s
+        Seconds, above 0, that the router may take before `on_router_error` decides; None for no
+        limit. A router that asks a service for embeddings needs more than the default of 0.25.
+    drop_params
+        By route, arguments that its model does not take and is not given, as in
+        `{"weak": ["temperature"]}`.
     retry
         Further tries of the same model: how many, or `RetrySettings`, which holds the deadlines,
         too. By default none, because the models' own clients try again.
@@ -146,6 +147,9 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, BaseChatM
     on_router_error: SkipValidation[Route] = "strong"
     on_empty_prompt: SkipValidation[Route] = "strong"
     escalate_on: SkipValidation[tuple[type[BaseException], ...] | None] = None
+    escalate_filtered: bool = False
+    router_deadline_s: SkipValidation[float | None] = DEFAULT_ROUTER_DEADLINE_S
+    drop_params: SkipValidation[Mapping[str, Sequence[str]] | None] = None
 
     retry: SkipValidation[RetrySettings | int | None] = Field(
         default=None, exclude=True, repr=False
@@ -185,36 +189,6 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, BaseChatM
         if isinstance(self.router, Router):
             self._routing()
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, value)
-        if name in type(self).model_fields:
-            self._forget()
-        if name in _GUARD_FIELDS:
-            self.__dict__.pop(_GUARDS, None)
-
-    def model_copy(
-        self, *, update: Mapping[str, Any] | None = None, deep: bool = False
-    ) -> RoutedChatModel:
-        """Return a copy; what was worked out from the changed fields is worked out again."""
-        copy = super().model_copy(update=update, deep=deep)
-        copy._forget()
-        if deep or _GUARD_FIELDS & set(update or ()):
-            copy.__dict__.pop(_GUARDS, None)
-        return copy
-
-    def __getstate__(self) -> dict[Any, Any]:
-        for name in ("router", "strong", "weak", "monitor"):
-            check_picklable(name, getattr(self, name))
-        state: dict[Any, Any] = super().__getstate__()
-        fields = {key: value for key, value in state["__dict__"].items() if key not in _READY}
-        return {**state, "__dict__": fields}
-
-    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> RoutedChatModel:
-        bare = super().__copy__()
-        bare._forget()  # locks and threads among it cannot be copied
-        bare.__dict__.pop(_GUARDS, None)
-        return super(RoutedChatModel, bare).__deepcopy__(memo)
-
     def __repr_args__(self) -> Any:
         # Models and routers are named, not shown: what they hold may be secret.
         yield "strong", self._backing().labels["strong"]
@@ -225,21 +199,9 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, BaseChatM
                 yield name, value
 
     @property
-    def guards(self) -> Guards:
-        """The retries, breakers, budget and monitor, as they are now; copies share them."""
-        guards: Guards | None = self.__dict__.get(_GUARDS)
-        if guards is None:
-            with _LOADING:
-                guards = self.__dict__.get(_GUARDS)
-                if guards is None:
-                    guards = self.__dict__[_GUARDS] = make_guards(
-                        retry=self.retry,
-                        breaker=self.breaker,
-                        budget=self.budget,
-                        monitor=self.monitor,
-                        models=self._backing().labels.values(),
-                    )
-        return guards
+    def models(self) -> Mapping[str, BaseChatModel]:
+        """The models that are called, by route: the given ones, private copies, or made."""
+        return MappingProxyType(self._backing().models)
 
     def bind_tools(
         self,
@@ -267,7 +229,8 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, BaseChatM
         Arguments that are None are not passed on.
         """
         options = {"include_raw": include_raw or None, **kwargs}
-        chains = structured_chains(self._backing().models, schema, options)
+        pair = self._backing()
+        chains = structured_chains(pair, schema, options)
         needs_tools = kwargs.get("method") in (None, "function_calling")
         return RoutedRunnable(self, chains, needs_tools=needs_tools)
 
@@ -303,6 +266,8 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, BaseChatM
             "on_router_error": self.on_router_error,
             "on_empty_prompt": self.on_empty_prompt,
             "escalate_on": repr(self.escalate_on),
+            "escalate_filtered": self.escalate_filtered,
+            "drop_params": repr(self.drop_params),
         }
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
@@ -316,37 +281,36 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, BaseChatM
     def _target(
         self, route: str, kwargs: dict[str, Any]
     ) -> tuple[Runnable[Any, Any], dict[str, Any]]:
+        pair = self._backing()
+        kwargs = pair.taken(route, kwargs)
         tools = kwargs.get("tools")
         if isinstance(tools, BoundTools):
             rest = {name: value for name, value in kwargs.items() if name != "tools"}
             return tools.binding(route), rest
-        return self._backing().models[route], kwargs
+        return pair.models[route], kwargs
 
-    def _backing(self) -> BackingPair:
-        pair: BackingPair | None = self.__dict__.get(_PAIR)
-        if pair is None:
-            pair = self.__dict__[_PAIR] = BackingPair(self.strong, self.weak, self._settings())
-        return pair
+    def _make_pair(self) -> BackingPair:
+        return BackingPair(
+            self.strong,
+            self.weak,
+            self._settings(),
+            drops=check_drop_params(self.drop_params),
+            optional=self._assigned,
+        )
 
-    def _routing(self) -> Routing:
-        routing: Routing | None = self.__dict__.get(_ROUTING)
-        return routing if routing is not None else self._load_routing()
+    def _make_guards(self) -> Guards:
+        return make_guards(
+            retry=self.retry,
+            breaker=self.breaker,
+            budget=self.budget,
+            monitor=self.monitor,
+            models=self._backing().labels.values(),
+        )
 
-    async def _arouting(self) -> Routing:
-        routing: Routing | None = self.__dict__.get(_ROUTING)
-        return routing if routing is not None else await asyncio.to_thread(self._load_routing)
-
-    def _load_routing(self) -> Routing:
-        with _LOADING:
-            routing: Routing | None = self.__dict__.get(_ROUTING)
-            if routing is None:
-                routing = self.__dict__[_ROUTING] = self._make_routing(resolve_router(self.router))
-            return routing
-
-    def _make_routing(self, router: Router) -> Routing:
+    def _make_routing(self) -> Routing:
         pair = self._backing()
         decider = make_decider(
-            router=router,
+            router=resolve_router(self.router),
             **self._goal(),
             strong_model=pair.labels["strong"],
             weak_model=pair.labels["weak"],
@@ -355,11 +319,13 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, BaseChatM
             sticky=self.sticky,
             on_router_error=self.on_router_error,
             on_empty_prompt=self.on_empty_prompt,
+            router_deadline_s=self.router_deadline_s,
         )
         return Routing(
             decider,
             routing_text=self.routing_text,
             worth_escalating=escalation_filter(self.escalate_on),
+            escalate_filtered=self.escalate_filtered,
             guards=self.guards,
         )
 
@@ -379,6 +345,7 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, BaseChatM
             weak_model="weak",
             on_router_error=self.on_router_error,
             on_empty_prompt=self.on_empty_prompt,
+            router_deadline_s=self.router_deadline_s,
         )
 
     def _goal(self) -> dict[str, Any]:
@@ -387,13 +354,9 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, BaseChatM
 
     def _settings(self) -> dict[str, object]:
         """Return what the models get, by field name: what was set to something."""
-        settings = {name: getattr(self, name) for name in _FORWARDED}
+        settings = {name: getattr(self, name) for name in FORWARDED}
         settings["disable_streaming"] = self.disable_streaming or None
         settings["verbose"] = self.verbose or None
         own = {key: value for key, value in (self.metadata or {}).items() if key != "lc_versions"}
         settings["metadata"] = own or None
         return {name: value for name, value in settings.items() if value is not None}
-
-    def _forget(self) -> None:
-        self.__dict__.pop(_PAIR, None)
-        self.__dict__.pop(_ROUTING, None)

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from time import perf_counter, sleep
-from typing import Any, TypeVar, cast
+from collections.abc import Awaitable, Sequence
+from time import perf_counter
+from typing import Any, cast
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
-from langchain_core.outputs import ChatGeneration, ChatResult, LLMResult
+from langchain_core.outputs import ChatResult, LLMResult
 from langchain_core.runnables import RunnableBinding, RunnableConfig, ensure_config
 
 from langchain_routellm.dispatch import Dispatching
-from langchain_routellm.messages import stamped
+from langchain_routellm.drive import adrive, drive
 from langchain_routellm.routing import Call
 
 __all__ = ["DirectCalls"]
-
-Result = TypeVar("Result", ChatResult, LLMResult)
 
 
 class DirectCalls(Dispatching):
@@ -39,7 +37,7 @@ class DirectCalls(Dispatching):
         settings, kwargs = _split(callbacks, kwargs)
         calls = self._calls(messages, settings, kwargs)
         results = [
-            self._generate_call(call, item, stop, kwargs)
+            self._generate_call(call, item, {**kwargs, "stop": stop})
             for call, item in zip(calls, messages, strict=True)
         ]
         return _joined(results)
@@ -55,7 +53,7 @@ class DirectCalls(Dispatching):
         settings, kwargs = _split(callbacks, kwargs)
         calls = await self._acalls(messages, settings, kwargs)
         tasks = [
-            self._agenerate_call(call, item, stop, kwargs)
+            self._agenerate_call(call, item, {**kwargs, "stop": stop})
             for call, item in zip(calls, messages, strict=True)
         ]
         return _joined(await asyncio.gather(*tasks))
@@ -68,16 +66,13 @@ class DirectCalls(Dispatching):
         **kwargs: Any,
     ) -> ChatResult:
         call = self._begin(messages, None, kwargs)
-        while True:
+        kwargs["stop"] = stop
+
+        def ask() -> ChatResult:
             model, rest = self._model(call, kwargs)
-            try:
-                result = model._generate(messages, stop=stop, run_manager=run_manager, **rest)
-            except BaseException as error:  # `failed` knows what is worth another attempt
-                if not call.failed(error):
-                    raise
-                sleep(call.wait_s)
-            else:
-                return _stamped_result(call, result)
+            return model._generate(messages, run_manager=run_manager, **rest)
+
+        return cast("ChatResult", call.stamped(drive(call, ask)))
 
     async def _agenerate(
         self,
@@ -87,18 +82,13 @@ class DirectCalls(Dispatching):
         **kwargs: Any,
     ) -> ChatResult:
         call = await self._abegin(messages, None, kwargs)
-        while True:
+        kwargs["stop"] = stop
+
+        def ask() -> Awaitable[ChatResult]:
             model, rest = self._model(call, kwargs)
-            try:
-                result = await call.within(
-                    model._agenerate(messages, stop=stop, run_manager=run_manager, **rest)
-                )
-            except BaseException as error:  # `failed` knows what is worth another attempt
-                if not call.failed(error):
-                    raise
-                await asyncio.sleep(call.wait_s)
-            else:
-                return _stamped_result(call, result)
+            return model._agenerate(messages, run_manager=run_manager, **rest)
+
+        return cast("ChatResult", call.stamped(await adrive(call, ask)))
 
     def _calls(
         self, messages: Sequence[list[BaseMessage]], config: RunnableConfig, kwargs: dict[str, Any]
@@ -124,35 +114,21 @@ class DirectCalls(Dispatching):
             for decision, turn in zip(decisions, turns, strict=True)
         ]
 
-    def _generate_call(
-        self, call: Call, messages: list[BaseMessage], stop: list[str] | None, kwargs: Any
-    ) -> LLMResult:
-        while True:
+    def _generate_call(self, call: Call, messages: list[BaseMessage], kwargs: Any) -> LLMResult:
+        def ask() -> LLMResult:
             model, rest = self._model(call, kwargs)
-            try:
-                result = model.generate([messages], stop=stop, **_run_arguments(call), **rest)
-            except BaseException as error:  # `failed` knows what is worth another attempt
-                if not call.failed(error):
-                    raise
-                sleep(call.wait_s)
-            else:
-                return _stamped_result(call, result)
+            return model.generate([messages], **_run_arguments(call), **rest)
+
+        return cast("LLMResult", call.stamped(drive(call, ask)))
 
     async def _agenerate_call(
-        self, call: Call, messages: list[BaseMessage], stop: list[str] | None, kwargs: Any
+        self, call: Call, messages: list[BaseMessage], kwargs: Any
     ) -> LLMResult:
-        while True:
+        def ask() -> Awaitable[LLMResult]:
             model, rest = self._model(call, kwargs)
-            try:
-                result = await call.within(
-                    model.agenerate([messages], stop=stop, **_run_arguments(call), **rest)
-                )
-            except BaseException as error:  # `failed` knows what is worth another attempt
-                if not call.failed(error):
-                    raise
-                await asyncio.sleep(call.wait_s)
-            else:
-                return _stamped_result(call, result)
+            return model.agenerate([messages], **_run_arguments(call), **rest)
+
+        return cast("LLMResult", call.stamped(await adrive(call, ask)))
 
     def _model(self, call: Call, kwargs: dict[str, Any]) -> tuple[BaseChatModel, dict[str, Any]]:
         """Return the chat model itself, with what a binding around it would add."""
@@ -177,22 +153,6 @@ def _run_arguments(call: Call) -> dict[str, Any]:
     config = call.config()
     names = ("callbacks", "tags", "metadata", "run_name", "run_id")
     return {name: config.get(name) for name in names}
-
-
-def _stamped_result(call: Call, result: Result) -> Result:
-    """Put the record on every generation's message, on copies."""
-    call.succeeded()
-    record = call.decision.record()
-
-    def copied(generation: Any) -> Any:
-        if isinstance(generation, list):
-            return [copied(inner) for inner in generation]
-        if not isinstance(generation, ChatGeneration):
-            return generation
-        return generation.model_copy(update={"message": stamped(generation.message, record)})
-
-    generations = [copied(generation) for generation in result.generations]
-    return result.model_copy(update={"generations": generations})
 
 
 def _joined(results: Sequence[LLMResult]) -> LLMResult:

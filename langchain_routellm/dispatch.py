@@ -13,6 +13,7 @@ from langchain_core.language_models import LanguageModelInput
 from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
 from langchain_core.runnables.utils import ConfigurableFieldSpec
 
+from langchain_routellm.drive import adrive, drive
 from langchain_routellm.routing import Call, Routing
 
 __all__ = ["Dispatching", "offers_tools"]
@@ -97,15 +98,11 @@ class Dispatching:
     def _invoke_call(
         self, call: Call, model_input: LanguageModelInput, kwargs: dict[str, Any]
     ) -> Any:
-        target, rest = self._target(call.route, kwargs)
-        try:
-            answer = target.invoke(model_input, call.config(), **rest)
-        except BaseException as error:  # `failed` knows what is worth another attempt
-            if not call.failed(error):
-                raise
-            sleep(call.wait_s)
-            return self._invoke_call(call, model_input, kwargs)
-        return call.finished(answer)
+        def ask() -> Any:
+            target, rest = self._target(call.route, kwargs)
+            return target.invoke(model_input, call.config(), **rest)
+
+        return call.stamped(drive(call, ask))
 
     async def ainvoke(
         self,
@@ -119,15 +116,11 @@ class Dispatching:
     async def _ainvoke_call(
         self, call: Call, model_input: LanguageModelInput, kwargs: dict[str, Any]
     ) -> Any:
-        target, rest = self._target(call.route, kwargs)
-        try:
-            answer = await call.within(target.ainvoke(model_input, call.config(), **rest))
-        except BaseException as error:  # `failed` knows what is worth another attempt
-            if not call.failed(error):
-                raise
-            await asyncio.sleep(call.wait_s)
-            return await self._ainvoke_call(call, model_input, kwargs)
-        return call.finished(answer)
+        def ask() -> Any:
+            target, rest = self._target(call.route, kwargs)
+            return target.ainvoke(model_input, call.config(), **rest)
+
+        return call.stamped(await adrive(call, ask))
 
     def stream(
         self,
@@ -162,7 +155,7 @@ class Dispatching:
             call.succeeded()
         except BaseException as error:  # `failed` knows what is worth another attempt
             if not call.failed(error):
-                if gate.gives_up(error):
+                if call.gives_up(error):
                     yield from gate.release()
                     return
                 raise
@@ -204,7 +197,7 @@ class Dispatching:
             call.succeeded()
         except BaseException as error:  # `failed` knows what is worth another attempt
             if not call.failed(error):
-                if gate.gives_up(error):
+                if call.gives_up(error):
                     for held in gate.release():
                         yield held
                     return

@@ -16,8 +16,9 @@ from langchain_core.language_models import LanguageModelInput
 from langchain_core.runnables import RunnableConfig
 
 from langchain_routellm.dispatch import Dispatching
+from langchain_routellm.messages import finish_reason_in
 from langchain_routellm.routing import Call
-from routellm_core import RECORD_KEY, unusable_answer_error
+from routellm_core import RECORD_KEY
 
 if TYPE_CHECKING:
     # Not there in every version of LangChain that this package accepts.
@@ -70,11 +71,11 @@ class EventDispatching(Dispatching):
             inner: Any = target.stream_events(model_input, call.config(), version="v3", **rest)
             for event in inner:
                 yield from gate.admit(event)
-            gate.end()
+            yield from gate.end()
             call.succeeded()
         except BaseException as error:  # `failed` knows what is worth another attempt
             if not call.failed(error):
-                if not gate.gives_up(error):
+                if not call.gives_up(error):
                     raise
                 yield from gate.release()
                 return
@@ -124,11 +125,12 @@ class EventDispatching(Dispatching):
                 while (event := await _next(unread, call, gate)) is not None:
                     for admitted in gate.admit(event):
                         yield admitted
-            gate.end()
+            for held in gate.end():
+                yield held
             call.succeeded()
         except BaseException as error:  # `failed` knows what is worth another attempt
             if not call.failed(error):
-                if not gate.gives_up(error):
+                if not call.gives_up(error):
                     raise
                 for held in gate.release():
                     yield held
@@ -151,7 +153,7 @@ class _EventGate:
     def __init__(self, call: Call) -> None:
         self._call = call
         self._held: list[Event] = []
-        self._empty = unusable_answer_error(call.decision.model, "empty")
+        self._finish_reason: str | None = None
         self.is_open = False
         """Whether content reached the caller."""
 
@@ -160,26 +162,25 @@ class _EventGate:
         kind = event.get("event")
         if kind == "message-finish":
             metadata = {**(event.get("metadata") or {})}
+            self._finish_reason = finish_reason_in(metadata)
             metadata[RECORD_KEY] = self._call.decision.record()
             event = {**event, "metadata": metadata}
         self._held.append(event)
         says_nothing = kind in ("message-start", "message-finish") or _is_empty_block(event)
         return [] if says_nothing and self._call.may_escalate else self.release()
 
-    def end(self) -> None:
-        """Refuse a stream that is over and said nothing, while another model may still answer.
+    def end(self) -> list[Event]:
+        """Return what was held back of a stream that is over and said nothing.
 
         Raises
         ------
         EmptyAnswerError
-            If events are held back.
+            If another model may still say something.
         """
-        if self._held:
-            raise self._empty
-
-    def gives_up(self, error: BaseException) -> bool:
-        """Return whether an error only says that the stream is empty, which is then its answer."""
-        return error is self._empty
+        if not self._held:
+            return []
+        self._call.check_end(said=False, finish_reason=self._finish_reason)
+        return self.release()
 
     def release(self) -> list[Event]:
         """Commit to this attempt; return what was held back."""

@@ -15,6 +15,7 @@ from langchain_core.messages import (
     SystemMessage,
     convert_to_messages,
 )
+from langchain_core.outputs import ChatGeneration, ChatResult, LLMResult
 from langchain_core.prompt_values import PromptValue
 
 from routellm_core import (
@@ -23,13 +24,23 @@ from routellm_core import (
     DecisionRecord,
     Modality,
     Role,
+    holds_answer,
     is_tool_result_content,
     modalities_of,
 )
 
-__all__ = ["LangChainView", "has_content", "read_messages", "stamped"]
+__all__ = [
+    "LangChainView",
+    "finish_reason_in",
+    "finish_reason_of",
+    "has_content",
+    "read_messages",
+    "said_of",
+    "stamped",
+]
 
 _TEXT_BLOCKS = frozenset({"text", "input_text", "text-plain"})
+_FINISH_REASONS = ("finish_reason", "stop_reason", "done_reason", "stopReason")
 
 
 class LangChainView:
@@ -92,7 +103,7 @@ def read_messages(model_input: LanguageModelInput) -> Sequence[BaseMessage]:
 
 
 def stamped(answer: Any, record: DecisionRecord) -> Any:
-    """Return the answer with the record on it, on a copy of its message.
+    """Return the answer with the record on it, on copies of its messages.
 
     The message itself may lie in a cache. An answer that is no message, for example a parsed
     object, is returned as it is; beside its raw message the record is put on that.
@@ -105,7 +116,39 @@ def stamped(answer: Any, record: DecisionRecord) -> Any:
         return copy
     if isinstance(answer, dict) and isinstance(answer.get("raw"), BaseMessage):
         return {**answer, "raw": stamped(answer["raw"], record)}
+    if isinstance(answer, (ChatResult, LLMResult)):
+        generations = [_stamped_generation(item, record) for item in answer.generations]
+        return answer.model_copy(update={"generations": generations})
     return answer
+
+
+def said_of(answer: Any) -> tuple[bool, str | None]:
+    """Return whether a whole answer says something, and its finish reason.
+
+    A parsed object says something, unless it is None.
+    """
+    messages = _messages_of(answer)
+    if not messages:
+        return answer is not None, None
+    return any(_says_something(message) for message in messages), finish_reason_of(messages)
+
+
+def finish_reason_of(messages: Sequence[Any]) -> str | None:
+    """Return the last finish reason among messages or chunks, in the provider's words."""
+    for message in reversed(messages):
+        reason = finish_reason_in(getattr(message, "response_metadata", None) or {})
+        if reason:
+            return reason
+    return None
+
+
+def finish_reason_in(metadata: Mapping[str, Any]) -> str | None:
+    """Return the finish reason that an answer's metadata holds, in the provider's words."""
+    for name in _FINISH_REASONS:
+        reason = metadata.get(name)
+        if isinstance(reason, str) and reason:
+            return reason
+    return None
 
 
 def has_content(chunk: Any) -> bool:
@@ -118,6 +161,39 @@ def has_content(chunk: Any) -> bool:
         or (isinstance(chunk, AIMessageChunk) and chunk.tool_call_chunks)
         or chunk.additional_kwargs
     )
+
+
+def _messages_of(answer: Any) -> list[BaseMessage]:
+    if isinstance(answer, BaseMessage):
+        return [answer]
+    if isinstance(answer, dict) and isinstance(answer.get("raw"), BaseMessage):
+        return [answer["raw"]]
+    if isinstance(answer, ChatResult):
+        return [generation.message for generation in answer.generations]
+    if isinstance(answer, LLMResult):
+        return [
+            generation.message
+            for generations in answer.generations
+            for generation in generations
+            if isinstance(generation, ChatGeneration)
+        ]
+    return list(getattr(answer, "result", ()))  # of an agent's model call
+
+
+def _says_something(message: BaseMessage) -> bool:
+    if not isinstance(message, AIMessage):
+        return True
+    return bool(message.tool_calls or message.invalid_tool_calls) or holds_answer(
+        {**message.additional_kwargs, "content": message.content}
+    )
+
+
+def _stamped_generation(generation: Any, record: DecisionRecord) -> Any:
+    if isinstance(generation, list):
+        return [_stamped_generation(item, record) for item in generation]
+    if not isinstance(generation, ChatGeneration):
+        return generation
+    return generation.model_copy(update={"message": stamped(generation.message, record)})
 
 
 def _block_text(block: str | dict[str, Any]) -> str | None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from time import sleep
 from typing import Any
 
 from langchain.agents.middleware import AgentMiddleware, ModelRequest, ModelResponse
@@ -13,18 +12,26 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.runnables import ensure_config
 from langchain_core.runnables.config import var_child_runnable_config
 
+from langchain_routellm.backing import model_label
 from langchain_routellm.chat_model import RoutedChatModel
-from langchain_routellm.messages import stamped
+from langchain_routellm.drive import adrive, drive
 from langchain_routellm.routing import Call
 
 __all__ = ["RoutingMiddleware"]
+
+logger = logging.getLogger(__name__)
+
+_MAX_FAILED = 16
 
 
 class RoutingMiddleware(AgentMiddleware[Any, Any, Any]):
     """Choose the agent's model anew for every user turn.
 
     The rules are those of `RoutedChatModel`; here the agent sees the chosen model itself, so that
-    each keeps its own way of structured output. The agent's `model` is never called.
+    each keeps its own way of structured output. Give the agent one of the two models. A request
+    for another model, which other middleware has put there, passes as it is; so does one for the
+    weak model that follows a failed one, as from a fallback. The order of the middleware does not
+    matter.
 
     Parameters
     ----------
@@ -46,6 +53,9 @@ class RoutingMiddleware(AgentMiddleware[Any, Any, Any]):
         super().__init__()
         self.routed = RoutedChatModel(**arguments)
         """The routed model that decides."""
+        self._foreign: set[str] = set()
+        # A context variable would not do: LangChain runs each middleware in a context of its own.
+        self._failed_states: tuple[Any, ...] = ()
 
     def wrap_model_call(
         self,
@@ -53,17 +63,16 @@ class RoutingMiddleware(AgentMiddleware[Any, Any, Any]):
         handler: Callable[[ModelRequest[Any]], ModelResponse[Any]],
     ) -> ModelResponse[Any]:
         """Send the request to the model that the router chooses."""
+        if not self._is_ours(request):
+            return handler(request)
         call = self.routed._begin(_messages(request), None, {"tools": request.tools})
-        while True:
-            try:
-                with _run_config(call):
-                    response = handler(self._routed(call, request))
-            except BaseException as error:  # `failed` knows what is worth another attempt
-                if not call.failed(error):
-                    raise
-                sleep(call.wait_s)
-            else:
-                return _stamped_response(call, response)
+
+        def ask() -> ModelResponse[Any]:
+            with _run_config(call):
+                return handler(self._routed(call, request))
+
+        with self._noting_failure(request):
+            return _stamped_response(call, drive(call, ask))
 
     async def awrap_model_call(
         self,
@@ -71,20 +80,55 @@ class RoutingMiddleware(AgentMiddleware[Any, Any, Any]):
         handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]],
     ) -> ModelResponse[Any]:
         """Send the request to the model that the router chooses."""
+        if not self._is_ours(request):
+            return await handler(request)
         call = await self.routed._abegin(_messages(request), None, {"tools": request.tools})
-        while True:
-            try:
-                with _run_config(call):
-                    response = await call.within(handler(self._routed(call, request)))
-            except BaseException as error:  # `failed` knows what is worth another attempt
-                if not call.failed(error):
-                    raise
-                await asyncio.sleep(call.wait_s)
-            else:
-                return _stamped_response(call, response)
+
+        async def ask() -> ModelResponse[Any]:
+            with _run_config(call):
+                return await handler(self._routed(call, request))
+
+        with self._noting_failure(request):
+            return _stamped_response(call, await adrive(call, ask))
+
+    def _is_ours(self, request: ModelRequest[Any]) -> bool:
+        """Return whether the request's model is the agent's own, not other middleware's choice."""
+        route = self.routed._backing().route_of(
+            request.model, (self.routed.strong, self.routed.weak)
+        )
+        if route is None:
+            self._note_foreign(model_label(request.model))
+        return route == "strong" or (route == "weak" and not self._has_failed(request))
+
+    def _has_failed(self, request: ModelRequest[Any]) -> bool:
+        return any(state is request.state for state in self._failed_states)
+
+    @contextmanager
+    def _noting_failure(self, request: ModelRequest[Any]) -> Iterator[None]:
+        """Remember of a step that it failed: what is asked next in it is a fallback's choice."""
+        try:
+            yield
+        except Exception:
+            self._failed_states = (*self._failed_states[1 - _MAX_FAILED :], request.state)
+            raise
+
+    def _note_foreign(self, label: str) -> None:
+        """Say once of each model that it is not routed: it may be the agent's by mistake."""
+        if label in self._foreign:
+            return
+        self._foreign.add(label)
+        labels = self.routed._backing().labels
+        logger.warning(
+            "Requests for model %r are not routed: `RoutingMiddleware` has %r and %r. If that is "
+            "the agent's own model, give the agent one of these two.",
+            label,
+            labels["strong"],
+            labels["weak"],
+        )
 
     def _routed(self, call: Call, request: ModelRequest[Any]) -> ModelRequest[Any]:
-        return request.override(model=self.routed._backing().models[call.route])
+        settings = self.routed._backing().taken(call.route, request.model_settings)
+        return request.override(model=self.routed.models[call.route], model_settings=settings)
 
 
 def _messages(request: ModelRequest[Any]) -> list[BaseMessage]:
@@ -103,10 +147,8 @@ def _run_config(call: Call) -> Iterator[None]:
 
 
 def _stamped_response(call: Call, response: ModelResponse[Any]) -> ModelResponse[Any]:
-    call.succeeded()
-    record = call.decision.record()
     result = [
-        stamped(message, record) if isinstance(message, AIMessage) else message
+        call.stamped(message) if isinstance(message, AIMessage) else message
         for message in response.result
     ]
     return ModelResponse(result=result, structured_response=response.structured_response)

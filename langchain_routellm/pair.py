@@ -13,6 +13,8 @@ from routellm_core import Router
 
 __all__ = ["BackingPair", "identity_of"]
 
+_NO_DROPS: Mapping[str, frozenset[str]] = {}
+
 
 class BackingPair:
     """Hold the models that are called: the user's own, private copies, or made from strings.
@@ -23,6 +25,10 @@ class BackingPair:
         Chat models, or strings that name them.
     settings
         What both get, by field name.
+    drops
+        By route, names of settings and arguments that its model is not given.
+    optional
+        Names of settings that a ready model without such a field does without.
 
     Raises
     ------
@@ -32,16 +38,27 @@ class BackingPair:
         If a package is needed for a name and is not installed.
     """
 
-    def __init__(self, strong: Any, weak: Any, settings: Mapping[str, object]) -> None:
-        self.models: dict[str, BaseChatModel] = {
-            role: make_model(model, settings, role=role)
-            if isinstance(model, str)
-            else adapted(model, role=role, settings=settings)
-            for role, model in (("strong", strong), ("weak", weak))
-        }
+    def __init__(
+        self,
+        strong: Any,
+        weak: Any,
+        settings: Mapping[str, object],
+        *,
+        drops: Mapping[str, frozenset[str]] = _NO_DROPS,
+        optional: frozenset[str] = frozenset(),
+    ) -> None:
+        self._drops = drops
+        self.models: dict[str, BaseChatModel] = {}
+        for role, model in (("strong", strong), ("weak", weak)):
+            taken = self.taken(role, settings)
+            self.models[role] = (
+                make_model(model, taken, role=role)
+                if isinstance(model, str)
+                else adapted(model, role=role, settings=taken, optional=optional)
+            )
         self.strong = self.models["strong"]
         self.weak = self.models["weak"]
-        self.binder = ToolBinder(self.models)
+        self.binder = ToolBinder(self.models, drops)
         self.labels = {role: model_label(model) for role, model in self.models.items()}
         self.name = "|".join(self.labels.values())
         """Both models' names."""
@@ -52,6 +69,35 @@ class BackingPair:
         self.llm_type = _common(model._llm_type for model in both)
         """The type of both models, else "routellm"."""
         self.capabilities = {role: capabilities(model) for role, model in self.models.items()}
+
+    def taken(self, route: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return those arguments that the model of a route is given."""
+        dropped = self._drops.get(route)
+        if not dropped:
+            return arguments if isinstance(arguments, dict) else dict(arguments)
+        return {name: value for name, value in arguments.items() if name not in dropped}
+
+    def route_of(self, model: BaseChatModel, given: tuple[Any, Any]) -> str | None:
+        """Return the route whose model this is, by identity or by class and name; None for neither.
+
+        Parameters
+        ----------
+        model
+            Any chat model.
+        given
+            The strong and the weak model as the user gave them, which may differ from the copies
+            that are called.
+        """
+        for (route, own), user in zip(self.models.items(), given, strict=True):
+            if model is own or model is user:
+                return route
+        if not model._get_ls_params().get("ls_model_name"):
+            return None
+        kind = type(model), model_label(model)
+        return next(
+            (route for route, own in self.models.items() if (type(own), model_label(own)) == kind),
+            None,
+        )
 
 
 def _common(values: Iterable[str | None]) -> str:

@@ -15,7 +15,14 @@ from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import RunnableConfig
 
-from langchain_routellm.messages import LangChainView, has_content, read_messages, stamped
+from langchain_routellm.messages import (
+    LangChainView,
+    finish_reason_of,
+    has_content,
+    read_messages,
+    said_of,
+    stamped,
+)
 from langchain_routellm.usage import UsageReader
 from routellm_core import (
     Attempts,
@@ -29,6 +36,8 @@ from routellm_core import (
     Turn,
     Usage,
     read_turn,
+    unusable_answer,
+    unusable_answer_error,
 )
 
 __all__ = ["Call", "ChunkGate", "Routing", "TextReader"]
@@ -56,9 +65,19 @@ class Call:
         How long the decision took.
     usage
         Collects what the answer used; None when nobody asks.
+    escalate_filtered
+        Whether a filtered answer is unusable.
     """
 
-    __slots__ = ("_attempts", "_config", "_latency_ms", "_tried", "_usage")
+    __slots__ = (
+        "_attempts",
+        "_config",
+        "_escalate_filtered",
+        "_latency_ms",
+        "_tried",
+        "_unusable",
+        "_usage",
+    )
 
     def __init__(
         self,
@@ -66,7 +85,11 @@ class Call:
         config: RunnableConfig,
         latency_ms: float,
         usage: UsageReader | None = None,
+        *,
+        escalate_filtered: bool = False,
     ) -> None:
+        self._escalate_filtered = escalate_filtered
+        self._unusable: BaseException | None = None
         self._usage = usage
         self._attempts = attempts
         self._config = config
@@ -134,14 +157,56 @@ class Call:
     def _used(self) -> Usage | None:
         return None if self._usage is None else self._usage.usage
 
-    def finished(self, answer: Any) -> Any:
-        """Report the complete answer; return it with this call's record, on a copy."""
-        self.succeeded()
+    def check(self, answer: Any) -> None:
+        """Refuse a whole answer that is unusable, while another model may give one.
+
+        Raises
+        ------
+        EmptyAnswerError
+            If it is refused.
+        """
+        if self._attempts.may_escalate:
+            said, finish_reason = said_of(answer)
+            self.check_end(said=said, finish_reason=finish_reason)
+
+    def check_end(self, *, said: bool, finish_reason: str | None) -> None:
+        """Refuse an answer by what is known of it at its end, while another model may give one.
+
+        Parameters
+        ----------
+        said
+            Whether it holds an answer.
+        finish_reason
+            In the provider's words.
+
+        Raises
+        ------
+        EmptyAnswerError
+            If it is refused.
+        """
+        why = unusable_answer(
+            has_content=said,
+            finish_reason=finish_reason,
+            escalate_filtered=self._escalate_filtered,
+        )
+        if why is not None and self._attempts.may_escalate:
+            self._unusable = unusable_answer_error(self._attempts.decision.model, why)
+            raise self._unusable
+
+    def gives_up(self, error: BaseException) -> bool:
+        """Return whether an error only says that the answer is unusable, which then is the answer.
+
+        To be asked when no other model is tried.
+        """
+        return error is self._unusable
+
+    def stamped(self, answer: Any) -> Any:
+        """Return the answer with this call's record, on a copy."""
         return stamped(answer, self._attempts.decision.record())
 
     def gate(self) -> ChunkGate:
         """Return the gate for the current attempt's stream."""
-        return ChunkGate(self._attempts)
+        return ChunkGate(self)
 
 
 def _fault(error: BaseException) -> BaseException:
@@ -161,25 +226,22 @@ class ChunkGate:
 
     Parameters
     ----------
-    attempts
+    call
         Told when content passes.
     """
 
-    __slots__ = ("_attempts", "_empty", "_held", "is_open")
+    __slots__ = ("_call", "_held", "is_open")
 
-    def __init__(self, attempts: Attempts) -> None:
-        self._attempts = attempts
+    def __init__(self, call: Call) -> None:
+        self._call = call
         self._held: list[Any] = []
-        self._empty = EmptyAnswerError(
-            f"Model {attempts.decision.model!r} ended its stream without content."
-        )
         self.is_open = False
         """Whether every further chunk may pass as it is."""
 
     def admit(self, chunk: Any) -> list[Any]:
         """Return the chunks that may be handed out now, in order."""
         self._held.append(chunk)
-        if self._attempts.may_escalate and not has_content(chunk):
+        if self._call.may_escalate and not has_content(chunk):
             return []
         return self.release()
 
@@ -191,22 +253,17 @@ class ChunkGate:
         EmptyAnswerError
             If another model may still say something.
         """
-        if self._attempts.may_escalate:
-            raise self._empty
+        self._call.check_end(said=False, finish_reason=finish_reason_of(self._held))
         return self.release()
-
-    def gives_up(self, error: BaseException) -> bool:
-        """Return whether an error only says that the stream is empty, which is then its answer."""
-        return error is self._empty
 
     def release(self) -> list[Any]:
         """Commit to this attempt; return what was held back."""
-        self._attempts.commit()
+        self._call.commit()
         self.is_open = True
         if not self._held:
             return []
         first, *others = self._held
-        return [stamped(first, self._attempts.decision.record()), *others]
+        return [self._call.stamped(first), *others]
 
 
 class Routing:
@@ -220,11 +277,14 @@ class Routing:
         Which text is routed, or a function of the messages.
     worth_escalating
         The test that an error must pass for the strong model to be tried.
+    escalate_filtered
+        Whether a filtered answer is unusable.
     guards
         Retries, breakers, budget and monitor.
     """
 
     __slots__ = (
+        "_escalate_filtered",
         "_read_text",
         "_routing_text",
         "_small_window",
@@ -239,9 +299,11 @@ class Routing:
         *,
         routing_text: RoutingText | TextReader,
         worth_escalating: Callable[[BaseException], bool],
+        escalate_filtered: bool,
         guards: Guards,
     ) -> None:
         self.decider = decider
+        self._escalate_filtered = escalate_filtered
         self.guards = guards
         self._read_text = routing_text if callable(routing_text) else None
         self._routing_text: RoutingText = "last_user" if callable(routing_text) else routing_text
@@ -298,4 +360,5 @@ class Routing:
         usage = None
         if guards.monitor is not None or guards.budget is not None:
             usage = UsageReader()
-        return Call(attempts, config, (perf_counter() - started_s) * 1000.0, usage)
+        latency_ms = (perf_counter() - started_s) * 1000.0
+        return Call(attempts, config, latency_ms, usage, escalate_filtered=self._escalate_filtered)

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
-from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.language_models import LanguageModelInput
 from langchain_core.runnables import Runnable
 
 from langchain_routellm.batching import BatchDispatching
+from langchain_routellm.pair import BackingPair
 from langchain_routellm.routing import Routing
 
 __all__ = ["RoutedRunnable", "structured_chains"]
+
+
+class Owner(Protocol):
+    """A routed model, as far as its structured output needs it."""
+
+    def _routing(self) -> Routing: ...
+    async def _arouting(self) -> Routing: ...
+    def _backing(self) -> BackingPair: ...
 
 
 class RoutedRunnable(BatchDispatching, Runnable[LanguageModelInput, Any]):
@@ -29,7 +38,7 @@ class RoutedRunnable(BatchDispatching, Runnable[LanguageModelInput, Any]):
 
     def __init__(
         self,
-        owner: BatchDispatching,
+        owner: Owner,
         chains: Mapping[str, Runnable[Any, Any] | None],
         *,
         needs_tools: bool,
@@ -60,18 +69,18 @@ class RoutedRunnable(BatchDispatching, Runnable[LanguageModelInput, Any]):
             raise NotImplementedError(
                 f"The {route!r} model has no structured output. Route these calls to the other one."
             )
-        return chain, kwargs
+        return chain, self._owner._backing().taken(route, kwargs)
 
 
 def structured_chains(
-    models: Mapping[str, BaseChatModel], schema: Any, options: Mapping[str, Any]
+    pair: BackingPair, schema: Any, options: Mapping[str, Any]
 ) -> dict[str, Runnable[Any, Any] | None]:
     """Return each model's own structured-output chain; None where it has none.
 
     Parameters
     ----------
-    models
-        The model by route.
+    pair
+        The models.
     schema
         As the user gave it.
     options
@@ -86,9 +95,9 @@ def structured_chains(
     given = {name: value for name, value in options.items() if value is not None}
     chains: dict[str, Runnable[Any, Any] | None] = {}
     refusal: NotImplementedError | None = None
-    for route, model in models.items():
+    for route, model in pair.models.items():
         try:
-            chains[route] = model.with_structured_output(schema, **given)
+            chains[route] = model.with_structured_output(schema, **pair.taken(route, given))
         except NotImplementedError as error:
             chains[route], refusal = None, error
     if refusal is not None and not any(chains.values()):

@@ -33,6 +33,8 @@ class BoundTools(list[Any]):
         What the user bound.
     options
         The arguments of `bind_tools` besides the tools.
+    drops
+        By route, names of arguments that its model is not given.
     """
 
     def __init__(
@@ -40,7 +42,9 @@ class BoundTools(list[Any]):
         models: Mapping[str, BaseChatModel],
         tools: Sequence[Tool],
         options: Mapping[str, Any],
+        drops: Mapping[str, frozenset[str]],
     ) -> None:
+        self._drops = drops
         self._models = models
         self._tools = tuple(tools)
         self._options = dict(options)
@@ -48,7 +52,7 @@ class BoundTools(list[Any]):
         super().__init__(self._readable())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (dict(self._models), self._tools, self._options)
+        return type(self), (dict(self._models), self._tools, self._options, self._drops)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> BoundTools:
         # Never changed, and models with open connections cannot be copied.
@@ -58,7 +62,9 @@ class BoundTools(list[Any]):
         """Return the model of a route with the tools bound by its own `bind_tools`."""
         binding = self._bindings.get(route)
         if binding is None:
-            binding = self._models[route].bind_tools(self._tools, **self._options)
+            dropped = self._drops.get(route, ())
+            options = {key: value for key, value in self._options.items() if key not in dropped}
+            binding = self._models[route].bind_tools(self._tools, **options)
             self._bindings[route] = binding
         return binding
 
@@ -88,9 +94,14 @@ class ToolBinder:
     ----------
     models
         The model by route.
+    drops
+        By route, names of arguments that its model is not given.
     """
 
-    def __init__(self, models: Mapping[str, BaseChatModel]) -> None:
+    def __init__(
+        self, models: Mapping[str, BaseChatModel], drops: Mapping[str, frozenset[str]]
+    ) -> None:
+        self._drops = drops
         self._models = models
         self._known: dict[Any, tuple[Sequence[Tool], BoundTools]] = {}
 
@@ -99,11 +110,11 @@ class ToolBinder:
         try:
             key = (tuple(_fingerprint(tool) for tool in tools), _json(options))
         except TypeError:
-            return BoundTools(self._models, tools, options)
+            return BoundTools(self._models, tools, options, self._drops)
         known = self._known.get(key)
         if known is not None:
             return known[1]
-        bound = BoundTools(self._models, tools, options)
+        bound = BoundTools(self._models, tools, options, self._drops)
         # The tools are kept with their entry, so that no other object gets their identity.
         kept = self._known
         if len(kept) >= _MAX_CACHED:

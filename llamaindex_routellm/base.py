@@ -19,6 +19,7 @@ from llamaindex_routellm.predicting import Predicting
 from llamaindex_routellm.runtime import Runtime
 from llamaindex_routellm.tooling import Tooling
 from routellm_core import (
+    DEFAULT_ROUTER_DEADLINE_S,
     BreakerSettings,
     Budget,
     ConfigurationError,
@@ -143,7 +144,7 @@ class RoutedLLM(Predicting, Tooling, Chatting, FunctionCallingLLM):
     sticky: bool = True
     on_router_error: Route = "strong"
     on_empty_prompt: Route = "strong"
-    router_deadline_s: float | None = Field(default=0.25, exclude=True)
+    router_deadline_s: float | None = Field(default=DEFAULT_ROUTER_DEADLINE_S, exclude=True)
     remember: int = Field(default=1024, exclude=True)
     retry: Any = Field(default=None, exclude=True)
     breaker: Any = Field(default=None, exclude=True)
@@ -170,7 +171,7 @@ class RoutedLLM(Predicting, Tooling, Chatting, FunctionCallingLLM):
         sticky: bool = True,
         on_router_error: Route = "strong",
         on_empty_prompt: Route = "strong",
-        router_deadline_s: float | None = 0.25,
+        router_deadline_s: float | None = DEFAULT_ROUTER_DEADLINE_S,
         remember: int = 1024,
         retry: RetrySettings | int | None = None,
         breaker: BreakerSettings | bool | None = None,

@@ -38,6 +38,7 @@ from routellm_core.monitoring import (
     price_of,
 )
 from routellm_core.policy import (
+    DEFAULT_ROUTER_DEADLINE_S,
     KNOWN_PARTS,
     ROLE_NAMES,
     Attempts,
@@ -57,6 +58,7 @@ from routellm_core.policy import (
     RoutingText,
     Target,
     Turn,
+    check_drop_params,
     check_model,
     check_routing_text,
     escalation_filter,
@@ -93,6 +95,7 @@ from routellm_core.types import (
 )
 
 __all__ = [
+    "DEFAULT_ROUTER_DEADLINE_S",
     "KNOWN_PARTS",
     "RECORD_KEY",
     "ROLE_NAMES",
@@ -149,6 +152,7 @@ __all__ = [
     "calibrate_cost",
     "calibrate_quality",
     "calibrate_share",
+    "check_drop_params",
     "check_model",
     "check_router",
     "check_routing_text",

@@ -21,6 +21,7 @@ from routellm_core.controller.streams import (
 )
 from routellm_core.errors import ConfigurationError
 from routellm_core.policy import (
+    check_drop_params,
     check_model,
     check_threshold,
     escalation_filter,
@@ -147,7 +148,7 @@ class Controller:
             check_model(model, role=role, base_url=base, key_needed=False)
         self._worth_escalating = escalation_filter(escalate_on)
         self._filtered = {"escalate_filtered": escalate_filtered}
-        self._dropped = _checked_drops(drop_params or {})
+        self._dropped = check_drop_params(drop_params)
         self._counting = threading.Lock()
         self.chat = SimpleNamespace(
             completions=SimpleNamespace(create=self.completion, acreate=self.acompletion)
@@ -281,16 +282,6 @@ class Controller:
             self.fleet.strong_model: self._endpoints["strong"],
         }
         return by_model.get(str(request.get("model")), self._both).arguments()
-
-
-def _checked_drops(given: Mapping[str, Sequence[str]]) -> dict[str, frozenset[str]]:
-    wrong = [route for route in given if route not in ("strong", "weak")]
-    if wrong or any(isinstance(names, str) for names in given.values()):
-        raise ConfigurationError(
-            "`drop_params` must map 'strong' and 'weak' to lists of arguments, as in "
-            f"{{'weak': ['temperature']}}, got {given!r}."
-        )
-    return {route: frozenset(names) - {"messages", "stream"} for route, names in given.items()}
 
 
 def _finished(answer: Any, attempts: Attempts) -> Any:

@@ -20,6 +20,7 @@ from routellm_core.policy.conversation import (
     speakers,
 )
 from routellm_core.policy.decider import Decider
+from routellm_core.policy.dropping import check_drop_params
 from routellm_core.policy.faults import Fault, fault_of, retry_after_of
 from routellm_core.policy.guards import Guards, make_guards
 from routellm_core.policy.known_models import known_capabilities
@@ -35,6 +36,7 @@ from routellm_core.policy.routing import (
     check_threshold,
 )
 from routellm_core.policy.settings import (
+    DEFAULT_ROUTER_DEADLINE_S,
     DEFAULT_STRONG_SHARE,
     Target,
     make_decider,
@@ -45,6 +47,7 @@ from routellm_core.policy.threshold_notes import note_threshold
 from routellm_core.policy.tool_results import ROLE_NAMES
 
 __all__ = [
+    "DEFAULT_ROUTER_DEADLINE_S",
     "DEFAULT_STRONG_SHARE",
     "KNOWN_PARTS",
     "NO_OVERRIDES",
@@ -73,6 +76,7 @@ __all__ = [
     "RoutingText",
     "Target",
     "Turn",
+    "check_drop_params",
     "check_model",
     "check_routing_text",
     "check_threshold",

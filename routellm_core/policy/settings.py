@@ -37,8 +37,8 @@ __all__ = [
 DEFAULT_STRONG_SHARE = 0.5
 """What a calibrated router is set to when neither a threshold nor a share is given."""
 
-DEFAULT_ROUTER_DEADLINE_S = 2.0
-"""Seconds that a router may take: enough for a slow embedding service, too little to be hung."""
+DEFAULT_ROUTER_DEADLINE_S = 0.25
+"""Seconds that a router may take. One that asks a service for embeddings needs more."""
 
 
 def resolve_router(router: Any) -> Router:

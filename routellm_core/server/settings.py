@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, m
 
 from routellm_core.controller.config import read_yaml
 from routellm_core.errors import ConfigurationError
-from routellm_core.policy import Capabilities, known_capabilities
+from routellm_core.policy import DEFAULT_ROUTER_DEADLINE_S, Capabilities, known_capabilities
 from routellm_core.routers import router_names
 from routellm_core.types import Modality
 
@@ -44,7 +44,7 @@ class ServerSettings(BaseModel):
     """What "auto" uses; without it and `strong_share`, the router's calibration at one half."""
     strong_share: float | None = Field(default=None, gt=0.0, le=1.0)
     """The share of typical calls that "auto" sends to the strong model, instead of a threshold."""
-    router_deadline_s: float = Field(default=0.25, gt=0.0)
+    router_deadline_s: float = Field(default=DEFAULT_ROUTER_DEADLINE_S, gt=0.0)
     """Seconds a router may take; then the call goes on without it."""
 
     strong_model: str | None = None

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import pickle
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -383,3 +385,100 @@ def test_a_cost_becomes_a_threshold_at_the_models_prices(make: Make) -> None:
     assert record["threshold"] == pytest.approx(1 - (0.001 - 0.000135) / (0.00225 - 0.000135))
     with pytest.raises(ConfigurationError, match="price table does not know"):
         make(router=Calibrated(), threshold=None, max_cost=0.001, call_tokens=(500, 100))
+
+
+def test_the_models_that_are_called_can_be_had() -> None:
+    routed = RoutedChatModel(strong="openai:gpt-4o", weak="openai:gpt-4o-mini", api_key=KEY)
+    assert routed.strong == "openai:gpt-4o"
+    assert [model.model_name for model in routed.models.values()] == ["gpt-4o", "gpt-4o-mini"]
+    assert routed.models["weak"] is routed.models["weak"]
+    with pytest.raises(TypeError):
+        routed.models["weak"] = routed.models["strong"]
+
+
+@pytest.mark.parametrize("name", ["temperature", "max_tokens", "stop"])
+def test_a_setting_that_is_assigned_later_reaches_the_models_that_have_it(
+    fake: Any, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    """As evaluation libraries assign a temperature to any model that has the attribute."""
+    value = ["."] if name == "stop" else 1
+    routed = RoutedChatModel(
+        strong=fake(), weak=FakeListChatModel(responses=["Hello!"]), router="random", threshold=1.0
+    )
+    setattr(routed, name, value)
+    assert routed.invoke("Hi").text == "Hello!"
+    assert getattr(routed.models["strong"], name) == value
+    [said] = [record.getMessage() for record in caplog.records]
+    assert f"`{name}`" in said
+    assert "weak" in said
+    copy = pickle.loads(pickle.dumps(routed.model_copy()))
+    assert copy.invoke("Hi").text == "Hello!"
+
+
+def test_the_routers_deadline_can_be_set(fake: Any) -> None:
+    class Slow(ScriptedRouter):
+        """Take a while."""
+
+        inline = False
+
+        def _win_rates(self, prompts: Any) -> Any:
+            time.sleep(0.2)
+            return super()._win_rates(prompts)
+
+    def reason(**arguments: Any) -> str:
+        routed = RoutedChatModel(
+            strong=fake(), weak=fake(), router=Slow(default=0.1), threshold=0.5, **arguments
+        )
+        return str(routed.invoke("Hi").response_metadata["routellm"]["reason"])
+
+    assert reason(router_deadline_s=0.01) == "router_error:TimeoutError"
+    assert reason(router_deadline_s=None) == "win_rate"
+    with pytest.raises(ConfigurationError, match="router_deadline_s"):
+        reason(router_deadline_s=0.0)
+
+
+def test_both_frameworks_and_the_server_have_one_router_deadline() -> None:
+    from llamaindex_routellm import RoutedLLM
+    from routellm_core import DEFAULT_ROUTER_DEADLINE_S
+    from routellm_core.policy import make_decider
+    from routellm_core.server.settings import ServerSettings
+
+    defaults = [
+        model.model_fields["router_deadline_s"].default
+        for model in (RoutedChatModel, RoutedLLM, ServerSettings)
+    ]
+    given = inspect.signature(make_decider).parameters["router_deadline_s"].default
+    assert {*defaults, given} == {DEFAULT_ROUTER_DEADLINE_S}
+
+
+def test_arguments_that_a_model_does_not_take_are_left_out(fake: Any) -> None:
+    def weather(city: str) -> str:
+        """Get the weather of a city."""
+        return city
+
+    routed = RoutedChatModel(
+        strong=fake(),
+        weak=fake(),
+        router="random",
+        temperature=0.5,
+        drop_params={"weak": ["temperature", "seed", "stop", "parallel_tool_calls"]},
+    )
+    assert [model.temperature for model in routed.models.values()] == [0.5, None]
+    tools = routed.bind_tools([weather], parallel_tool_calls=False)
+    for route, model in routed.models.items():
+        config = {"configurable": {"routellm_route": route}}
+        routed.invoke("Hi", config, seed=7, stop=["."])
+        tools.invoke("Hi", config)
+        first, second = model.calls[-2:]
+        kept = route == "strong"
+        assert (first.get("seed"), first["stop"]) == ((7, ["."]) if kept else (None, None))
+        assert ("parallel_tool_calls" in second) is kept
+        assert second["tools"]
+
+
+@pytest.mark.parametrize(
+    "wrong", [["temperature"], {"weak": "temperature"}, {"cheap": []}, {"weak": ["messages"]}]
+)
+def test_drop_params_of_another_form_are_refused(fake: Any, wrong: Any) -> None:
+    with pytest.raises(ConfigurationError, match="drop_params"):
+        RoutedChatModel(strong=fake(), weak=fake(), router="random", drop_params=wrong)

@@ -21,7 +21,7 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field
 
-from langchain_routellm import RoutedChatModel, RoutingMiddleware
+from langchain_routellm import RoutedChatModel
 from routellm_core.testing import OpenAIServer, ScriptedRouter, Step
 
 MakeOpenAI = Callable[..., RoutedChatModel]
@@ -342,74 +342,6 @@ def test_ten_steps_of_an_agent_send_the_tools_alike(
     assert server.models_asked() == ["gpt-4o-mini"] * 10
     assert len({str(request.body["tools"]) for request in server.requests}) == 1
     assert router.prompts == ["Hi"]
-
-
-# Middleware
-
-
-@pytest.fixture
-def agent_of(server: OpenAIServer, router: ScriptedRouter) -> Callable[..., Any]:
-    """Return a factory of agents whose own model must never be asked."""
-    from langchain_openai import ChatOpenAI
-
-    def agent_of(**arguments: Any) -> Any:
-        settings = {"base_url": server.base_url, "api_key": "test", "max_retries": 0}
-        middleware = RoutingMiddleware(
-            strong="openai:gpt-4o",
-            weak="openai:gpt-4o-mini",
-            router=router,
-            threshold=0.5,
-            **settings,
-        )
-        never = ChatOpenAI(model="never", **settings)
-        return create_agent(never, middleware=[middleware], **{"tools": [get_weather], **arguments})
-
-    return agent_of
-
-
-@pytest.mark.parametrize(("prompt", "model"), PROMPTS)
-def test_middleware_chooses_the_model_once_for_a_turn(
-    agent_of: Any, server: OpenAIServer, router: ScriptedRouter, prompt: str, model: str
-) -> None:
-    messages = agent_of().invoke(ask(prompt))["messages"]
-    assert server.models_asked() == [model] * 2
-    assert router.prompts == [prompt]
-    assert record_of(messages[-1])["reason"] == "sticky"
-
-
-async def test_middleware_chooses_async(agent_of: Any, server: OpenAIServer) -> None:
-    messages = (await agent_of(tools=[]).ainvoke(ask("Prove it")))["messages"]
-    assert server.models_asked() == ["gpt-4o"]
-    assert record_of(messages[-1])["route"] == "strong"
-
-
-def test_middleware_escalates(agent_of: Any, server: OpenAIServer) -> None:
-    server.script(Step(status=500))
-    messages = agent_of(tools=[]).invoke(ask("Hi"))["messages"]
-    assert server.models_asked() == ["gpt-4o-mini", "gpt-4o"]
-    assert record_of(messages[-1])["reason"].startswith("escalation:")
-
-
-async def test_middleware_escalates_async(agent_of: Any, server: OpenAIServer) -> None:
-    server.script(Step(status=500))
-    await agent_of(tools=[]).ainvoke(ask("Hi"))
-    assert server.models_asked() == ["gpt-4o-mini", "gpt-4o"]
-
-
-def test_middleware_obeys_the_calls_own_route(agent_of: Any, server: OpenAIServer) -> None:
-    agent_of(tools=[]).invoke(ask("Hi"), {"configurable": {"routellm_route": "strong"}})
-    assert server.models_asked() == ["gpt-4o"]
-
-
-def test_middleware_puts_the_decision_on_the_run(agent_of: Any) -> None:
-    parts = agent_of(tools=[]).stream(ask("Hi"), stream_mode="messages")
-    assert {metadata["routellm_route"] for _, metadata in parts} == {"weak"}
-
-
-def test_middleware_keeps_the_structured_response(agent_of: Any) -> None:
-    agent = agent_of(tools=[], response_format=Weather)
-    result = agent.invoke(ask("'Lisbon' has 21 degrees"))
-    assert result["structured_response"] == Weather(city="Lisbon", degrees=21)
 
 
 def test_a_message_object_may_be_asked_too(make_openai: MakeOpenAI) -> None:
