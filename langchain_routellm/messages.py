@@ -34,6 +34,7 @@ __all__ = [
     "finish_reason_in",
     "finish_reason_of",
     "has_content",
+    "holds_words",
     "read_messages",
     "said_of",
     "stamped",
@@ -120,6 +121,13 @@ def stamped(answer: Any, record: DecisionRecord) -> Any:
         generations = [_stamped_generation(item, record) for item in answer.generations]
         return answer.model_copy(update={"generations": generations})
     return answer
+
+
+def holds_words(answer: Any) -> bool:
+    """Tell whether an answer is a message with plain text."""
+    return (
+        isinstance(answer, AIMessage) and isinstance(answer.content, str) and answer.content != ""
+    )
 
 
 def said_of(answer: Any) -> tuple[bool, str | None]:
