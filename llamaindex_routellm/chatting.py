@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from llamaindex_routellm.messages import Words
 from llamaindex_routellm.opening import Opening
 from llamaindex_routellm.streaming import arelay, relay
+from routellm_core import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     )
 
 __all__ = ["Chatting"]
+
+_NO_PROMPT: Any = object()
+"""The default of `prompt`: LlamaIndex's own models report a missing prompt as a `ValueError`."""
 
 
 class Chatting(Opening):
@@ -49,30 +53,45 @@ class Chatting(Opening):
         call = await self._aopen_chat(messages, kwargs)
         return await arelay(call, lambda llm: llm.astream_chat(call.adapted(messages), **kwargs))
 
-    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+    def complete(
+        self, prompt: str = _NO_PROMPT, formatted: bool = False, **kwargs: Any
+    ) -> CompletionResponse:
         """Return the chosen model's completion."""
-        call = self._open_chat([Words("user", prompt)], kwargs)
+        call = self._open_chat(_prompted(prompt), kwargs)
         return call.answer(lambda llm: llm.complete(prompt, formatted=formatted, **kwargs))
 
     async def acomplete(
-        self, prompt: str, formatted: bool = False, **kwargs: Any
+        self, prompt: str = _NO_PROMPT, formatted: bool = False, **kwargs: Any
     ) -> CompletionResponse:
         """Return the chosen model's completion."""
-        call = await self._aopen_chat([Words("user", prompt)], kwargs)
+        call = await self._aopen_chat(_prompted(prompt), kwargs)
         return await call.aanswer(lambda llm: llm.acomplete(prompt, formatted=formatted, **kwargs))
 
     def stream_complete(
-        self, prompt: str, formatted: bool = False, **kwargs: Any
+        self, prompt: str = _NO_PROMPT, formatted: bool = False, **kwargs: Any
     ) -> CompletionResponseGen:
         """Return the chosen model's completion in chunks; it is asked at once."""
-        call = self._open_chat([Words("user", prompt)], kwargs)
+        call = self._open_chat(_prompted(prompt), kwargs)
         return relay(call, lambda llm: llm.stream_complete(prompt, formatted=formatted, **kwargs))
 
     async def astream_complete(
-        self, prompt: str, formatted: bool = False, **kwargs: Any
+        self, prompt: str = _NO_PROMPT, formatted: bool = False, **kwargs: Any
     ) -> CompletionResponseAsyncGen:
         """Return the chosen model's completion in chunks; it is asked at once."""
-        call = await self._aopen_chat([Words("user", prompt)], kwargs)
+        call = await self._aopen_chat(_prompted(prompt), kwargs)
         return await arelay(
             call, lambda llm: llm.astream_complete(prompt, formatted=formatted, **kwargs)
         )
+
+
+def _prompted(prompt: str) -> list[Words]:
+    """Return the prompt as a conversation.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no prompt; the message is LlamaIndex's.
+    """
+    if prompt is _NO_PROMPT:
+        raise ConfigurationError("No prompt provided in positional or keyword arguments")
+    return [Words("user", prompt)]

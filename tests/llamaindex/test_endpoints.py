@@ -77,6 +77,32 @@ async def test_the_chosen_models_own_method_answers(
     assert other.asked == []
 
 
+@pytest.mark.parametrize("endpoint", [name for name in ENDPOINTS if "complete" in name])
+async def test_a_completion_without_a_prompt_is_the_error_of_llamaindexs_own_models(
+    llm: RoutedLLM, weak, endpoint: str
+) -> None:
+    async def ask(model: Any) -> None:
+        answer = getattr(model, endpoint)(temperature=0.0)
+        await answer if endpoint.startswith("a") else answer
+
+    message = "^No prompt provided in positional or keyword arguments$"
+    for model in (weak, llm):
+        with pytest.raises(ValueError, match=message):
+            await ask(model)
+    assert weak.asked == []
+
+
+@pytest.mark.parametrize("endpoint", [name for name in ENDPOINTS if "complete" in name])
+async def test_a_prompt_may_be_named(llm: RoutedLLM, weak, router, endpoint: str) -> None:
+    answer = getattr(llm, endpoint)(prompt=EASY, formatted=True)
+    if endpoint.startswith("a"):
+        answer = await answer
+    if "stream" in endpoint:
+        answer.close() if not endpoint.startswith("a") else await answer.aclose()
+    assert weak.heard == [(EASY, True)]
+    assert router.prompts == [EASY]
+
+
 @pytest.mark.parametrize("endpoint", ENDPOINTS + TOOL_CHATS)
 async def test_every_response_and_chunk_carries_the_decision(llm: RoutedLLM, endpoint) -> None:
     responses = await call(llm, endpoint, HARD)
