@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Literal
 
 from llama_index.core.base.llms.types import LLMMetadata, MessageRole
 from llama_index.core.constants import DEFAULT_NUM_OUTPUTS
-from llama_index.core.llms.function_calling import FunctionCallingLLM
 
 from routellm_core import Capabilities, known_capabilities
 
@@ -44,7 +43,7 @@ class PairFacts:
 
 def read_pair(strong: LLM, weak: LLM, function_calling: FunctionCalling) -> PairFacts:
     """Ask both models for their metadata, which for some providers is a request."""
-    strong_says, weak_says = strong.metadata, weak.metadata
+    strong_says, weak_says = _said_by(strong), _said_by(weak)
     together = meet(strong_says, weak_says, function_calling)
     return PairFacts(
         metadata=together,
@@ -99,15 +98,34 @@ def model_name(llm: LLM) -> str:
     return name if name != LLMMetadata.model_fields["model_name"].default else llm.class_name()
 
 
+_TOOL_CHATS = (
+    "chat_with_tools",
+    "achat_with_tools",
+    "stream_chat_with_tools",
+    "astream_chat_with_tools",
+)
+
+
+def _said_by(llm: LLM) -> LLMMetadata:
+    """Return a model's metadata, which claims function calling only with a method for it.
+
+    A model of any class may have the methods of a `FunctionCallingLLM`. A wrapper such as
+    LlamaIndex's `StructuredLLM` repeats what its model says, and has none of them.
+    """
+    says = llm.metadata
+    if says.is_function_calling_model and not any(hasattr(llm, name) for name in _TOOL_CHATS):
+        return says.model_copy(update={"is_function_calling_model": False})
+    return says
+
+
 def _output(model: LLMMetadata) -> int:
     return model.num_output if model.num_output >= 0 else DEFAULT_NUM_OUTPUTS
 
 
 def _capabilities(llm: LLM, says: LLMMetadata) -> Capabilities:
-    calls_tools = isinstance(llm, FunctionCallingLLM) and says.is_function_calling_model
     return Capabilities(
         modalities=known_capabilities(model_name(llm)).modalities,
-        tools=calls_tools,
+        tools=says.is_function_calling_model,
         context_window=says.context_window,
     )
 

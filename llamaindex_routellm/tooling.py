@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from llama_index.core.base.llms.types import ChatMessage
-from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import ToolSelection
 from llama_index.core.llms.utils import parse_partial_json
 
@@ -16,7 +15,7 @@ from llamaindex_routellm.streaming import arelay, relay
 from routellm_core import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from llama_index.core.base.llms.types import (
         ChatResponse,
@@ -46,11 +45,12 @@ class Tooling(Opening):
         request = _Request(user_msg, chat_history)
         options = _options(verbose, allow_parallel_tool_calls, tool_required, kwargs)
         call = self._open_chat(request.conversation, options, tools=bool(tools))
-        return call.answer(
-            lambda llm: _caller(llm).chat_with_tools(
+        answered: ChatResponse = call.answer(
+            lambda llm: _method(llm, "chat_with_tools")(
                 tools, user_msg, call.adapted(request.history), **options
             )
         )
+        return answered
 
     async def achat_with_tools(
         self,
@@ -67,7 +67,7 @@ class Tooling(Opening):
         options = _options(verbose, allow_parallel_tool_calls, tool_required, kwargs)
         call = await self._aopen_chat(request.conversation, options, tools=bool(tools))
         return await call.aanswer(
-            lambda llm: _caller(llm).achat_with_tools(
+            lambda llm: _method(llm, "achat_with_tools")(
                 tools, user_msg, call.adapted(request.history), **options
             )
         )
@@ -88,7 +88,7 @@ class Tooling(Opening):
         call = self._open_chat(request.conversation, options, tools=bool(tools))
         return relay(
             call,
-            lambda llm: _caller(llm).stream_chat_with_tools(
+            lambda llm: _method(llm, "stream_chat_with_tools")(
                 tools, user_msg, call.adapted(request.history), **options
             ),
         )
@@ -109,7 +109,7 @@ class Tooling(Opening):
         call = await self._aopen_chat(request.conversation, options, tools=bool(tools))
         return await arelay(
             call,
-            lambda llm: _caller(llm).astream_chat_with_tools(
+            lambda llm: _method(llm, "astream_chat_with_tools")(
                 tools, user_msg, call.adapted(request.history), **options
             ),
         )
@@ -120,10 +120,12 @@ class Tooling(Opening):
         """Return the tool calls of a response, as the model that answered reads them."""
         route = (record_of(response) or {}).get("route")
         backing = {"strong": self.strong, "weak": self.weak}.get(str(route))
-        if isinstance(backing, FunctionCallingLLM):
-            return backing.get_tool_calls_from_response(
+        parse = getattr(backing, "get_tool_calls_from_response", None)
+        if parse is not None:
+            parsed: list[ToolSelection] = parse(
                 response, error_on_no_tool_call=error_on_no_tool_call, **kwargs
             )
+            return parsed
         selections = _selections(response.message)
         if not selections and error_on_no_tool_call:
             raise ValueError("Expected at least one tool call, but got 0 tool calls.")
@@ -143,7 +145,7 @@ class Tooling(Opening):
         request = _Request(user_msg, chat_history)
         options = _options(verbose, allow_parallel_tool_calls, tool_required, kwargs)
         call = self._open_chat(request.conversation, options, tools=bool(tools))
-        prepared = _caller(call.backing)._prepare_chat_with_tools(
+        prepared = _method(call.backing, "_prepare_chat_with_tools")(
             tools, user_msg, call.adapted(request.history), **options
         )
         return {**prepared, DECISION_KEY: call.decision}
@@ -184,13 +186,22 @@ def _options(
     return options
 
 
-def _caller(llm: LLM) -> FunctionCallingLLM:
-    if not isinstance(llm, FunctionCallingLLM):
+def _method(llm: LLM, name: str) -> Callable[..., Any]:
+    """Return a model's own method for tools, whichever class it has it from.
+
+    Raises
+    ------
+    ConfigurationError
+        If the model has no such method.
+    """
+    method = getattr(llm, name, None)
+    if method is None:
         raise ConfigurationError(
-            f"Tools need a `FunctionCallingLLM`, and {type(llm).__name__} is none. Pass models "
-            "that call functions as `strong` and `weak`."
+            f"Tools need a model with the method `{name}`, as every `FunctionCallingLLM` has it, "
+            f"and {type(llm).__name__} has none. Pass models that call functions as `strong` and "
+            "`weak`."
         )
-    return llm
+    return method  # type: ignore[no-any-return]
 
 
 def _selections(message: ChatMessage) -> list[ToolSelection]:

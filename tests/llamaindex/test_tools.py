@@ -1,0 +1,168 @@
+"""Tools and the models that take them: by their methods, whichever class these come from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from llama_index.core.agent.workflow import FunctionAgent
+from llama_index.core.base.llms.types import (
+    ChatMessage,
+    ChatResponse,
+    LLMMetadata,
+    ToolCallBlock,
+)
+from llama_index.core.bridge.pydantic import PrivateAttr
+from llama_index.core.llms import MockLLM
+from llama_index.core.llms.llm import ToolSelection
+from llama_index.core.llms.mock import MockFunctionCallingLLM
+from llama_index.core.tools import FunctionTool
+from pydantic import BaseModel
+
+from llamaindex_routellm import RoutedLLM
+from routellm_core import ConfigurationError
+
+HARD, EASY = "Prove that 7 is odd.", "What is 7 + 5?"
+TOOL_CHATS = [
+    "chat_with_tools", "achat_with_tools", "stream_chat_with_tools", "astream_chat_with_tools",
+]  # fmt: skip
+
+
+def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+ADD = FunctionTool.from_defaults(add)
+
+
+class DuckLLM(MockLLM):
+    """Call a tool with the methods of a `FunctionCallingLLM`, and be none."""
+
+    _asked: list[str] = PrivateAttr(default_factory=list)
+
+    @property
+    def metadata(self) -> LLMMetadata:
+        return LLMMetadata(is_chat_model=True, is_function_calling_model=True, model_name="duck")
+
+    def _answer(self, method: str, messages: list[ChatMessage]) -> ChatResponse:
+        self._asked.append(method)
+        if any(message.role == "tool" for message in messages):
+            return ChatResponse(message=ChatMessage("12", role="assistant"), delta="12")
+        block = ToolCallBlock(tool_call_id="1", tool_name="add", tool_kwargs='{"a": 7, "b": 5}')
+        return ChatResponse(message=ChatMessage(blocks=[block], role="assistant"))
+
+    def chat_with_tools(self, tools, user_msg=None, chat_history=None, **kwargs):
+        return self._answer("chat_with_tools", chat_history)
+
+    async def achat_with_tools(self, tools, user_msg=None, chat_history=None, **kwargs):
+        return self._answer("achat_with_tools", chat_history)
+
+    def stream_chat_with_tools(self, tools, user_msg=None, chat_history=None, **kwargs):
+        yield self._answer("stream_chat_with_tools", chat_history)
+
+    async def astream_chat_with_tools(self, tools, user_msg=None, chat_history=None, **kwargs):
+        async def chunks() -> Any:
+            yield self._answer("astream_chat_with_tools", chat_history)
+
+        return chunks()
+
+    def _prepare_chat_with_tools(self, tools, user_msg=None, chat_history=None, **kwargs):
+        return {"messages": [*chat_history, ChatMessage("Prepared by a duck.")]}
+
+    def get_tool_calls_from_response(self, response, error_on_no_tool_call=True, **kwargs):
+        self._asked.append("get_tool_calls_from_response")
+        calls = [block for block in response.message.blocks if isinstance(block, ToolCallBlock)]
+        return [
+            ToolSelection(tool_id="1", tool_name="add", tool_kwargs={"a": 7, "b": 5}) for _ in calls
+        ]
+
+
+async def last_of(llm: Any, method: str, *arguments: Any, **options: Any) -> Any:
+    """Return an answer, or the last chunk of one."""
+    answer = getattr(llm, method)(*arguments, **options)
+    if method.startswith("a"):
+        answer = await answer
+    if "stream" not in method:
+        return answer
+    if method.startswith("a"):
+        return [chunk async for chunk in answer][-1]
+    return list(answer)[-1]
+
+
+def quiet(test: Any) -> Any:
+    """Let LlamaIndex's workflows warn as they do with any model."""
+    for ignored in (
+        "ignore::pydantic.warnings.PydanticDeprecatedSince20",
+        "ignore::pydantic.warnings.PydanticDeprecatedSince211",
+        "ignore:Skipping serialization of known unserializable key",
+        "ignore:.*was deleted before being closed:ResourceWarning",
+    ):
+        test = pytest.mark.filterwarnings(ignored)(test)
+    return pytest.mark.usefixtures("collected")(test)
+
+
+# By its methods
+
+
+@pytest.fixture
+def ducks(router) -> RoutedLLM:
+    return RoutedLLM(strong=DuckLLM(), weak=DuckLLM(), router=router, threshold=0.5)
+
+
+@pytest.mark.parametrize("method", TOOL_CHATS)
+@pytest.mark.parametrize(("question", "route"), [(HARD, "strong"), (EASY, "weak")])
+async def test_a_model_that_has_the_methods_is_asked_with_tools(
+    ducks: RoutedLLM, method: str, question: str, route: str
+) -> None:
+    assert ducks.metadata.is_function_calling_model
+    answer = await last_of(ducks, method, [ADD], chat_history=[ChatMessage(question)])
+    (selection,) = ducks.get_tool_calls_from_response(answer)
+    assert selection.tool_kwargs == {"a": 7, "b": 5}
+    chosen = ducks.strong if route == "strong" else ducks.weak
+    assert chosen._asked == [method, "get_tool_calls_from_response"]
+
+
+def test_a_model_that_has_the_methods_prepares_its_chats(ducks: RoutedLLM) -> None:
+    prepared = ducks._prepare_chat_with_tools([ADD], chat_history=[ChatMessage(EASY)])
+    assert prepared["messages"][-1].content == "Prepared by a duck."
+
+
+@quiet
+@pytest.mark.parametrize("streaming", [False, True])
+async def test_an_agent_works_with_models_that_have_the_methods(
+    ducks: RoutedLLM, streaming: bool
+) -> None:
+    agent = FunctionAgent(tools=[add], llm=ducks, streaming=streaming)
+    assert str(await agent.run(EASY)) == "12"
+
+
+def test_calls_with_tools_go_to_the_model_that_has_the_methods(router) -> None:
+    llm = RoutedLLM(
+        strong=MockLLM(), weak=DuckLLM(), router=router, threshold=0.5, function_calling="any"
+    )
+    record = llm.chat_with_tools([ADD], chat_history=[ChatMessage(HARD)]).additional_kwargs
+    assert record["routellm"]["route"] == "weak"
+    assert record["routellm"]["reason"] == "capability:tools"
+
+
+class City(BaseModel):
+    """A city."""
+
+    name: str
+
+
+def test_what_says_that_it_calls_functions_and_has_no_method_for_it_does_not(router) -> None:
+    wrapped = MockFunctionCallingLLM().as_structured_llm(City)
+    assert wrapped.metadata.is_function_calling_model
+    llm = RoutedLLM(strong=DuckLLM(), weak=wrapped, router=router, threshold=0.5)
+    assert not llm.metadata.is_function_calling_model
+    record = llm.chat_with_tools([ADD], chat_history=[ChatMessage(EASY)]).additional_kwargs
+    assert record["routellm"]["reason"] == "capability:tools"
+
+
+@pytest.mark.parametrize("method", TOOL_CHATS)
+async def test_a_method_that_a_model_does_not_have_is_named(router, method: str) -> None:
+    llm = RoutedLLM(strong=MockLLM(), weak=MockLLM(), router=router, threshold=0.5)
+    with pytest.raises(ConfigurationError, match=f"method `{method}`.*MockLLM has none"):
+        await last_of(llm, method, [ADD], chat_history=[ChatMessage(EASY)])
