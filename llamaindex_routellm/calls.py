@@ -169,6 +169,12 @@ class Call:
             manager = self._usage.added_to(manager)
         return with_handlers(self.backing, manager)
 
+    @property
+    def takes_tools(self) -> bool:
+        """Whether the model that is asked now takes tools."""
+        facts = self._routed._facts()
+        return (facts.strong if self.decision.route == "strong" else facts.weak).tools
+
     def adapted(self, messages: Iterable[ChatMessage]) -> list[ChatMessage]:
         """Return a new list of the messages in the dialect of the model that is asked now."""
         return adapted(

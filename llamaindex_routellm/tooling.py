@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from llama_index.core.llms import LLM
     from llama_index.core.tools.types import BaseTool
 
+    from llamaindex_routellm.calls import Call
+
 __all__ = ["Tooling"]
 
 
@@ -42,14 +44,10 @@ class Tooling(Opening):
         **kwargs: Any,
     ) -> ChatResponse:
         """Return the chosen model's answer or tool calls."""
-        request = _Request(user_msg, chat_history)
         options = _options(verbose, allow_parallel_tool_calls, tool_required, kwargs)
-        call = self._open_chat(request.conversation, options, tools=bool(tools))
-        answered: ChatResponse = call.answer(
-            lambda llm: _method(llm, "chat_with_tools")(
-                tools, user_msg, call.adapted(request.history), **options
-            )
-        )
+        request = _Request(tools, user_msg, chat_history, options)
+        call = self._open_chat(request.conversation, options, tools=request.has_tools)
+        answered: ChatResponse = call.answer(lambda llm: request.send(llm, "chat_with_tools", call))
         return answered
 
     async def achat_with_tools(
@@ -63,14 +61,10 @@ class Tooling(Opening):
         **kwargs: Any,
     ) -> ChatResponse:
         """Return the chosen model's answer or tool calls."""
-        request = _Request(user_msg, chat_history)
         options = _options(verbose, allow_parallel_tool_calls, tool_required, kwargs)
-        call = await self._aopen_chat(request.conversation, options, tools=bool(tools))
-        return await call.aanswer(
-            lambda llm: _method(llm, "achat_with_tools")(
-                tools, user_msg, call.adapted(request.history), **options
-            )
-        )
+        request = _Request(tools, user_msg, chat_history, options)
+        call = await self._aopen_chat(request.conversation, options, tools=request.has_tools)
+        return await call.aanswer(lambda llm: request.send(llm, "achat_with_tools", call))
 
     def stream_chat_with_tools(
         self,
@@ -83,14 +77,12 @@ class Tooling(Opening):
         **kwargs: Any,
     ) -> ChatResponseGen:
         """Return the chosen model's answer or tool calls in chunks; it is asked at once."""
-        request = _Request(user_msg, chat_history)
         options = _options(verbose, allow_parallel_tool_calls, tool_required, kwargs)
-        call = self._open_chat(request.conversation, options, tools=bool(tools))
+        request = _Request(tools, user_msg, chat_history, options)
+        call = self._open_chat(request.conversation, options, tools=request.has_tools)
         return relay(
             call,
-            lambda llm: _method(llm, "stream_chat_with_tools")(
-                tools, user_msg, call.adapted(request.history), **options
-            ),
+            lambda llm: request.send(llm, "stream_chat_with_tools", call),
         )
 
     async def astream_chat_with_tools(
@@ -104,14 +96,12 @@ class Tooling(Opening):
         **kwargs: Any,
     ) -> ChatResponseAsyncGen:
         """Return the chosen model's answer or tool calls in chunks; it is asked at once."""
-        request = _Request(user_msg, chat_history)
         options = _options(verbose, allow_parallel_tool_calls, tool_required, kwargs)
-        call = await self._aopen_chat(request.conversation, options, tools=bool(tools))
+        request = _Request(tools, user_msg, chat_history, options)
+        call = await self._aopen_chat(request.conversation, options, tools=request.has_tools)
         return await arelay(
             call,
-            lambda llm: _method(llm, "astream_chat_with_tools")(
-                tools, user_msg, call.adapted(request.history), **options
-            ),
+            lambda llm: request.send(llm, "astream_chat_with_tools", call),
         )
 
     def get_tool_calls_from_response(
@@ -142,31 +132,65 @@ class Tooling(Opening):
         **kwargs: Any,
     ) -> dict[str, Any]:
         """Return the arguments of a chat; the decision is one of them."""
-        request = _Request(user_msg, chat_history)
         options = _options(verbose, allow_parallel_tool_calls, tool_required, kwargs)
-        call = self._open_chat(request.conversation, options, tools=bool(tools))
-        prepared = _method(call.backing, "_prepare_chat_with_tools")(
-            tools, user_msg, call.adapted(request.history), **options
-        )
+        request = _Request(tools, user_msg, chat_history, options)
+        call = self._open_chat(request.conversation, options, tools=request.has_tools)
+        prepared = request.send(call.backing, "_prepare_chat_with_tools", call)
         return {**prepared, DECISION_KEY: call.decision}
 
 
 class _Request:
-    """What was asked: the caller's history, and it with the user's message at the end."""
+    """A chat with tools, as the caller asked for it.
 
-    __slots__ = ("conversation", "history")
+    Parameters
+    ----------
+    tools, user_msg, chat_history
+        The caller's.
+    options
+        Everything else. The options of the routing model are taken out when the call is opened.
+    """
+
+    __slots__ = ("_history", "_options", "_tools", "_user_msg", "conversation")
 
     def __init__(
         self,
+        tools: Sequence[BaseTool],
         user_msg: str | ChatMessage | None,
         chat_history: list[ChatMessage] | None,
+        options: dict[str, Any],
     ) -> None:
-        self.history: Sequence[ChatMessage] = chat_history or ()
-        self.conversation = list(self.history)
+        self._tools = tools
+        self._user_msg = user_msg
+        self._history: Sequence[ChatMessage] = chat_history or ()
+        self._options = options
+        self.conversation = list(self._history)
+        """The caller's history, with the user's message at the end."""
         if isinstance(user_msg, ChatMessage):
             self.conversation.append(user_msg)
         elif user_msg:
             self.conversation.append(ChatMessage(user_msg))
+
+    @property
+    def has_tools(self) -> bool:
+        """Whether the call needs a model that takes tools."""
+        return bool(self._tools)
+
+    def send(self, llm: LLM, method: str, call: Call) -> Any:
+        """Call a model's method; without tools, a model that takes none just chats."""
+        if self.has_tools or call.takes_tools:
+            history = call.adapted(self._history)
+            return _method(llm, method)(self._tools, self._user_msg, history, **self._options)
+        messages = call.adapted(self.conversation)
+        options = {n: value for n, value in self._options.items() if n not in _TOOL_OPTIONS}
+        if method == "_prepare_chat_with_tools":
+            return {"messages": messages, **options}
+        return getattr(llm, method.removesuffix("_with_tools"))(messages, **options)
+
+
+_TOOL_OPTIONS = frozenset(
+    {"allow_parallel_tool_calls", "strict", "tool_choice", "tool_required", "verbose"}
+)
+"""Arguments of the integrations' methods for tools, which their other methods would pass on."""
 
 
 def _options(

@@ -20,6 +20,7 @@ from llama_index.core.llms import ChatMessage, MockLLM
 from llama_index.core.llms.utils import resolve_llm
 from llama_index.core.prompts import PromptTemplate
 from llama_index.core.schema import TextNode
+from llama_index.core.tools import FunctionTool
 
 import llamaindex_routellm
 from llamaindex_routellm import RoutedLLM
@@ -193,8 +194,6 @@ def test_a_pair_with_a_chat_model_is_a_chat_model(saying) -> None:
 def test_calls_with_tools_go_to_the_model_that_takes_them(saying, router) -> None:
     strong, weak = saying(model="big"), saying(model="small", calls_functions=False)
     llm = routed(strong, weak, router=router, function_calling="any")
-    from llama_index.core.tools import FunctionTool
-
     tool = FunctionTool.from_defaults(lambda: 1, name="one", description="One.")
     record = llm.chat_with_tools([tool], EASY).additional_kwargs["routellm"]
     assert (record["route"], record["reason"]) == ("strong", "capability:tools")
@@ -202,8 +201,9 @@ def test_calls_with_tools_go_to_the_model_that_takes_them(saying, router) -> Non
 
 def test_tools_for_a_pair_that_cannot_call_them_are_refused() -> None:
     llm = routed(MockLLM(), MockLLM())
+    tool = FunctionTool.from_defaults(lambda: 1, name="one", description="One.")
     with pytest.raises(ConfigurationError, match="FunctionCallingLLM"):
-        llm.chat_with_tools([], EASY)
+        llm.chat_with_tools([tool], EASY)
 
 
 def test_metadata_is_asked_for_once(saying, router) -> None:

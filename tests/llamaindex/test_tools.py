@@ -166,3 +166,97 @@ async def test_a_method_that_a_model_does_not_have_is_named(router, method: str)
     llm = RoutedLLM(strong=MockLLM(), weak=MockLLM(), router=router, threshold=0.5)
     with pytest.raises(ConfigurationError, match=f"method `{method}`.*MockLLM has none"):
         await last_of(llm, method, [ADD], chat_history=[ChatMessage(EASY)])
+
+
+# Without tools
+
+
+PLAIN = "It is 12."
+
+
+class PlainLLM(MockLLM):
+    """Chat, and take neither tools nor any option."""
+
+    _heard: list[Any] = PrivateAttr(default_factory=list)
+
+    def _answer(self, messages: list[ChatMessage]) -> ChatResponse:
+        self._heard.append([message.content for message in messages])
+        return ChatResponse(message=ChatMessage(PLAIN, role="assistant"), delta=PLAIN)
+
+    def chat(self, messages):
+        return self._answer(messages)
+
+    async def achat(self, messages):
+        return self._answer(messages)
+
+    def stream_chat(self, messages):
+        yield self._answer(messages)
+
+    async def astream_chat(self, messages):
+        async def chunks() -> Any:
+            yield self._answer(messages)
+
+        return chunks()
+
+
+class UnwillingLLM(PlainLLM, MockFunctionCallingLLM):
+    """Have every method for tools, and say that it calls no functions."""
+
+    @property
+    def metadata(self) -> LLMMetadata:
+        return LLMMetadata(is_chat_model=True, is_function_calling_model=False)
+
+    def _prepare_chat_with_tools(self, tools, **kwargs):
+        raise AssertionError("A model that calls no functions was asked with tools.")
+
+
+@pytest.fixture(params=[PlainLLM, UnwillingLLM])
+def half(router, request) -> RoutedLLM:
+    """A pair whose weak model takes no tools."""
+    return RoutedLLM(
+        strong=DuckLLM(), weak=request.param(), router=router, threshold=0.5, function_calling="any"
+    )
+
+
+@pytest.mark.parametrize("method", TOOL_CHATS)
+@pytest.mark.parametrize("tools", [[], (), None])
+async def test_a_chat_without_tools_is_a_plain_chat_for_any_model(
+    half: RoutedLLM, method: str, tools: Any
+) -> None:
+    options = {"tool_choice": "auto", "tool_required": True, "verbose": True}
+    history = [ChatMessage("Hi"), ChatMessage("Hello!", role="assistant")]
+    for question in (EASY, ChatMessage(EASY)):
+        answer = await last_of(half, method, tools, question, history, **options)
+        assert answer.message.content == PLAIN
+        assert answer.additional_kwargs["routellm"]["route"] == "weak"
+        assert half.get_tool_calls_from_response(answer, error_on_no_tool_call=False) == []
+    assert half.weak._heard == [["Hi", "Hello!", EASY]] * 2
+    assert len(history) == 2
+
+
+def test_a_prepared_chat_without_tools_is_a_plain_chat_for_any_model(half: RoutedLLM) -> None:
+    prepared = half._prepare_chat_with_tools([], EASY, tool_required=True)
+    assert half.chat(**prepared).message.content == PLAIN
+    assert half.weak._heard == [[EASY]]
+
+
+@quiet
+@pytest.mark.parametrize("streaming", [False, True])
+async def test_an_agent_without_tools_works_with_any_model(half: RoutedLLM, streaming) -> None:
+    agent = FunctionAgent(
+        tools=[], llm=half, streaming=streaming, initial_tool_choice="add", system_prompt="Count."
+    )
+    assert str(await agent.run(EASY)) == PLAIN
+    assert half.weak._heard == [["Count.", EASY]]
+
+
+@pytest.mark.parametrize("method", TOOL_CHATS)
+async def test_a_chat_without_tools_that_fails_is_the_strong_models_own(
+    half: RoutedLLM, method: str, monkeypatch
+) -> None:
+    def fail(self: Any, messages: Any) -> Any:
+        raise TimeoutError("slow")
+
+    monkeypatch.setattr(PlainLLM, "_answer", fail)
+    await last_of(half, method, [], chat_history=[ChatMessage(EASY)])
+    assert half.strong._asked == [method]
