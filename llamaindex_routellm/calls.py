@@ -6,15 +6,14 @@ import asyncio
 from time import sleep
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
-from llama_index.core.base.llms.types import ChatMessage, ChatResponse, CompletionResponse
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse
 from llama_index_instrumentation.dispatcher import active_instrument_tags
 
 from llamaindex_routellm.backing import with_handlers
-from llamaindex_routellm.copies import with_field
 from llamaindex_routellm.history import adapted, dialect_of
 from llamaindex_routellm.messages import ChatView, tool_call_ids
+from llamaindex_routellm.records import stamped
 from llamaindex_routellm.usage import UsageReader, usage_of
-from routellm_core import RECORD_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -27,11 +26,9 @@ if TYPE_CHECKING:
     from llamaindex_routellm.origins import Origins
     from routellm_core import Attempts, Decider, Decision, Guards, Turn, Usage
 
-__all__ = ["Asked", "Call", "RoutedModel", "record_of"]
+__all__ = ["Asked", "Call", "RoutedModel"]
 
 T = TypeVar("T")
-
-_RESPONSES = (ChatResponse, CompletionResponse)
 
 
 class Asked(NamedTuple):
@@ -289,21 +286,6 @@ class Call:
             self._routed._origins().note(
                 answer, words=asked.turn.text, is_question=asked.names_question
             )
-
-
-def stamped(response: T, record: Any) -> T:
-    """Return a copy of a response that carries a record; anything else as it is."""
-    # By type first: for pydantic's classes `isinstance` costs more than the copy.
-    if type(response) in _RESPONSES or isinstance(response, _RESPONSES):
-        carried = {**(response.additional_kwargs or {}), RECORD_KEY: record}  # type: ignore[attr-defined]
-        return with_field(response, "additional_kwargs", carried)  # type: ignore[type-var]
-    return response
-
-
-def record_of(response: ChatResponse) -> dict[str, Any] | None:
-    """Return the record that a response carries, unchecked."""
-    record = (response.additional_kwargs or {}).get(RECORD_KEY)
-    return record if isinstance(record, dict) else None
 
 
 def _tags(decision: Decision) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.llms.function_calling import FunctionCallingLLM
@@ -33,10 +33,18 @@ else:
     # one of a parent's, and the model that answers opens its own.
     Base = object
 
-__all__ = ["DECISION_KEY", "Base", "Opening"]
+__all__ = ["DECISION_KEY", "Base", "Opening", "PreparedDecision"]
 
 DECISION_KEY = "routellm_decision"
-"""Carries a decision from `_prepare_chat_with_tools` to the call that it prepared."""
+"""Carries a `PreparedDecision` from `_prepare_chat_with_tools` to the call that it prepared."""
+
+
+class PreparedDecision(NamedTuple):
+    """Where a prepared chat goes, and where the routed model behind that route sends it."""
+
+    decision: Decision
+    inner: PreparedDecision | None = None
+
 
 _NOTHING = Asked(Turn(""))
 """Asked where a decision was made before."""
@@ -78,14 +86,14 @@ class Opening(Base):
     ) -> Call:
         """Decide for messages; what `settings` says about routing is taken out of it."""
         started_s, asked = perf_counter(), _NOTHING
-        prepared = DECISION_KEY in settings
+        prepared: PreparedDecision | None = settings.get(DECISION_KEY)
         overrides, decision = self._taken(settings)
         if decision is None:
             decider = self._decider()
             asked = self._read_chat(messages, decider, tools=tools)
             decision = decider.decide(asked.turn, overrides)
         call = Call(self, decision, asked=asked, started_s=started_s, conversation=messages)
-        return self._opened(call, prepared=prepared)
+        return self._opened(call, prepared, settings)
 
     async def _aopen_chat(
         self,
@@ -96,14 +104,14 @@ class Opening(Base):
     ) -> Call:
         """Decide as `_open_chat` does, without blocking the event loop."""
         started_s, asked = perf_counter(), _NOTHING
-        prepared = DECISION_KEY in settings
+        prepared: PreparedDecision | None = settings.get(DECISION_KEY)
         overrides, decision = self._taken(settings)
         if decision is None:
             decider = await self._adecider()
             asked = self._read_chat(messages, decider, tools=tools)
             decision = await decider.adecide(asked.turn, overrides)
         call = Call(self, decision, asked=asked, started_s=started_s, conversation=messages)
-        return self._opened(call, prepared=prepared)
+        return self._opened(call, prepared, settings)
 
     def _open_prompt(self, prompt: BasePromptTemplate, arguments: dict[str, Any]) -> Call:
         """Decide for a prompt; what `arguments` says about routing is taken out of it."""
@@ -125,10 +133,16 @@ class Opening(Base):
             decision = await decider.adecide(asked.turn, overrides)
         return Call(self, decision, asked=asked, started_s=started_s)
 
-    def _opened(self, call: Call, *, prepared: bool) -> Call:
-        if prepared and dialect_of(self.strong) != dialect_of(self.weak):
+    def _opened(
+        self, call: Call, prepared: PreparedDecision | None, settings: dict[str, Any]
+    ) -> Call:
+        nested = DECISION_KEY in settings
+        if nested or (prepared and dialect_of(self.strong) != dialect_of(self.weak)):
             # The request is already in the words of one model, and the other has its own.
             call.commit()
+        if nested and prepared and call.decision.route != prepared.decision.route:
+            # A breaker or a budget sends the call to the model that knows nothing of it.
+            del settings[DECISION_KEY]
         return call
 
     def _taken(self, settings: dict[str, Any]) -> tuple[Overrides, Decision | None]:
@@ -136,8 +150,12 @@ class Opening(Base):
         overrides = Overrides.of(settings)
         for name in _OVERRIDES:
             settings.pop(name, None)
-        decision = settings.pop(DECISION_KEY, None)
-        return overrides, decision or pinned_decision(self)
+        prepared: PreparedDecision | None = settings.pop(DECISION_KEY, None)
+        if prepared is None:
+            return overrides, pinned_decision(self)
+        if prepared.inner is not None:
+            settings[DECISION_KEY] = prepared.inner
+        return overrides, prepared.decision
 
     def _read_chat(
         self, messages: Sequence[ChatMessage | Words], decider: Decider, *, tools: bool = False

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from llama_index.core.base.llms.types import ChatResponse, CompletionResponse, ToolCallBlock
 from llama_index_instrumentation.dispatcher import active_instrument_tags
 
-from llamaindex_routellm.calls import stamped
+from llamaindex_routellm.records import stamped
 from routellm_core import EmptyAnswerError
 
 if TYPE_CHECKING:

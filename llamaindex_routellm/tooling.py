@@ -8,9 +8,9 @@ from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.llms.llm import ToolSelection
 from llama_index.core.llms.utils import parse_partial_json
 
-from llamaindex_routellm.calls import record_of
 from llamaindex_routellm.history import read_calls
-from llamaindex_routellm.opening import DECISION_KEY, Opening
+from llamaindex_routellm.opening import DECISION_KEY, Opening, PreparedDecision
+from llamaindex_routellm.records import record_of, without_record
 from llamaindex_routellm.streaming import arelay, relay
 from routellm_core import ConfigurationError
 
@@ -113,7 +113,7 @@ class Tooling(Opening):
         parse = getattr(backing, "get_tool_calls_from_response", None)
         if parse is not None:
             parsed: list[ToolSelection] = parse(
-                response, error_on_no_tool_call=error_on_no_tool_call, **kwargs
+                without_record(response), error_on_no_tool_call=error_on_no_tool_call, **kwargs
             )
             return parsed
         selections = _selections(response.message)
@@ -136,7 +136,8 @@ class Tooling(Opening):
         request = _Request(tools, user_msg, chat_history, options)
         call = self._open_chat(request.conversation, options, tools=request.has_tools)
         prepared = request.send(call.backing, "_prepare_chat_with_tools", call)
-        return {**prepared, DECISION_KEY: call.decision}
+        decision = PreparedDecision(call.decision, prepared.get(DECISION_KEY))
+        return {**prepared, DECISION_KEY: decision}
 
 
 class _Request:

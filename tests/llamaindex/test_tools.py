@@ -20,7 +20,7 @@ from llama_index.core.tools import FunctionTool
 from pydantic import BaseModel
 
 from llamaindex_routellm import RoutedLLM
-from routellm_core import ConfigurationError
+from routellm_core import BreakerSettings, ConfigurationError
 
 HARD, EASY = "Prove that 7 is odd.", "What is 7 + 5?"
 TOOL_CHATS = [
@@ -260,3 +260,108 @@ async def test_a_chat_without_tools_that_fails_is_the_strong_models_own(
     monkeypatch.setattr(PlainLLM, "_answer", fail)
     await last_of(half, method, [], chat_history=[ChatMessage(EASY)])
     assert half.strong._asked == [method]
+
+
+# A routed model behind a routed one
+
+
+class NumberedLLM(DuckLLM):
+    """Call the tool with one's own number, which the others read wrongly."""
+
+    @property
+    def number(self) -> int:
+        assert self.max_tokens is not None
+        return self.max_tokens
+
+    @property
+    def metadata(self) -> LLMMetadata:
+        return super().metadata.model_copy(update={"model_name": f"number {self.number}"})
+
+    def _answer(self, method: str, messages: list[ChatMessage]) -> ChatResponse:
+        self._asked.append(method)
+        block = ToolCallBlock(tool_call_id="1", tool_name="add", tool_kwargs={"a": self.number})
+        return ChatResponse(message=ChatMessage(blocks=[block], role="assistant"))
+
+    def chat(self, messages, **kwargs):
+        assert kwargs == {"prepared_by": self.number}
+        return self._answer("chat", messages)
+
+    def _prepare_chat_with_tools(self, tools, user_msg=None, chat_history=None, **kwargs):
+        return {"messages": chat_history, "prepared_by": self.number}
+
+    def get_tool_calls_from_response(self, response, error_on_no_tool_call=True, **kwargs):
+        assert response.additional_kwargs == {}
+        (call,) = response.message.blocks
+        b = self.number
+        return [
+            ToolSelection(tool_id="1", tool_name="add", tool_kwargs={**call.tool_kwargs, "b": b})
+        ]
+
+
+def nested(router: Any, **options: Any) -> RoutedLLM:
+    """Return three routed models in one another.
+
+    Win rates from 0.95 on reach number 1, from 0.9 on number 3, from 0.8 on number 4, others 2.
+    """
+    inmost = RoutedLLM(
+        strong=NumberedLLM(max_tokens=3),
+        weak=NumberedLLM(max_tokens=4),
+        router=router,
+        threshold=0.9,
+    )
+    inner = RoutedLLM(strong=inmost, weak=NumberedLLM(max_tokens=2), router=router, threshold=0.8)
+    return RoutedLLM(
+        strong=NumberedLLM(max_tokens=1), weak=inner, router=router, threshold=0.95, **options
+    )
+
+
+@pytest.mark.parametrize("method", TOOL_CHATS)
+@pytest.mark.parametrize(
+    ("win_rate", "number", "routes"),
+    [
+        (0.99, 1, ["strong"]),
+        (0.0, 2, ["weak", "weak"]),
+        (0.92, 3, ["weak", "strong", "strong"]),
+        (0.85, 4, ["weak", "strong", "weak"]),
+    ],
+)
+async def test_the_model_that_answered_parses_through_every_routed_model(
+    router, method: str, win_rate: float, number: int, routes: list[str]
+) -> None:
+    router.table[EASY] = win_rate
+    llm = nested(router)
+    answer = await last_of(llm, method, [ADD], chat_history=[ChatMessage(EASY)])
+    (selection,) = llm.get_tool_calls_from_response(answer)
+    assert selection.tool_kwargs == {"a": number, "b": number}
+    records = [answer.additional_kwargs["routellm"]]
+    records += answer.additional_kwargs.get("routellm_inner", [])
+    assert [record["route"] for record in records] == routes
+    assert records[-1]["model"] == f"number {number}"
+
+
+@pytest.mark.parametrize("win_rate", [0.99, 0.92, 0.85, 0.0])
+def test_a_prepared_chat_goes_through_every_routed_model_to_where_it_was_prepared_for(
+    router, win_rate: float
+) -> None:
+    router.table[EASY] = win_rate
+    llm = nested(router)
+    prepared = llm._prepare_chat_with_tools([ADD], chat_history=[ChatMessage(EASY)])
+    router.table[EASY] = 0.0
+    for model in (llm, llm.weak, llm.weak.strong):
+        model.remember = 0
+    call = llm.chat(**prepared).message.blocks[0]
+    assert call.tool_kwargs == {"a": prepared["prepared_by"]}
+
+
+def test_a_prepared_chat_that_a_breaker_sends_elsewhere_carries_no_decision_of_others(
+    router, monkeypatch
+) -> None:
+    router.table[EASY] = 0.0
+    llm = nested(router, breaker=BreakerSettings(failures=1))
+    prepared = llm._prepare_chat_with_tools([ADD], chat_history=[ChatMessage(EASY)])
+    permit = llm.guards.breakers["weak"].enter()
+    assert permit is not None
+    permit.failed()
+    del prepared["prepared_by"]
+    answer = llm.chat(**prepared, prepared_by=1)
+    assert answer.additional_kwargs["routellm"]["reason"] == "breaker_open"
