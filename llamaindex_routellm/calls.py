@@ -178,7 +178,23 @@ class Call:
             messages,
             dialect_of(self.backing),
             system_role=self._routed._facts().system_roles.get(self.decision.route),
+            wrote=self._wrote,
         )
+
+    def _wrote(self, index: int) -> bool | None:
+        """Return whether a model of the asked one's class wrote a message; None if not known.
+
+        Where one of the pair writes arguments as JSON, a message that nobody remembers may be its.
+        """
+        routed = self._routed
+        view = ChatView(self._conversation[: index + 1], routed._owners())
+        record = view.record(self._conversation[index])
+        if record is not None:
+            writer = routed.strong if record["route"] == "strong" else routed.weak
+            if dialect_of(writer) != "any":
+                return type(writer) is type(self.backing)
+        pair = (dialect_of(routed.strong), dialect_of(routed.weak))
+        return False if "openai" in pair and dialect_of(self.backing) != "openai" else None
 
     @property
     def wait_s(self) -> float:

@@ -17,7 +17,7 @@ from llama_index.core.base.llms.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from llama_index.core.llms import LLM
 
@@ -26,9 +26,10 @@ __all__ = ["Dialect", "NamedCall", "adapted", "dialect_of", "read_calls"]
 Dialect = Literal["blocks", "openai", "litellm", "any"]
 """How an integration keeps tool calls in a message.
 
-"blocks": as `ToolCallBlock`, arguments an object. "openai": as `ToolCallBlock`, arguments an
-object or its JSON. "litellm": as OpenAI's JSON in `additional_kwargs`; blocks that hold neither
-words nor media nor files are refused. "any": the model adapts messages by itself.
+"blocks": as `ToolCallBlock`, arguments an object, or as the model itself wrote them. "openai": as
+`ToolCallBlock`, arguments an object or its JSON. "litellm": as OpenAI's JSON in
+`additional_kwargs`; blocks that hold neither words nor media nor files are refused. "any": the
+model adapts messages by itself.
 """
 
 
@@ -58,7 +59,11 @@ def _dialect_of(kind: type) -> Dialect:
 
 
 def adapted(
-    messages: Iterable[ChatMessage], dialect: Dialect, *, system_role: MessageRole | None = None
+    messages: Iterable[ChatMessage],
+    dialect: Dialect,
+    *,
+    system_role: MessageRole | None = None,
+    wrote: Callable[[int], bool | None] = lambda _: None,
 ) -> list[ChatMessage]:
     """Return a new list of messages that a model of this dialect takes.
 
@@ -70,12 +75,22 @@ def adapted(
         The model's.
     system_role
         The role that the model expects system messages to have; None leaves them as they are.
+    wrote
+        Whether the model, or another one of its class, wrote the message with this index; None
+        when that is not known. What it wrote itself it takes as it is.
     """
-    return [_adapted(message, dialect, system_role) for message in messages]
+    return [
+        _adapted(message, index, dialect, system_role, wrote)
+        for index, message in enumerate(messages)
+    ]
 
 
 def _adapted(
-    message: ChatMessage, dialect: Dialect, system_role: MessageRole | None
+    message: ChatMessage,
+    index: int,
+    dialect: Dialect,
+    system_role: MessageRole | None,
+    wrote: Callable[[int], bool | None],
 ) -> ChatMessage:
     if system_role is not None and message.role == MessageRole.SYSTEM:
         message = message.model_copy(update={"role": system_role})
@@ -85,7 +100,8 @@ def _adapted(
         return message
     if dialect == "litellm":
         return _for_litellm(message)
-    return _for_blocks(message, parse=dialect == "blocks")
+    calls = read_calls(message)
+    return _for_blocks(message, calls, dialect, wrote(index)) if calls else message
 
 
 def _for_litellm(message: ChatMessage) -> ChatMessage:
@@ -103,12 +119,15 @@ def _for_litellm(message: ChatMessage) -> ChatMessage:
     return message.model_copy(update={"blocks": blocks, "additional_kwargs": others})
 
 
-def _for_blocks(message: ChatMessage, *, parse: bool) -> ChatMessage:
+def _for_blocks(
+    message: ChatMessage, calls: list[NamedCall], dialect: Dialect, is_own: bool | None
+) -> ChatMessage:
     has_blocks = any(isinstance(block, ToolCallBlock) for block in message.blocks)
-    if has_blocks and not parse:
-        return message
-    calls = read_calls(message)
-    if not calls:
+    of_openai = bool(_openai_calls(message.additional_kwargs.get(_CALLS)))
+    parse = dialect == "blocks"
+    # Of the integrations that write blocks, OpenAI's put their JSON beside them.
+    is_foreign = is_own is False or (is_own is None and of_openai)
+    if is_own or (has_blocks and not (parse and is_foreign)):
         return message
     words: list[ContentBlock] = [b for b in message.blocks if not isinstance(b, ToolCallBlock)]
     words += [
@@ -120,7 +139,7 @@ def _for_blocks(message: ChatMessage, *, parse: bool) -> ChatMessage:
         for call in calls
     ]
     others = dict(message.additional_kwargs)
-    if _openai_calls(others.get(_CALLS)):
+    if of_openai:
         del others[_CALLS]
     return message.model_copy(update={"blocks": words, "additional_kwargs": others})
 

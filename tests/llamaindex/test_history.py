@@ -273,6 +273,59 @@ def test_others_hear_blocks_with_objects_as_arguments(saying, turn: ChatMessage)
     assert "tool_calls" not in heard.additional_kwargs
 
 
+WITH_STRING = assistant(
+    blocks=[
+        TextBlock(text="I add."),
+        ToolCallBlock(tool_call_id="call_1", tool_name="add", tool_kwargs='{"a": 7}'),
+    ]
+)
+
+
+@pytest.mark.parametrize("kind", ["openai", "blocks"])
+@pytest.mark.parametrize("turn", [WITH_STRING, BLOCKS_TURN])
+def test_a_turn_of_no_other_dialect_is_heard_as_it_is(saying, kind: str, turn) -> None:
+    assert heard_by(kind, saying, ChatMessage(EASY), turn)[1] is turn
+
+
+def of_module(module: str, saying: Any, turn: ChatMessage, **fields: Any) -> Any:
+    """Return a model of an integration that calls tools by saying this message."""
+
+    class CallingLLM(saying):  # type: ignore[misc,valid-type]
+        def _chat_response(self, said: str, delta: str) -> ChatResponse:
+            return ChatResponse(message=turn, delta=delta)
+
+    CallingLLM.__module__ = f"llama_index.llms.{module}.base"
+    return CallingLLM(**fields)
+
+
+@pytest.mark.parametrize("own", [WITH_STRING, LITELLM_TURN, OPENAI_TURN])
+@pytest.mark.parametrize("method", ["chat", "chat_with_tools"])
+def test_a_model_hears_its_own_turns_as_it_wrote_them(saying, router, own, method: str) -> None:
+    strong = of_module("openai", saying, OPENAI_TURN, model="big")
+    weak = of_module("mistralai", saying, own, model="small")
+    llm = RoutedLLM(strong=strong, weak=weak, router=router, threshold=0.5)
+    history = [ChatMessage(EASY)]
+    history += [llm.chat(history).message, tool("12"), assistant("12."), ChatMessage(HARD)]
+    history += [llm.chat(history).message, tool("12"), assistant("Odd."), ChatMessage(EASY)]
+    if method == "chat":
+        llm.chat(history)
+    else:
+        llm.chat_with_tools([], chat_history=history)
+    heard = weak.heard[-1]
+    assert heard[1] is own
+    assert heard[5].blocks[-1].tool_kwargs == {"a": 7}
+
+
+def test_a_turn_that_nobody_remembers_may_be_of_the_model_that_writes_json(saying, router) -> None:
+    strong = of_module("openai", saying, OPENAI_TURN)
+    weak = of_module("mistralai", saying, WITH_STRING)
+    llm = RoutedLLM(strong=strong, weak=weak, router=router, threshold=0.5)
+    llm.chat([ChatMessage("Elsewhere."), WITH_STRING, tool("12"), ChatMessage(EASY)])
+    assert weak.heard[0][1].blocks[-1].tool_kwargs == {"a": 7}
+    llm.chat([ChatMessage("Elsewhere."), WITH_STRING, tool("12"), ChatMessage(HARD)])
+    assert strong.heard[0][1] is WITH_STRING
+
+
 def test_tool_calls_that_nobody_knows_are_left_alone(saying) -> None:
     foreign = assistant("", additional_kwargs={"tool_calls": [{"id": "x", "input": {}}]})
     for kind in ("openai", "blocks", "litellm"):
