@@ -81,6 +81,14 @@ Port: TypeAlias = Annotated[
 Workers: TypeAlias = Annotated[
     int | None, typer.Option(metavar="N", help="Processes that serve; by default 1.")
 ]
+AllowedHosts: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAMES",
+        help="Names in requests' Host header besides localhost, separated by commas; '*' for any. "
+        "By default any, but for a server on this machine that asks for no key.",
+    ),
+]
 Page: TypeAlias = Annotated[
     bool, typer.Option("--playground", help="Serve the page at /playground, too.")
 ]
@@ -111,6 +119,7 @@ def serve(
     host: Host = None,
     port: Port = None,
     workers: Workers = None,
+    allowed_hosts: AllowedHosts = None,
     playground: Page = False,
     insecure: Insecure = False,
     verbose: Verbose = False,
@@ -136,6 +145,7 @@ def serve(
         "host": host,
         "port": port,
         "workers": workers,
+        "allowed_hosts": allowed_hosts,
         "playground": playground or None,
         "insecure": insecure or None,
     }

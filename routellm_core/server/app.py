@@ -19,6 +19,7 @@ from routellm_core.server.auth import KeyCheck
 from routellm_core.server.chat import ChatEndpoint
 from routellm_core.server.drain import Drain
 from routellm_core.server.errors import error_body
+from routellm_core.server.hosts import HostCheck
 from routellm_core.server.meters import Meters
 from routellm_core.server.paths import ClientPaths
 from routellm_core.server.service import ChatService
@@ -90,6 +91,7 @@ def create_app(
         app = mount_playground(app)
     app.add_middleware(ClientPaths)  # behind the key, which knows paths as they are sent
     app.add_middleware(KeyCheck, key=settings.api_key)
+    app.add_middleware(HostCheck, settings=settings)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _server_error)
     return app

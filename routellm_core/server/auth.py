@@ -8,7 +8,8 @@ import hashlib
 import hmac
 from typing import TYPE_CHECKING
 
-from routellm_core.server.errors import error_body
+from routellm_core.server.errors import ApiError, send_error
+from routellm_core.server.paths import HEALTH
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["KeyCheck"]
 
-_OPEN_PATH = "/health"
 _PAGE = "/playground"
 
 
@@ -43,12 +43,12 @@ class KeyCheck:
         if scope["type"] == "lifespan" or self._may_pass(scope):
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
-            await _refuse(send, is_page=_is_page(scope))
+            await send_error(send, _refusal(is_page=_is_page(scope)))
         else:
             await send({"type": "websocket.close", "code": 1008})
 
     def _may_pass(self, scope: Scope) -> bool:
-        if self._digest is None or (scope["type"] == "http" and scope["path"] == _OPEN_PATH):
+        if self._digest is None or (scope["type"] == "http" and scope["path"] == HEALTH):
             return True
         given = [value for name, value in scope["headers"] if name == b"authorization"]
         header = given[0] if len(given) == 1 else b""
@@ -80,17 +80,11 @@ def _is_page(scope: Scope) -> bool:
     return path == _PAGE or path.startswith(f"{_PAGE}/")
 
 
-async def _refuse(send: Send, *, is_page: bool) -> None:
-    body = error_body(
+def _refusal(*, is_page: bool) -> ApiError:
+    scheme = 'Basic realm="routellm", charset="UTF-8"' if is_page else "Bearer"
+    return ApiError(
         "A valid key is needed, sent as 'Authorization: Bearer KEY'.",
         status=401,
         code="invalid_api_key",
+        headers={"www-authenticate": scheme},
     )
-    scheme = b'Basic realm="routellm", charset="UTF-8"' if is_page else b"Bearer"
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode()),
-        (b"www-authenticate", scheme),
-    ]
-    await send({"type": "http.response.start", "status": 401, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

@@ -17,6 +17,8 @@ from routellm_core.errors import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from starlette.types import Send
+
 __all__ = [
     "ApiError",
     "NoAnswerError",
@@ -24,6 +26,7 @@ __all__ = [
     "api_error",
     "error_body",
     "reported_error",
+    "send_error",
 ]
 
 _TYPES = {
@@ -127,6 +130,15 @@ def error_body(
     kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
     error = {"message": message, "type": kind, "param": param, "code": code}
     return json.dumps({"error": error}).encode()
+
+
+async def send_error(send: Send, error: ApiError) -> None:
+    """Answer a request with an error, from an ASGI application or one around it."""
+    body = error.body()
+    told = {**error.headers, "content-type": "application/json", "content-length": str(len(body))}
+    headers = [(name.encode(), value.encode()) for name, value in told.items()]
+    await send({"type": "http.response.start", "status": error.status_code, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 def api_error(error: RouteLLMError) -> ApiError:

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["ClientPaths"]
+__all__ = ["HEALTH", "ClientPaths"]
+
+HEALTH = "/health"
+"""The one path that is open to everybody, under any name."""
 
 _VERSION = "/v1"
 _VERSIONED = ("/chat/completions", "/models")

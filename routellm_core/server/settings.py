@@ -8,12 +8,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from routellm_core.controller.config import read_yaml
 from routellm_core.errors import ConfigurationError
 from routellm_core.policy import DEFAULT_ROUTER_DEADLINE_S, Capabilities, known_capabilities
 from routellm_core.routers import router_names
+from routellm_core.server.hosts import check_host
 from routellm_core.types import Modality
 
 __all__ = ["ENV_PREFIX", "ServerSettings", "UpstreamKind", "read_settings"]
@@ -94,6 +103,11 @@ class ServerSettings(BaseModel):
     """What clients must send as `Authorization: Bearer ...`; None lets anybody in."""
     insecure: bool = False
     """Whether to listen beyond this machine without a key."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Names that requests may give in `Host` besides localhost and the address; "*" for any.
+
+    By default any, but for a server on a loopback address that asks for no key.
+    """
     playground: bool = False
     """Whether to serve the page at /playground."""
 
@@ -134,6 +148,16 @@ class ServerSettings(BaseModel):
     max_tools: int = Field(default=1024, ge=1)
     """Most tools, or functions, of a request; with more it gets 413."""
 
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return _words(value) if isinstance(value, str) else value
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _check_hosts(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(check_host, names))
+
     @model_validator(mode="after")
     def _check(self) -> ServerSettings:
         if self.threshold is not None and self.strong_share is not None:
@@ -144,7 +168,7 @@ class ServerSettings(BaseModel):
             raise ValueError("`routers` must name at least one router")
         if self.api_key is not None and not self.api_key.get_secret_value().strip():
             raise ValueError("`api_key` is blank; leave it out to serve without a key")
-        if not (self.api_key or self.insecure or _is_loopback(self.host)):
+        if not (self.api_key or self.insecure or self.is_local):
             raise ValueError(
                 f"listening on {self.host!r} without a key would let anybody spend yours: set "
                 f"{ENV_PREFIX}API_KEY, or pass --insecure"
@@ -155,6 +179,11 @@ class ServerSettings(BaseModel):
         if self.playground and self.workers > 1:
             raise ValueError("the playground keeps its sessions in one process: use one worker")
         return self
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the server listens on a loopback address."""
+        return _is_loopback(self.host)
 
     def capabilities(self, route: Literal["strong", "weak"]) -> Capabilities:
         """Return what the model behind a route can take: as set, else as known by its name."""
@@ -219,8 +248,13 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         if text is None or name == "router_options":
             continue
         several = "tuple" in str(field.annotation) or "frozenset" in str(field.annotation)
-        found[name] = [word.strip() for word in text.split(",")] if several else text
+        found[name] = _words(text) if several else text
     return found
+
+
+def _words(text: str) -> list[str]:
+    """Return what commas separate."""
+    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def _explained(error: ValidationError) -> str:
