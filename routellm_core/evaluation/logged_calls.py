@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,14 +19,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from routellm_core.data.messages import CONVERSATION_FIELDS, LoggedMessages
-from routellm_core.data.rows import RowSource
+    from routellm_core.data.rows import RowSource
 
-__all__ = ["LoggedCalls", "prompt_of", "read_logged_calls"]
+__all__ = ["LoggedCalls", "LoggedInput", "input_of", "prompt_of", "read_logged_calls"]
 
 _NESTED = ("body", "request", "inputs", "input", "kwargs", "data")
 _TEXT_FIELDS = ("prompt", "question", "query", "input", "text", "content", "instruction")
 _MAY_BE_MESSAGES = frozenset({*CONVERSATION_FIELDS, "prompt"})
+# Tables hold a conversation, or a run's input, as JSON in a text.
+_MAY_BE_JSON = frozenset({*_MAY_BE_MESSAGES, *_NESTED})
+_OWN_RECORD = frozenset({"call_id", "decided_route", "prompt_chars"})
 _READ_TOKENS = ("prompt_tokens", "input_tokens")
 _WRITTEN_TOKENS = ("completion_tokens", "output_tokens")
 _CHARS_PER_TOKEN = 4.0
@@ -70,8 +73,11 @@ def read_logged_calls(source: RowSource, *, field: str | None = None) -> LoggedC
         - a prompt under "prompt", "question", "query", "input", "text" or "instruction";
         - a call in OpenAI's format, with "messages", alone or inside "body" (batch files),
           "request" or "input" (proxies' logs), or in ShareGPT's, with "conversations";
-        - a LangSmith run, with "inputs" that hold messages or a text, LangChain's serialised
-          messages included.
+        - a LangSmith run or a Langfuse observation, with "inputs" or "input" that hold messages
+          or a text, LangChain's serialised messages included;
+        - a record of a `Monitor` that keeps whole prompts.
+
+        In tables, messages and inputs may be JSON in a text.
     field
         The field of the prompt, when it is another one; use dots for nested fields:
         "inputs.ticket".
@@ -96,31 +102,72 @@ def read_logged_calls(source: RowSource, *, field: str | None = None) -> LoggedC
     return LoggedCalls(tuple(prompts), table[:, 0], table[:, 1], report)
 
 
+@dataclass(frozen=True, slots=True)
+class LoggedInput:
+    """What a logged call was asked.
+
+    Parameters
+    ----------
+    text
+        What routing looks at.
+    n_chars
+        Characters that the call reads.
+    messages
+        The conversation, as logged; empty for a bare prompt.
+    """
+
+    text: str
+    n_chars: int
+    messages: tuple[Mapping[str, Any], ...] = ()
+
+
+_NOTHING = LoggedInput("", 0)
+
+
 def prompt_of(row: Mapping[str, Any], field: str | None = None) -> tuple[str, int]:
     """Return a row's prompt, and how many characters the call reads.
 
     Raises
     ------
     DataError
-        If it has none.
+        If it has none, or a record of our own holds only its beginning.
     """
+    found = input_of(row, field)
+    return found.text, found.n_chars
+
+
+def input_of(row: Mapping[str, Any], field: str | None = None) -> LoggedInput:
+    """Return what a row was asked; see `prompt_of`."""
     found: Any = row
     if field is not None:
         for part in field.split("."):
             found = found.get(part) if isinstance(found, Mapping) else None
-    text, n_chars = _text_in(found, depth=0)
-    if not text.strip():
+    if field in (None, "prompt") and row.keys() >= _OWN_RECORD:
+        _check_record(row)
+    asked = _input_in(found, depth=0)
+    if not asked.text.strip():
         where = f"under {field!r}" if field else "in a field that is known"
         raise DataError(f"the row has no prompt {where}. Its fields: {', '.join(map(str, row))}.")
-    return text, n_chars
+    return asked
 
 
-def _text_in(value: Any, *, depth: int) -> tuple[str, int]:
-    """Return the text to route that a value holds, and all its characters; "" for none."""
+def _check_record(row: Mapping[str, Any]) -> None:
+    """Refuse a call record without its whole prompt: its beginning is another prompt."""
+    prompt, n_chars = row.get("prompt"), row["prompt_chars"]
+    n_kept = len(prompt) if isinstance(prompt, str) else 0
+    if isinstance(n_chars, int) and n_kept < n_chars:
+        raise DataError(
+            f"the call record holds {n_kept:,} of its prompt's {n_chars:,} characters. Log whole "
+            "prompts with `Monitor(..., keep_prompt_chars=100_000)`."
+        )
+
+
+def _input_in(value: Any, *, depth: int) -> LoggedInput:
+    """Return what a value holds; an empty text for nothing."""
     if isinstance(value, str):
-        return value, len(value)
+        return LoggedInput(value, len(value))
     if depth > _DEPTH or not isinstance(value, (Mapping, list)):
-        return "", 0
+        return _NOTHING
     if isinstance(value, list):
         return _conversation(value, depth=depth)
     for name in (*CONVERSATION_FIELDS, *_TEXT_FIELDS):
@@ -128,23 +175,46 @@ def _text_in(value: Any, *, depth: int) -> tuple[str, int]:
         if isinstance(found, list) and name in _MAY_BE_MESSAGES and found:
             return _conversation(found, depth=depth)
         if isinstance(found, str) and found.strip():
-            return found, len(found)
+            return _decoded(found, name, depth=depth) or LoggedInput(found, len(found))
     for name in _NESTED:
-        text, n_chars = _text_in(value.get(name), depth=depth + 1)
-        if text.strip():
-            return text, n_chars
-    return "", 0
+        found = value.get(name)
+        if isinstance(found, str):
+            asked = _decoded(found, name, depth=depth) or LoggedInput(found, len(found))
+        else:
+            asked = _input_in(found, depth=depth + 1)
+        if asked.text.strip():
+            return asked
+    return _NOTHING
 
 
-def _conversation(messages: list[Any], *, depth: int) -> tuple[str, int]:
-    """Return what of a list of messages is routed; LangSmith wraps the list in another one."""
+def _decoded(text: str, name: str, *, depth: int) -> LoggedInput | None:
+    """Return what JSON in a text holds; None for a text that is meant as it is.
+
+    A user may well ask about JSON: a prompt is decoded only where it holds messages.
+    """
+    if name not in _MAY_BE_JSON or text.lstrip()[:1] not in ("[", "{"):
+        return None
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    asked = _input_in(value, depth=depth + 1)
+    is_messages = bool(asked.messages) and all(
+        message.keys() & {"role", "from", "type"} for message in asked.messages
+    )
+    wraps = isinstance(value, Mapping) and name in ("inputs", "body", "request", "kwargs")
+    return asked if asked.text.strip() and (is_messages or wraps) else None
+
+
+def _conversation(messages: list[Any], *, depth: int) -> LoggedInput:
+    """Return a list of messages and its text; LangSmith wraps the list in another one."""
     if messages and isinstance(messages[0], list):
-        return _text_in(messages[0], depth=depth + 1)
-    kept = [message for message in messages if isinstance(message, Mapping)]
+        return _input_in(messages[0], depth=depth + 1)
+    kept = tuple(message for message in messages if isinstance(message, Mapping))
     if not kept:
-        return "", 0
+        return _NOTHING
     turn = read_turn(kept, LoggedMessages())
-    return turn.text, turn.n_chars
+    return LoggedInput(turn.text, turn.n_chars, kept)
 
 
 def _number(row: Mapping[str, Any], names: Sequence[str]) -> float:

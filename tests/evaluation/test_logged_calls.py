@@ -106,3 +106,34 @@ def test_a_conversation_nested_without_end_is_no_prompt() -> None:
         row = {"inputs": row}
     with pytest.raises(DataError, match="no usable row"):
         read_logged_calls([row])
+
+
+MESSAGES = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "In JSON?"}]
+
+
+@pytest.mark.parametrize(
+    ("row", "prompt"),
+    [
+        ({"messages": json.dumps(MESSAGES)}, "In JSON?"),
+        ({"input": json.dumps(MESSAGES), "output": "Yes."}, "In JSON?"),
+        ({"inputs": json.dumps({"messages": [MESSAGES]})}, "In JSON?"),
+        ({"inputs": json.dumps({"question": "Wrapped?"})}, "Wrapped?"),
+        ({"request": json.dumps({"body": {"messages": MESSAGES}})}, "In JSON?"),
+        # A user may ask about JSON.
+        ({"prompt": '{"question": "Fix me"}'}, '{"question": "Fix me"}'),
+        ({"prompt": '["a", "b"]'}, '["a", "b"]'),
+        ({"input": '{"question": "Fix me"}'}, '{"question": "Fix me"}'),
+        ({"prompt": "[not JSON"}, "[not JSON"),
+    ],
+)
+def test_a_table_may_hold_a_conversation_as_json(row: dict, prompt: str) -> None:
+    assert read_logged_calls([row]).prompts == (prompt,)
+
+
+def test_a_record_with_the_beginning_of_its_prompt_is_no_prompt() -> None:
+    record = {"v": 1, "call_id": "c", "decided_route": "weak", "prompt_chars": 5, "model": "m"}
+    calls = read_logged_calls([{**record, "prompt": "whole"}, {**record, "prompt": "who"}, record])
+    assert calls.prompts == ("whole",)
+    assert calls.report.n_bad == 2
+    assert "3 of its prompt's 5 characters" in calls.report.shown[0].reason
+    assert "keep_prompt_chars" in calls.report.shown[0].reason
