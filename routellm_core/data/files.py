@@ -49,15 +49,17 @@ _DAMAGE = (EOFError, OSError, zlib.error, lzma.LZMAError, UnicodeDecodeError)
 
 
 def format_of(name: str | Path) -> str:
-    """Return the suffix that tells a file's format, in lower case, without one of a compression.
+    """Return the suffix that tells a file's format, in lower case.
+
+    Suffixes of a compression, and the numbers that rotation of logs appends, are not looked at.
 
     Examples
     --------
-    >>> format_of("calls.JSONL.gz"), format_of("calls.csv"), format_of("calls")
+    >>> format_of("calls.JSONL.gz"), format_of("calls.csv.2"), format_of("calls")
     ('.jsonl', '.csv', '')
     """
     path = Path(name)
-    if path.suffix.lower() in _SUFFIXES:
+    while path.suffix.lower() in _SUFFIXES or path.suffix[1:].isdigit():
         path = path.with_suffix("")
     return path.suffix.lower()
 

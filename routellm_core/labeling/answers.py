@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from routellm_core.labeling.calls import Call, Plan, Reply, user_message
 from routellm_core.labeling.texts import sendable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from routellm_core.labeling.calls import Message
+    from routellm_core.labeling.logged import LoggedPrompt
 
-__all__ = ["LoggedPrompt", "answer_calls", "answers_plan"]
-
-
-@dataclass(frozen=True, slots=True)
-class LoggedPrompt:
-    """A prompt, and what its log says of it.
-
-    Parameters
-    ----------
-    prompt
-        The text that routing looks at.
-    messages
-        The conversation up to the answer, for the models; empty for the prompt alone.
-    answers
-        By model: answers that the log holds.
-    """
-
-    prompt: str
-    messages: tuple[Message, ...] = ()
-    answers: Mapping[str, str] = field(default_factory=dict)
+__all__ = ["answer_calls", "answers_plan"]
 
 
 def answer_calls(

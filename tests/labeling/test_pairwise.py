@@ -4,10 +4,11 @@ import asyncio
 
 import pytest
 
-from routellm_core.labeling.answers import LoggedPrompt, answers_plan
+from routellm_core.labeling.answers import answers_plan
 from routellm_core.labeling.asking import AskError, LiteLLMAsker
 from routellm_core.labeling.calls import Call, Reply, user_message
 from routellm_core.labeling.journal import Journal
+from routellm_core.labeling.logged import LoggedPrompt
 from routellm_core.labeling.pairwise import PairVerdict, pairwise_plan, read_better
 from routellm_core.labeling.running import Runner
 from routellm_core.labeling.spending import PriceList, Spending
