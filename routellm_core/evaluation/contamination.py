@@ -14,6 +14,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from routellm_core.errors import ConfigurationError
+from routellm_core.evaluation.shingles import (
+    BAND_ROWS,
+    N_HASHES,
+    SLACK,
+    exact_form,
+    jaccard,
+    pieces,
+    signatures,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,15 +31,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Match", "Overlap", "find_matches", "overlap", "uncontaminated"]
 
-_SHINGLE = 5
-_HASHES, _ROWS = 128, 4
-"""128 hashes in bands of 4: pairs of similarity 0.8 share a band with probability 1 - 5e-8."""
-_SLACK = 0.15
 _SHOWN = 20
 _KEPT = 100
-_MAX_CHARS = 20_000
 _NOT_EQUAL = 0.9999
-_SEED = 20240618
 _BREAK = re.compile(r"[\W_]+")
 
 
@@ -122,9 +125,9 @@ def uncontaminated(
     [False, True, False]
     """
     matched = {
-        _exact_form(train[m.train_index]) for m in find_matches(train, test, threshold=threshold)
+        exact_form(train[m.train_index]) for m in find_matches(train, test, threshold=threshold)
     }
-    return np.array([_exact_form(text) not in matched for text in train], dtype=np.bool_)
+    return np.array([exact_form(text) not in matched for text in train], dtype=np.bool_)
 
 
 def find_matches(
@@ -158,11 +161,11 @@ def find_matches(
         raise ConfigurationError(f"`threshold` must lie in [0.5, 1], got {threshold!r}.")
     first_place: dict[str, int] = {}
     for index, text in enumerate(train):
-        first_place.setdefault(_exact_form(text), index)
+        first_place.setdefault(exact_form(text), index)
     first_place.pop("", None)
     found = {
         (index, first_place[form]): 1.0
-        for index, form in enumerate(map(_exact_form, test))
+        for index, form in enumerate(map(exact_form, test))
         if form in first_place
     }
     places = list(first_place.values())
@@ -170,7 +173,7 @@ def find_matches(
     for index, row in _candidates(trains, tests, threshold=threshold):
         pair = index, places[row]
         if pair not in found:
-            similarity = _jaccard(np.unique(_pieces(tests[index])), np.unique(_pieces(trains[row])))
+            similarity = jaccard(np.unique(pieces(tests[index])), np.unique(pieces(trains[row])))
             if similarity >= threshold:
                 found[pair] = min(similarity, _NOT_EQUAL)
     return [Match(place, index, similarity) for (index, place), similarity in sorted(found.items())]
@@ -178,13 +181,13 @@ def find_matches(
 
 def _candidates(trains: list[str], tests: list[str], *, threshold: float) -> list[tuple[int, int]]:
     """Return (test, train) rows whose signatures agree in a band, and nearly often enough."""
-    train_signatures, test_signatures = _signatures(trains), _signatures(tests)
+    train_signatures, test_signatures = signatures(trains), signatures(tests)
     found: set[tuple[int, int]] = set()
-    for band in range(0, _HASHES, _ROWS):
+    for band in range(0, N_HASHES, BAND_ROWS):
         buckets: dict[bytes, list[int]] = {}
-        for row, part in enumerate(train_signatures[:, band : band + _ROWS]):
+        for row, part in enumerate(train_signatures[:, band : band + BAND_ROWS]):
             buckets.setdefault(part.tobytes(), []).append(row)
-        for index, part in enumerate(test_signatures[:, band : band + _ROWS]):
+        for index, part in enumerate(test_signatures[:, band : band + BAND_ROWS]):
             if tests[index]:
                 rows = buckets.get(part.tobytes(), ())
                 found.update((index, row) for row in rows if trains[row])
@@ -193,43 +196,8 @@ def _candidates(trains: list[str], tests: list[str], *, threshold: float) -> lis
     pairs = np.array(sorted(found))
     agreement = (test_signatures[pairs[:, 0]] == train_signatures[pairs[:, 1]]).mean(axis=1)
     # Agreement estimates the similarity with a standard deviation of at most 0.045.
-    kept = pairs[agreement >= threshold - _SLACK]
+    kept = pairs[agreement >= threshold - SLACK]
     return [(int(index), int(row)) for index, row in kept]
-
-
-def _signatures(texts: list[str]) -> NDArray[np.uint32]:
-    """Return the least value of each of 128 hashes over each text's shingles: (n, 128)."""
-    # Multiply-shift hashing: odd factors over 64 bits, of which the upper half is kept.
-    factors = np.random.default_rng(_SEED).integers(0, 2**64, size=(2, _HASHES, 1), dtype=np.uint64)
-    factors[0] |= np.uint64(1)
-    signatures = np.zeros((len(texts), _HASHES), dtype=np.uint32)
-    for row, text in zip(signatures, texts, strict=True):
-        mixed = (_pieces(text)[None, :] * factors[0] + factors[1]).min(axis=1)
-        row[:] = mixed >> np.uint64(32)
-    return signatures
-
-
-def _pieces(text: str) -> NDArray[np.uint64]:
-    """Return the five-character pieces of a text's first 20,000 characters, as numbers."""
-    points = np.frombuffer(text[:_MAX_CHARS].encode("utf-32-le", "surrogatepass"), dtype="<u4")
-    codes = points.astype(np.uint64)
-    if len(codes) < _SHINGLE:
-        codes = np.pad(codes, (0, _SHINGLE - len(codes)))
-    pieces = np.zeros(len(codes) - _SHINGLE + 1, dtype=np.uint64)
-    for offset in range(_SHINGLE):
-        pieces = pieces * np.uint64(0x9E3779B97F4A7C15) + codes[offset : offset + len(pieces)]
-        pieces ^= pieces >> np.uint64(29)
-    return pieces
-
-
-def _jaccard(first: NDArray[np.uint64], second: NDArray[np.uint64]) -> float:
-    shared = len(np.intersect1d(first, second, assume_unique=True))
-    return shared / (len(first) + len(second) - shared)
-
-
-def _exact_form(text: str) -> str:
-    """Return the text without spaces and case: 2 + 2 is 2+2, and is not 2 * 2."""
-    return "".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def _words(text: str) -> str:
