@@ -49,18 +49,23 @@ def shortened(text: str, *, max_chars: int) -> str:
 
 
 def json_in(text: str) -> Mapping[str, Any] | None:
-    """Return the last JSON object without inner ones that a text holds; None for none.
+    """Return the JSON object without inner ones that a text holds; None for none, or several.
+
+    Objects that are equal count as one. A judge that repeats the choices states none of them.
 
     Examples
     --------
     >>> json_in('Well: {"better": "A"}.')
     {'better': 'A'}
+    >>> json_in('Is it {"better": "A"} or {"better": "B"}?') is None
+    True
     """
-    for found in reversed(_OBJECT.findall(text)):
+    found: list[Mapping[str, Any]] = []
+    for part in _OBJECT.findall(text):
         try:
-            value = json.loads(found)
+            value = json.loads(part)
         except ValueError:
             continue
-        if isinstance(value, Mapping):
-            return value
-    return None
+        if value not in found:
+            found.append(value)
+    return found[0] if len(found) == 1 else None

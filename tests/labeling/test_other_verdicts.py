@@ -36,7 +36,13 @@ def test_an_unknown_comparison_is_told() -> None:
         is_right("1", "1", comparison="numbers")
 
 
-@pytest.mark.parametrize("text", ['{"score": 0}', '{"score": true}', "4.5", "45", "", "good"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"score": 1} is bad, {"score": 5} is good', '{"score": 0}', '{"score": true}', "4.5", "45",
+        "", "good",
+    ],
+)  # fmt: skip
 def test_a_text_without_a_score_is_none(text: str) -> None:
     assert read_score(text) is None
 

@@ -79,9 +79,22 @@ def test_the_judge_sees_no_names_and_no_keys() -> None:
     assert "[redacted]" in said
 
 
-@pytest.mark.parametrize("text", ['{"better": "C"}', '{"better": 1}', "", "AB", "{}", "A, B"])
+ECHO = 'judge heard: one line of JSON: {"better": "A"}, {"better": "B"} or {"better": "tie"}.'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"better": "C"}', '{"better": 1}', "", "AB", "{}", "A, B", ECHO,
+        'At first {"better": "A"}, then {"better": "B"}.',
+    ],
+)  # fmt: skip
 def test_a_text_without_a_verdict_is_none(text: str) -> None:
     assert read_better(text) is None
+
+
+def test_a_verdict_that_is_repeated_is_one() -> None:
+    assert read_better('{"better": "B"}, so:\n```json\n{"better":"B"}\n```') == 0.0
 
 
 def label(path, server, prompts):
