@@ -70,7 +70,9 @@ class DirectCalls(Dispatching):
 
         def ask() -> ChatResult:
             model, rest = self._model(call, kwargs)
-            return model._generate(messages, run_manager=run_manager, **rest)
+            result = model._generate(messages, run_manager=run_manager, **rest)
+            call.note_usage(result)
+            return result
 
         return cast("ChatResult", call.stamped(drive(call, ask)))
 
@@ -84,9 +86,11 @@ class DirectCalls(Dispatching):
         call = await self._abegin(messages, None, kwargs)
         kwargs["stop"] = stop
 
-        def ask() -> Awaitable[ChatResult]:
+        async def ask() -> ChatResult:
             model, rest = self._model(call, kwargs)
-            return model._agenerate(messages, run_manager=run_manager, **rest)
+            result = await model._agenerate(messages, run_manager=run_manager, **rest)
+            call.note_usage(result)
+            return result
 
         return cast("ChatResult", call.stamped(await adrive(call, ask)))
 

@@ -13,6 +13,7 @@ from langchain_core.language_models import LanguageModelInput
 from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
 from langchain_core.runnables.utils import ConfigurableFieldSpec
 
+from langchain_routellm.consuming import ConsumedRunnable
 from langchain_routellm.drive import adrive, drive
 from langchain_routellm.routing import Call, Routing
 
@@ -170,6 +171,18 @@ class Dispatching:
     ) -> AsyncIterator[Any]:
         """Stream the answer of the model that the router chooses."""
         return self._routed_astream(input, kwargs, config=config)
+
+    def astream_events(
+        self,
+        input: Any,  # noqa: A002 - LangChain's name
+        config: RunnableConfig | None = None,
+        *,
+        version: Any = "v2",
+        **kwargs: Any,
+    ) -> Any:
+        """Stream the events of the chosen model's run, and of those before it that failed."""
+        events = super() if version != "v2" else ConsumedRunnable(cast("Any", self))
+        return cast("Any", events).astream_events(input, config, version=version, **kwargs)
 
     async def _routed_astream(
         self,

@@ -71,8 +71,9 @@ class EventDispatching(Dispatching):
             inner: Any = target.stream_events(model_input, call.config(), version="v3", **rest)
             for event in inner:
                 yield from gate.admit(event)
-            yield from gate.end()
+            last = gate.end()
             call.succeeded()
+            yield from last
         except BaseException as error:  # `failed` knows what is worth another attempt
             if not call.failed(error):
                 if not call.gives_up(error):
@@ -125,9 +126,10 @@ class EventDispatching(Dispatching):
                 while (event := await _next(unread, call, gate)) is not None:
                     for admitted in gate.admit(event):
                         yield admitted
-            for held in gate.end():
-                yield held
+            last = gate.end()
             call.succeeded()
+            for held in last:
+                yield held
         except BaseException as error:  # `failed` knows what is worth another attempt
             if not call.failed(error):
                 if not call.gives_up(error):
@@ -164,22 +166,22 @@ class _EventGate:
             metadata = {**(event.get("metadata") or {})}
             self._finish_reason = finish_reason_in(metadata)
             metadata[RECORD_KEY] = self._call.decision.record()
-            event = {**event, "metadata": metadata}
+            self._held.append({**event, "metadata": metadata})
+            return []  # its reader asks for nothing more; the call must be over before
         self._held.append(event)
-        says_nothing = kind in ("message-start", "message-finish") or _is_empty_block(event)
+        says_nothing = kind == "message-start" or _is_empty_block(event)
         return [] if says_nothing and self._call.may_escalate else self.release()
 
     def end(self) -> list[Event]:
-        """Return what was held back of a stream that is over and said nothing.
+        """Return what was held back of a stream that is over.
 
         Raises
         ------
         EmptyAnswerError
-            If another model may still say something.
+            If it said nothing, and another model may still say something.
         """
-        if not self._held:
-            return []
-        self._call.check_end(said=False, finish_reason=self._finish_reason)
+        if not self.is_open:
+            self._call.check_end(said=False, finish_reason=self._finish_reason)
         return self.release()
 
     def release(self) -> list[Event]:

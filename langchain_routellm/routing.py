@@ -13,6 +13,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatResult
 from langchain_core.runnables import RunnableConfig
 
 from langchain_routellm.messages import (
@@ -157,6 +158,11 @@ class Call:
 
     def _used(self) -> Usage | None:
         return None if self._usage is None else self._usage.usage
+
+    def note_usage(self, answer: ChatResult) -> None:
+        """Count the tokens of an answer that no run reports."""
+        if self._usage is not None:
+            self._usage.note(answer.generations)
 
     def check(self, answer: Any) -> None:
         """Refuse a whole answer that is unusable, while another model may give one.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager
@@ -41,11 +42,15 @@ class UsageReader(BaseCallbackHandler):
     def on_llm_end(self, response: LLMResult, **kwargs: Any) -> None:  # noqa: ARG002
         """Note one run's tokens."""
         for generations in response.generations:
-            for generation in generations:
-                if isinstance(generation, ChatGeneration):
-                    found = usage_of(generation.message)
-                    if found is not None:
-                        self._found.append(found)
+            self.note(generations)
+
+    def note(self, generations: Iterable[Any]) -> None:
+        """Note the tokens of one answer."""
+        for generation in generations:
+            if isinstance(generation, ChatGeneration):
+                found = usage_of(generation.message)
+                if found is not None:
+                    self._found.append(found)
 
 
 def usage_of(message: Any) -> Usage | None:
@@ -54,10 +59,16 @@ def usage_of(message: Any) -> Usage | None:
         return None
     counts = message.usage_metadata
     model = message.response_metadata.get("model_name")
-    model = model if isinstance(model, str) else None
+    model = _once(model) if isinstance(model, str) else None
     if counts is None:
         return None if model is None else Usage(model=model)
     return Usage(counts["input_tokens"], counts["output_tokens"], model)
+
+
+def _once(name: str) -> str:
+    """Return a model's name once: LangChain joins the names that a stream's chunks have."""
+    period = (name + name).find(name, 1)
+    return name[:period]
 
 
 def _sum(found: list[Usage]) -> Usage | None:

@@ -46,9 +46,11 @@ class Application:
 
     def __init__(self, server: FaultServer, **options: Any) -> None:
         self.server = server
+        self.n_asked = 0
         self.records: list[CallRecord] = []
         self.monitor = Monitor(self.records.append, prices=PRICES)
         self.timeout_s: float = options.pop("timeout_s", 5.0)
+        self.http_clients: dict[str, Any] = options.pop("http_clients", {})
         self.base_urls = {
             "strong": options.pop("strong_url", server.base_url),
             "weak": options.pop("weak_url", server.base_url),
@@ -105,6 +107,7 @@ class LangChainApplication(Application):
                 max_retries=0,
                 timeout=self.timeout_s,
                 stream_usage=True,
+                **self.http_clients,
             )
             for route, model in (("strong", "big"), ("weak", "small"))
         }

@@ -21,7 +21,7 @@ from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_core.runnables import ConfigurableField, RunnableLambda
 
 from langchain_routellm import RoutedChatModel, RoutingMiddleware
-from routellm_core import RetrySettings
+from routellm_core import CallRecord, Monitor, RetrySettings
 from routellm_core.testing import ScriptedRouter, Step
 
 Make = Callable[..., RoutedChatModel]
@@ -687,3 +687,27 @@ def test_a_function_in_a_chain_may_call_the_model(make: Make) -> None:
 def test_a_step_without_words_is_routed_like_any(make: Make) -> None:
     answer = make(weak=[Step(tool_calls=(("get_weather", {"city": "Lisbon"}),))]).invoke("Hi")
     assert (answer.content, record_of(answer)["route"]) == ("", "weak")
+
+
+def test_a_model_that_two_chunks_name_is_counted_once(make: Make, fake: Any) -> None:
+    records: list[CallRecord] = []
+    metadata = {"model_name": "gpt-4o-mini"}
+    usage = {"input_tokens": 1000, "output_tokens": 1000, "total_tokens": 2000}
+    last = AIMessageChunk("", response_metadata=metadata, usage_metadata=usage)
+    chunks = [AIMessageChunk("Hi", response_metadata=metadata), last]
+    weak = fake(model="gpt-4o-mini", script=[chunks])
+    routed = make(weak=weak, monitor=(monitor := Monitor(records.append)))
+    assert "".join(chunk.text for chunk in routed.stream("Hi")) == "Hi"
+    assert monitor.flush()
+    assert records[0].answered_model == "gpt-4o-mini"
+    assert records[0].cost_usd == pytest.approx(0.00075)
+
+
+async def test_events_of_version_2_show_every_chunk_once_after_an_escalation(make: Make) -> None:
+    routed = make(weak=[RuntimeError("busy")], strong=[["one ", "two"]], escalate_on=(Exception,))
+    events = [event async for event in routed.astream_events("Hi", version="v2")]
+    chunks = [event for event in events if event["event"] == "on_chat_model_stream"]
+    assert "".join(event["data"]["chunk"].text for event in chunks) == "one two"
+    assert {event["metadata"]["routellm_route"] for event in chunks} == {"strong"}
+    assert events[-1]["event"] == "on_chat_model_end"
+    assert events[0]["data"]["input"] == "Hi"
