@@ -42,6 +42,12 @@ RESULTS: dict[str, tuple[str, str]] = {
     ),
     "llamaindex-react-retry": ("Hm.", "Error while parsing the output: no action\n\nThe output"),
     "llamaindex-react-empty": ("", "FAILURE: Your previous response was empty.\nYou must output"),
+    "llamaindex-refine-table": (
+        "No.",
+        "We have provided a table schema below. ---------------------\nt(a)\n"
+        "---------------------\nWe have also provided some context information below. No.\n"
+        "Given the context information and the table schema, refine the original answer to better",
+    ),
     "crewai": ("Thought: I add.\nAction: add\nAction Input: {}", "\nObservation: 12"),
     "crewai-after-tool": (
         "Thought: I add.\nAction: add\nObservation: 12",

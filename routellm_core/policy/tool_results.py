@@ -72,6 +72,11 @@ _FORMS = (
     _Form(re.compile("Result of executing the code given:\n"), re.compile("<execute>")),
     _Form(re.compile("Error while parsing the output: ")),
     _Form(re.compile("FAILURE: Your previous response was empty.\n")),
+    # LlamaIndex's chat template that refines an answer with a table's schema.
+    _Form(
+        re.compile("We have provided a table schema below. -{5,40}\n"),
+        contains="Given the context information and the table schema, refine the original answer",
+    ),
     # AutoGen, AutoGPT, OpenHands, Open Interpreter.
     _Form(re.compile(r"exitcode: -?\d{1,5} \(execution (?:succeeded|failed)\)")),
     _Form(re.compile(r"Command \S{1,100} returned: "), re.compile('"command"|"name"')),
