@@ -28,6 +28,8 @@ _LONGEST = 2_000
 _MOST = 64
 # An unfinished string counts as one to the end, so that no text is searched again from each quote.
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)', re.DOTALL)
+# What FLARE looks up, as LlamaIndex reads it: up to the first parenthesis that closes.
+_SEARCH = re.compile(r"\[Search\(([^()\[\]]*)")
 
 
 class Origins:
@@ -63,7 +65,8 @@ class Origins:
         words
             What the user said.
         is_question
-            Whether the whole text may be a question, too.
+            Whether the whole text may be a question, too, and so may what it searches for, as in
+            "Red is for [Search(Why is the flag red?)]".
         """
         for found in islice(_questions(answer, is_question=is_question), _MOST):
             question = found.strip()
@@ -85,6 +88,7 @@ def _questions(answer: object, *, is_question: bool) -> Iterator[str]:
         text = answer if isinstance(answer, str) else ""
     if is_question:
         yield text
+        yield from _SEARCH.findall(text)
     if "{" in text:
         yield from _strings(text)
 

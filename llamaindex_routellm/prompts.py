@@ -14,6 +14,7 @@ from llama_index.core.prompts import BasePromptTemplate, SelectorPromptTemplate
 from llamaindex_routellm.frames import asked_within, framed_question
 from llamaindex_routellm.messages import Words
 from llamaindex_routellm.templates import QUESTION_NAMES
+from llamaindex_routellm.transcripts import conversation_question
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -71,7 +72,8 @@ def _parts(value: Any) -> Sequence[ChatMessage | Words]:
 def question_in(text: str) -> str | None:
     """Return the user's question in a text that LlamaIndex has filled in; None in other texts.
 
-    It is found in every default template of `llama_index.core` that holds a question.
+    It is found in every default template of `llama_index.core` that holds a question, and in the
+    conversation that an agent sends to get its structured output.
 
     Examples
     --------
@@ -81,7 +83,7 @@ def question_in(text: str) -> str | None:
     >>> question_in("Query: Why?") is None
     True
     """
-    question = framed_question(text)
+    question = conversation_question(text) or framed_question(text)
     return None if question is None else _innermost(question)
 
 
