@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from routellm_core._numbers import bad_number
 from routellm_core.errors import CheckpointError, CheckpointNotFoundError, ConfigurationError
 from routellm_core.types import Calibration, ModelPair
 
@@ -114,8 +115,9 @@ class Checkpoint:
             raise CheckpointError(
                 f"Tensor {name!r} must have shape {expected}, got {tuple(array.shape)}."
             )
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise CheckpointError(f"Tensor {name!r} holds a NaN or an infinity.")
+        bad = bad_number(array) if array.dtype.kind == "f" else ""
+        if bad:
+            raise CheckpointError(f"Tensor {name!r} holds a NaN or an infinity: {bad}.")
         return array
 
     def check_embedder(self, identity: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
 import numpy as np
 
+from routellm_core._numbers import bad_number, first_descent
 from routellm_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -174,43 +175,41 @@ class Calibration:
         self._check_quantiles()
         for name in ("quality_floors", "probability"):
             table = getattr(self, name)
-            if table is not None and not _is_ascending_map(table):
-                raise ConfigurationError(
-                    f"`{name}` must be ascending pairs in [0, 1], got shape {table.shape}."
-                )
-        tokens, cells = self.tokens, self.quantiles.size - 1
-        # Written so that NaN fails it.
-        if tokens is not None and not (
-            tokens.shape == (cells, 3) and tokens.min() >= 0.0 and np.isfinite(tokens).all()
-        ):
-            raise ConfigurationError(
-                f"`tokens` must be {cells} rows of 3 counts, got shape {tokens.shape}."
-            )
+            if table is not None:
+                _check_ascending_map(table, name=name)
+        if self.tokens is not None:
+            _check_tokens(self.tokens, cells=self.quantiles.size - 1)
 
     def _check_quantiles(self) -> None:
         quantiles = self.quantiles
-        valid = (
-            quantiles.ndim == 1
-            and quantiles.size >= 2
-            and bool(np.isfinite(quantiles).all())
-            and bool((np.diff(quantiles) >= 0.0).all())
-            and quantiles[0] >= 0.0
-            and quantiles[-1] <= 1.0
-        )
-        if not valid:
+        if quantiles.ndim != 1 or quantiles.size < 2:
             raise ConfigurationError(
                 "Calibration quantiles must be at least 2 ascending numbers in [0, 1], got an "
                 f"array of shape {quantiles.shape}."
             )
+        bad = bad_number(quantiles, low=0.0, high=1.0) or first_descent(quantiles)
+        if bad:
+            raise ConfigurationError(
+                f"Calibration quantiles must be ascending numbers in [0, 1], got {bad}."
+            )
 
 
-def _is_ascending_map(table: NDArray[np.float64]) -> bool:
-    """Return whether rows (x, y) in [0, 1] ascend strictly in x."""
-    return (
-        table.ndim == 2
-        and table.shape[1] == 2
-        and len(table) >= 1
-        and bool(table.min() >= 0.0)
-        and bool(table.max() <= 1.0)
-        and bool((np.diff(table[:, 0]) > 0.0).all())
-    )
+def _check_ascending_map(table: NDArray[np.float64], *, name: str) -> None:
+    """Refuse what is not rows (x, y) in [0, 1] that ascend strictly in x."""
+    if table.ndim != 2 or table.shape[1] != 2 or not len(table):
+        raise ConfigurationError(
+            f"`{name}` must be ascending pairs in [0, 1], got shape {table.shape}."
+        )
+    bad = bad_number(table, low=0.0, high=1.0) or first_descent(table[:, 0], strictly=True)
+    if bad:
+        raise ConfigurationError(f"`{name}` must be ascending pairs in [0, 1], got {bad}.")
+
+
+def _check_tokens(tokens: NDArray[np.float64], *, cells: int) -> None:
+    if tokens.shape != (cells, 3):
+        raise ConfigurationError(
+            f"`tokens` must be {cells} rows of 3 counts, got shape {tokens.shape}."
+        )
+    bad = bad_number(tokens, low=0.0)
+    if bad:
+        raise ConfigurationError(f"`tokens` must be finite and at least 0, got {bad}.")

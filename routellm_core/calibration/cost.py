@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from routellm_core._numbers import bad_number
 from routellm_core.calibration.share import ShareInterval, check_confidence, share_interval
 from routellm_core.calibration.thresholds import check_win_rates
 from routellm_core.errors import ConfigurationError
@@ -161,10 +162,13 @@ def _lowest_threshold(
 
 def _costs(values: ArrayLike, *, n: int, name: str) -> NDArray[np.float64]:
     array = np.asarray(values, dtype=np.float64)
-    if array.shape not in ((), (n,)) or not bool((array >= 0.0).all() and np.isfinite(array).all()):
+    if array.shape not in ((), (n,)):
         raise ConfigurationError(
-            f"`{name}` must be one number >= 0 or {n} of them, got shape {array.shape}."
+            f"`{name}` must be one number of at least 0 or {n} of them, got shape {array.shape}."
         )
+    bad = bad_number(array, low=0.0)
+    if bad:
+        raise ConfigurationError(f"`{name}` must be finite and at least 0, got {bad}.")
     return np.broadcast_to(array, (n,))
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from routellm_core._numbers import bad_number, first_descent
 from routellm_core.calibration.thresholds import check_win_rates
 from routellm_core.errors import ConfigurationError
 
@@ -39,19 +40,18 @@ class ProbabilityMap:
 
     def __post_init__(self) -> None:
         knots = self.knots
-        valid = (
-            knots.ndim == 2
-            and knots.shape[1:] == (2,)
-            and len(knots) >= 1
-            and bool(np.isfinite(knots).all())
-            and knots.min() >= 0.0
-            and knots.max() <= 1.0
-            and bool((np.diff(knots[:, 0]) > 0.0).all())
-            and bool((np.diff(knots[:, 1]) >= 0.0).all())
-        )
-        if not valid:
+        if knots.ndim != 2 or knots.shape[1:] != (2,) or not len(knots):
             raise ConfigurationError(
                 f"A probability map needs ascending pairs in [0, 1], got shape {knots.shape}."
+            )
+        bad = (
+            bad_number(knots, low=0.0, high=1.0)
+            or first_descent(knots[:, 0], strictly=True)
+            or first_descent(knots[:, 1])
+        )
+        if bad:
+            raise ConfigurationError(
+                f"A probability map needs ascending pairs in [0, 1], got {bad}."
             )
 
     def __call__(self, win_rates: WinRates) -> WinRates:
@@ -155,11 +155,13 @@ def _logistic(logits: NDArray[np.float64], labels: NDArray[np.float64]) -> tuple
 def _labels(win_rates: WinRates, labels: ArrayLike) -> NDArray[np.float64]:
     check_win_rates(win_rates)
     observed = np.asarray(labels, dtype=np.float64)
-    # Written so that NaN fails it.
-    if observed.shape != win_rates.shape or not (observed.min() >= 0.0 and observed.max() <= 1.0):
+    if observed.shape != win_rates.shape:
         raise ConfigurationError(
             f"`labels` must be {len(win_rates)} numbers in [0, 1], got shape {observed.shape}."
         )
+    bad = bad_number(observed, low=0.0, high=1.0)
+    if bad:
+        raise ConfigurationError(f"`labels` must lie in [0, 1], got {bad}.")
     return observed
 
 

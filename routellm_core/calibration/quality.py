@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from routellm_core._numbers import bad_number, check_fraction
 from routellm_core.calibration.share import ShareInterval, check_confidence, share_interval
 from routellm_core.calibration.thresholds import check_win_rates
 from routellm_core.errors import ConfigurationError
@@ -129,8 +130,7 @@ def check_min_quality(min_quality: float) -> None:
     ConfigurationError
         If it is.
     """
-    if not (isinstance(min_quality, (int, float)) and 0.0 < min_quality <= 1.0):
-        raise ConfigurationError(f"`min_quality` must lie in (0, 1], got {min_quality!r}.")
+    check_fraction(min_quality, name="min_quality", within="(0, 1]")
 
 
 def lower_bound(values: NDArray[np.float64], *, confidence: float) -> float:
@@ -224,9 +224,11 @@ def _target(
 
 def _qualities(values: ArrayLike, *, n: int, name: str) -> NDArray[np.float64]:
     array = np.asarray(values, dtype=np.float64)
-    # Written so that NaN fails it.
-    if array.shape != (n,) or not (array.min() >= 0.0 and array.max() <= 1.0):
+    if array.shape != (n,):
         raise ConfigurationError(
             f"`{name}` must be {n} numbers in [0, 1], one per prompt, got shape {array.shape}."
         )
+    bad = bad_number(array, low=0.0, high=1.0)
+    if bad:
+        raise ConfigurationError(f"`{name}` must lie in [0, 1], got {bad}.")
     return array

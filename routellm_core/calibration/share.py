@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from routellm_core._numbers import check_fraction
 from routellm_core.calibration.beta import beta_binomial_interval, beta_quantile
 from routellm_core.calibration.thresholds import check_share, check_win_rates, threshold_for
 from routellm_core.errors import ConfigurationError
@@ -238,8 +239,7 @@ def check_confidence(confidence: float) -> None:
     ConfigurationError
         If it is.
     """
-    if not 0.0 < confidence < 1.0:
-        raise ConfigurationError(f"`confidence` must lie in (0, 1), got {confidence!r}.")
+    check_fraction(confidence, name="confidence", within="(0, 1)")
 
 
 def _tie_warning(win_rates: WinRates, threshold: float, *, asked: float, achieved: float) -> str:

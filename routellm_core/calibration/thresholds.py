@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from routellm_core._numbers import bad_number, check_fraction
 from routellm_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -166,16 +167,14 @@ def check_win_rates(win_rates: WinRates) -> None:
     ConfigurationError
         If it is not.
     """
-    # Written so that NaN fails it.
-    if (
-        win_rates.ndim != 1
-        or not win_rates.size
-        or not (win_rates.min() >= 0.0 and win_rates.max() <= 1.0)
-    ):
+    if win_rates.ndim != 1 or not win_rates.size:
         raise ConfigurationError(
             "Win rates must be at least one number in [0, 1], got an array of shape "
             f"{win_rates.shape}."
         )
+    bad = bad_number(win_rates, low=0.0, high=1.0)
+    if bad:
+        raise ConfigurationError(f"Win rates must lie in [0, 1], got {bad}.")
 
 
 def check_share(strong_share: float) -> None:
@@ -186,7 +185,4 @@ def check_share(strong_share: float) -> None:
     ConfigurationError
         If it is.
     """
-    if not (isinstance(strong_share, (int, float)) and 0.0 < strong_share <= 1.0):
-        percent = isinstance(strong_share, (int, float)) and 1.0 < strong_share <= 100.0
-        hint = f" Did you mean {strong_share / 100:g}?" if percent else ""
-        raise ConfigurationError(f"`strong_share` must lie in (0, 1], got {strong_share!r}.{hint}")
+    check_fraction(strong_share, name="strong_share", within="(0, 1]")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from routellm_core._numbers import bad_number
 from routellm_core.data.messages import prompt_field
 from routellm_core.data.rows import RowReport, parse_rows, source_name
 from routellm_core.errors import ConfigurationError, DataError, UnknownModelError, did_you_mean
@@ -66,6 +67,12 @@ class Outcomes:
             array = getattr(self, name)
             if array.shape != shape:
                 raise ConfigurationError(f"`{name}` must have shape {shape}, got {array.shape}.")
+        bad = bad_number(self.quality, low=0.0, high=1.0, nan=True)
+        if bad:
+            raise ConfigurationError(f"`quality` must lie in [0, 1] or be NaN, got {bad}.")
+        bad = bad_number(self.cost, low=0.0, nan=True)
+        if bad:
+            raise ConfigurationError(f"`cost` must be at least 0 or NaN, got {bad}.")
 
     def __len__(self) -> int:
         return len(self.prompts)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from routellm_core._numbers import bad_number
 from routellm_core.errors import RouterError
 
 if TYPE_CHECKING:
@@ -70,8 +71,9 @@ def check_embeddings(embeddings: Any, *, n: int, dimension: int | None = None) -
         raise RouterError(
             f"The embedder must return shape ({n}, {dimension or 'd'}), got {array.shape}."
         )
-    if not np.isfinite(array).all():
-        raise RouterError("The embedder returned a NaN or an infinity.")
+    bad = bad_number(array)
+    if bad:
+        raise RouterError(f"The embedder returned a NaN or an infinity: {bad}.")
     return array
 
 

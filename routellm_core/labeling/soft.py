@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from routellm_core._numbers import bad_number
 from routellm_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -107,8 +108,9 @@ def _gaps(weak: ArrayLike, strong: ArrayLike) -> NDArray[np.float64]:
             raise ConfigurationError(
                 f"`{name}` must have shape (prompts, answers), got {array.shape}."
             )
-        if not np.isfinite(array).all():
-            raise ConfigurationError(f"`{name}` holds qualities that are not finite numbers.")
+        bad = bad_number(array)
+        if bad:
+            raise ConfigurationError(f"`{name}` must hold finite qualities, got {bad}.")
     if len(low) != len(high):
         raise ConfigurationError(
             f"`weak` and `strong` must have as many prompts, got {len(low)} and {len(high)}."

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from routellm_core._numbers import check_fraction
 from routellm_core.calibration.beta import beta_binomial_interval
 from routellm_core.errors import ConfigurationError
 
@@ -47,10 +48,7 @@ class DriftLimits:
         if not self.psi > 0.0:
             raise ConfigurationError(f"`psi` must be above 0, got {self.psi!r}.")
         for name in ("ks_p", "share_confidence"):
-            if not 0.0 < getattr(self, name) < 1.0:
-                raise ConfigurationError(
-                    f"`{name}` must lie in (0, 1), got {getattr(self, name)!r}."
-                )
+            check_fraction(getattr(self, name), name=name, within="(0, 1)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from routellm_core._numbers import percent_hint
 from routellm_core.errors import ConfigurationError
 from routellm_core.policy.capabilities import Capabilities, missing_capability
 from routellm_core.types import Decision
@@ -74,7 +75,9 @@ def check_threshold(value: Any, *, name: str = "threshold") -> float:
     except (TypeError, ValueError):
         number = math.nan
     if not 0.0 <= number <= 1.0:
-        raise ConfigurationError(f"`{name}` must be a number in [0, 1], got {value!r}.")
+        raise ConfigurationError(
+            f"`{name}` must be a number in [0, 1], got {value!r}.{percent_hint(value)}"
+        )
     return number
 
 

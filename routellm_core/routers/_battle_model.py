@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from routellm_core._numbers import bad_number
 from routellm_core.errors import CheckpointError, ConfigurationError
 from routellm_core.types import ModelPair
 
@@ -226,8 +227,11 @@ def _matrix(tensors: dict[str, NDArray[Any]], *names: str) -> NDArray[np.float64
     for name in names:
         if name in tensors:
             array: NDArray[np.float64] = tensors[name].astype(np.float64)
-            if array.ndim != 2 or not np.isfinite(array).all():
-                raise CheckpointError(f"Tensor {name!r} must be a matrix of finite numbers.")
+            if array.ndim != 2:
+                raise CheckpointError(f"Tensor {name!r} must be a matrix, got shape {array.shape}.")
+            bad = bad_number(array)
+            if bad:
+                raise CheckpointError(f"Tensor {name!r} must hold finite numbers, got {bad}.")
             return array
     wanted = " or ".join(map(repr, names))
     raise CheckpointError(f"The checkpoint has no tensor {wanted}. It holds: {sorted(tensors)}.")

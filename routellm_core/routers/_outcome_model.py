@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from routellm_core._numbers import bad_number
 from routellm_core.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -120,8 +121,9 @@ class OutcomeModel:
         scale = checkpoint.tensor("scale", shape=(d,))
         if isinstance(bound, bool) or not isinstance(bound, (int, float)) or not bound > 0.0:
             raise CheckpointError(f"Parameter `bound` must be a positive number, got {bound!r}.")
-        if not bool((scale > 0.0).all()):
-            raise CheckpointError("Tensor 'scale' must be positive.")
+        bad = bad_number(scale, low=np.nextafter(0.0, 1.0))
+        if bad:
+            raise CheckpointError(f"Tensor 'scale' must be positive, got {bad}.")
         return cls(
             models=models,
             mean=mean,

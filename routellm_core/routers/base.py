@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from routellm_core._numbers import bad_number
 from routellm_core.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
 from routellm_core.errors import CheckpointError, ConfigurationError, PromptError, RouterError
 from routellm_core.hub import find_checkpoint
@@ -212,8 +213,6 @@ def check_win_rates(values: WinRates, *, n: int, name: str) -> WinRates:
         )
     # Written so that NaN fails it.
     if not (win_rates.min() >= 0.0 and win_rates.max() <= 1.0):
-        bad = win_rates[~((win_rates >= 0.0) & (win_rates <= 1.0))][0]
-        raise RouterError(
-            f"Router {name!r} must return win rates in [0, 1], got {float(bad)!r} among {n}."
-        )
+        bad = bad_number(win_rates, low=0.0, high=1.0)
+        raise RouterError(f"Router {name!r} must return win rates in [0, 1], got {bad}.")
     return win_rates

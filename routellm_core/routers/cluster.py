@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from routellm_core._numbers import bad_number
 from routellm_core.checkpoints import Checkpoint
 from routellm_core.errors import CheckpointError
 from routellm_core.routers.quality import QualityRouter, quality_settings
@@ -90,6 +91,7 @@ class ClusterRouter(QualityRouter):
         settings = quality_settings(checkpoint, **options)
         columns = checkpoint.tensor("centres", shape=(None, None))
         table = checkpoint.tensor("quality", shape=(columns.shape[1], len(settings["models"])))
-        if table.min() < 0.0 or table.max() > 1.0:
-            raise CheckpointError("The stored qualities must lie in [0, 1].")
+        bad = bad_number(table, low=0.0, high=1.0)
+        if bad:
+            raise CheckpointError(f"The stored qualities must lie in [0, 1], got {bad}.")
         return cls(centres=CosineIndex(columns), table=table, **settings)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from routellm_core._numbers import bad_number
 from routellm_core.checkpoints import Checkpoint
 from routellm_core.errors import CheckpointError, ConfigurationError
 from routellm_core.routers.quality import QualityRouter, quality_settings
@@ -81,8 +82,12 @@ class KNNRouter(QualityRouter):
         self._index = index
         self._outcomes = np.asarray(quality, dtype=np.float32)
         self._known = np.isfinite(self._outcomes)
-        if not self._known.any(axis=0).all():
-            raise ConfigurationError("Every model needs an outcome on at least one prompt.")
+        unseen = np.flatnonzero(~np.any(self._known, axis=0))
+        if unseen.size:
+            raise ConfigurationError(
+                "Every model needs an outcome on at least one prompt, and "
+                f"{models[int(unseen[0])]!r} has none."
+            )
         self._filled = np.where(self._known, self._outcomes, np.float32(0.0))
         self._means = self._filled.sum(axis=0, dtype=np.float64) / self._known.sum(axis=0)
 
@@ -116,8 +121,11 @@ class KNNRouter(QualityRouter):
         shape = (columns.shape[1], len(settings["models"]))
         quality = checkpoint.tensor("quality", shape=shape)
         known = checkpoint.tensor("known", shape=shape)
-        if known.dtype != np.bool_ or quality.min() < 0.0 or quality.max() > 1.0:
-            raise CheckpointError("The stored outcomes must lie in [0, 1].")
+        if known.dtype != np.bool_:
+            raise CheckpointError(f"Tensor 'known' must hold booleans, got {known.dtype}.")
+        bad = bad_number(quality, low=0.0, high=1.0)
+        if bad:
+            raise CheckpointError(f"The stored outcomes must lie in [0, 1], got {bad}.")
         k = checkpoint.parameters.get("k")
         if type(k) is not int or k < 1:
             raise CheckpointError(f"The checkpoint's `k` must be at least 1, got {k!r}.")

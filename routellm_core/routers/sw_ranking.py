@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from routellm_core._numbers import bad_number, first_descent
 from routellm_core.checkpoints import Checkpoint
 from routellm_core.data.battles import Battles, read_battles
 from routellm_core.data.outcomes import column_of
@@ -293,11 +294,14 @@ def _array(embeddings: NDArray[Any] | str | Path | None) -> NDArray[Any] | None:
         except (OSError, ValueError, EOFError) as error:
             raise DataError(f"{str(embeddings)!r} is no `.npy` file of numbers: {error}") from error
     array: NDArray[Any] = np.asarray(embeddings)
-    if array.ndim != 2 or array.dtype.kind != "f" or not np.isfinite(array).all():
+    if array.ndim != 2 or array.dtype.kind != "f":
         raise DataError(
             f"`embeddings` must be finite numbers of shape (n, d), got {array.dtype} of shape "
             f"{array.shape}."
         )
+    bad = bad_number(array)
+    if bad:
+        raise DataError(f"`embeddings` must be finite numbers, got {bad}.")
     return array
 
 
@@ -305,9 +309,19 @@ def _check_groups(
     sizes: NDArray[Any], players: NDArray[Any], tiers: NDArray[Any], *, n_tiers: int, n: int
 ) -> None:
     integers = all(array.dtype.kind == "i" for array in (sizes, players, tiers))
-    if not integers or (sizes < 1).any() or int(sizes.sum()) != n or not sizes.size:
-        raise CheckpointError(f"The groups of battles must be counts that add up to {n}.")
+    if not integers:
+        kinds = ", ".join(str(array.dtype) for array in (sizes, players, tiers))
+        raise CheckpointError(f"The groups and tiers of battles must be integers, got {kinds}.")
+    bad = bad_number(sizes, low=1)
+    if bad or int(sizes.sum()) != n or not sizes.size:
+        raise CheckpointError(
+            f"The groups of battles must be counts that add up to {n}, got "
+            f"{bad or int(sizes.sum())}."
+        )
     flat = players[:, 0] * n_tiers + players[:, 1]
-    everything = np.concatenate([players.ravel(), tiers])
-    if everything.min() < 0 or everything.max() >= n_tiers or (np.diff(flat) < 0).any():
-        raise CheckpointError(f"The battles' tiers must be ascending pairs in [0, {n_tiers}).")
+    bad = bad_number(players, low=0, high=n_tiers - 1) or bad_number(tiers, low=0, high=n_tiers - 1)
+    if bad or first_descent(flat):
+        raise CheckpointError(
+            f"The battles' tiers must be ascending pairs in [0, {n_tiers}), got "
+            f"{bad or 'pairs that descend'}."
+        )

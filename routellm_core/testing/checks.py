@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from routellm_core._numbers import bad_number
 from routellm_core.errors import ConfigurationError, PromptError
 from routellm_core.routers.registry import router_class, router_names
 
@@ -38,7 +39,8 @@ def check_win_rates_are_probabilities(router: Router) -> None:
     win_rates = router.win_rates(_PROMPTS)
     _expect(win_rates.shape == (len(_PROMPTS),), f"shape {win_rates.shape}")
     _expect(win_rates.dtype == np.float64, f"dtype {win_rates.dtype}")
-    _expect(bool(((win_rates >= 0.0) & (win_rates <= 1.0)).all()), f"{win_rates} leaves [0, 1]")
+    bad = bad_number(win_rates, low=0.0, high=1.0)
+    _expect(not bad, f"{bad} outside [0, 1]")
 
 
 def check_no_prompts_give_no_win_rates(router: Router) -> None:

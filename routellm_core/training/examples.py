@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from routellm_core._numbers import check_fraction
 from routellm_core.data.battles import Battles, read_battles
 from routellm_core.data.outcomes import Outcomes, column_of, read_outcomes
 from routellm_core.data.rows import numbered_rows
 from routellm_core.embedders.base import check_embeddings
-from routellm_core.errors import ConfigurationError, DataError
+from routellm_core.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,10 +108,7 @@ def split_rows(
     DataError
         If a side would have fewer than two prompts.
     """
-    if not 0.0 < validation_share < 1.0:
-        raise ConfigurationError(
-            f"`validation_share` must lie in (0, 1), got {validation_share!r}."
-        )
+    check_fraction(validation_share, name="validation_share", within="(0, 1)")
     unique = {prompt: number for number, prompt in enumerate(dict.fromkeys(prompts))}
     n = len(unique)
     held = round(validation_share * n)

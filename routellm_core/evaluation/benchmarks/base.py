@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from routellm_core._numbers import bad_number
 from routellm_core.data.rows import numbered_rows
 from routellm_core.errors import ConfigurationError, DataError
 
@@ -72,17 +74,24 @@ class LoadedBenchmark:
             raise ConfigurationError("A benchmark has the costs of both models, or of neither.")
         for name in ("weak", "strong", "weak_cost", "strong_cost", "lengths"):
             values = getattr(self, name)
-            if values is not None and (values.shape != (n,) or not np.isfinite(values).all()):
-                raise ConfigurationError(
-                    f"`{name}` must be {n} finite numbers, got shape {values.shape}."
-                )
+            if values is not None:
+                self._check(name, values, n=n)
         if len(self.domains) != n:
             raise ConfigurationError(f"`domains` must be {n} names, got {len(self.domains)}.")
-        low, high = self.quality_range
-        for name in ("weak", "strong"):
-            values = getattr(self, name)
-            if values.min() < low or values.max() > high:
-                raise ConfigurationError(f"`{name}` must lie in [{low}, {high}].")
+
+    def _check(self, name: str, values: NDArray[np.float64], *, n: int) -> None:
+        if values.shape != (n,):
+            raise ConfigurationError(
+                f"`{name}` must be {n} finite numbers, got shape {values.shape}."
+            )
+        is_quality = name in ("weak", "strong")
+        low, high = self.quality_range if is_quality else (0.0, math.inf)
+        bad = bad_number(values, low=low, high=high)
+        if bad:
+            accepted = f"lie in [{low:g}, {high:g}]" if is_quality else "be finite and at least 0"
+            raise ConfigurationError(
+                f"`{name}` of benchmark {self.name!r} must {accepted}, got {bad}."
+            )
 
     def __len__(self) -> int:
         return len(self.prompts)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from routellm_core._numbers import bad_number
 from routellm_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -32,17 +33,18 @@ def checked(values: ArrayLike, *, name: str) -> Floats:
         raise ConfigurationError(
             f"`{name}` must have shape (n,) with n >= 1, got shape {array.shape}."
         )
-    if not np.isfinite(array).all():
-        raise ConfigurationError(f"`{name}` must be finite, got NaN or an infinity.")
+    bad = bad_number(array)
+    if bad:
+        raise ConfigurationError(f"`{name}` must be finite, got {bad}.")
     return array
 
 
 def checked_unit(values: ArrayLike, *, name: str) -> Floats:
     """Return the values as `checked` does, and refuse any outside [0, 1]."""
     array = checked(values, name=name)
-    if array.min() < 0.0 or array.max() > 1.0:
-        bad = array[(array < 0.0) | (array > 1.0)][0]
-        raise ConfigurationError(f"`{name}` must lie in [0, 1], got {float(bad)!r}.")
+    bad = bad_number(array, low=0.0, high=1.0)
+    if bad:
+        raise ConfigurationError(f"`{name}` must lie in [0, 1], got {bad}.")
     return array
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from routellm_core._numbers import check_fraction
 from routellm_core.errors import ConfigurationError
 from routellm_core.evaluation.metrics.arrays import Floats, checked, same_length
 from routellm_core.evaluation.metrics.curves import area, first_crossing, ranked
@@ -130,8 +131,7 @@ def interval_of(values: Floats, *, confidence: float = 0.95) -> Interval:
     ConfigurationError
         If `confidence` is outside (0, 1).
     """
-    if not 0.0 < confidence < 1.0:
-        raise ConfigurationError(f"`confidence` must lie in (0, 1), got {confidence!r}.")
+    check_fraction(confidence, name="confidence", within="(0, 1)")
     defined = values[~np.isnan(values)]
     tail = (1.0 - confidence) / 2.0
     low, high = np.quantile(defined, [tail, 1.0 - tail]) if defined.size else (np.nan, np.nan)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from routellm_core._numbers import check_fraction
 from routellm_core.errors import ConfigurationError
 from routellm_core.evaluation.metrics.arrays import Floats, checked, same_length
 
@@ -214,8 +215,7 @@ def quality_at(
     >>> quality_at([0.9, 0.1], weak=[0, 0], strong=[1, 1], strong_share=0.25)
     0.25
     """
-    if not 0.0 <= strong_share <= 1.0:
-        raise ConfigurationError(f"`strong_share` must lie in [0, 1], got {strong_share!r}.")
+    check_fraction(strong_share, name="strong_share", within="[0, 1]")
     curve = cost_quality_curve(scores, weak=weak, strong=strong)
     return float(np.interp(strong_share, curve.shares, curve.quality))
 

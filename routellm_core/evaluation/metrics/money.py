@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from routellm_core._numbers import percent_hint
 from routellm_core.errors import ConfigurationError
 from routellm_core.evaluation.metrics.arrays import Floats, checked, same_length
 from routellm_core.evaluation.metrics.curves import area, cost_quality_curve
@@ -237,6 +238,7 @@ def arena_score(accuracy: float, cost_usd_per_1k: float) -> float:
         raise ConfigurationError(
             f"`accuracy` must lie in [0, 1] and `cost_usd_per_1k` in [{_ARENA_MIN_USD}, "
             f"{_ARENA_MAX_USD}], got {accuracy!r} and {cost_usd_per_1k!r}."
+            f"{percent_hint(accuracy)}"
         )
     span = np.log2(_ARENA_MAX_USD) - np.log2(_ARENA_MIN_USD)
     thrift = float((np.log2(_ARENA_MAX_USD) - np.log2(cost_usd_per_1k)) / span)
