@@ -42,6 +42,7 @@ from routellm_core import (
     make_decider,
     make_guards,
     resolve_router,
+    validation_faults,
 )
 
 __all__ = ["RoutedChatModel"]
@@ -179,10 +180,7 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, PreparedM
         try:
             super().__init__(**values)
         except ValidationError as error:
-            problems = error.errors(include_input=False, include_url=False)
-            raise ConfigurationError(
-                "; ".join(f"`{problem['loc'][0]}`: {problem['msg']}" for problem in problems) + "."
-            ) from None
+            raise ConfigurationError(" ".join(validation_faults(error))) from None
         self._check()
         self._backing()
         self.guards  # noqa: B018 - refuses wrong arguments now

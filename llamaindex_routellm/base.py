@@ -36,6 +36,7 @@ from routellm_core import (
     make_decider,
     make_guards,
     resolve_router,
+    validation_faults,
 )
 
 if TYPE_CHECKING:
@@ -217,7 +218,7 @@ class RoutedLLM(Predicting, Tooling, Chatting, FunctionCallingLLM):
                 **settings,
             )
         except ValidationError as error:
-            raise ConfigurationError(_problems(error)) from None
+            raise ConfigurationError(" ".join(validation_faults(error))) from None
         self._check_router()
         self._guards()
 
@@ -365,13 +366,6 @@ class RoutedLLM(Predicting, Tooling, Chatting, FunctionCallingLLM):
         for name in _own_fields():
             _check_picklable(name, getattr(self, name))
         return super().__getstate__()
-
-
-def _problems(error: ValidationError) -> str:
-    """Say what is wrong without the values, which may be secret."""
-    problems = error.errors(include_input=False, include_url=False)
-    named = (f"`{'.'.join(map(str, problem['loc']))}`: {problem['msg']}" for problem in problems)
-    return "; ".join(named) + "."
 
 
 def _own_fields() -> frozenset[str]:

@@ -1,6 +1,7 @@
 """Cost-aware LLM routing: a prompt goes in, a win rate comes out, a policy makes it a decision."""
 
 from routellm_core._litellm import import_litellm
+from routellm_core._validation import validation_faults
 from routellm_core.calibration import (
     CalibrationWarning,
     calibrate_cost,
@@ -177,5 +178,6 @@ __all__ = [
     "threshold_for",
     "unusable_answer",
     "unusable_answer_error",
+    "validation_faults",
     "write_checkpoint",
 ]

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 # The lowest first. A name stands for a module or a folder of `routellm_core`.
 LAYERS = [
     ["errors", "types", "_numbers"],
-    ["_optional", "_warnings", "_litellm", "checkpoints", "hub", "model_table"],
+    ["_optional", "_warnings", "_litellm", "_validation", "checkpoints", "hub", "model_table"],
     ["data", "embedders", "ranking"],
     ["routers"],
     ["policy", "calibration", "answers", "monitoring", "testing"],

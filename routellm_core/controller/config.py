@@ -36,6 +36,9 @@ _IN_CHECKPOINT = frozenset(
     }
 )  # fmt: skip
 
+# Options of `load_router` that are a name or a path.
+_NAMES = ("checkpoint", "strong_model", "weak_model")
+
 
 def load_routers(
     names: Iterable[str],
@@ -125,13 +128,27 @@ def read_yaml(path: str | Path) -> Any:
     except OSError as error:
         raise ConfigurationError(f"Cannot read {str(path)!r}: {error.strerror}.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{str(path)!r} is not YAML: {error}") from error
+        raise ConfigurationError(f"{str(path)!r} is not YAML: {_why(error)}.") from error
+
+
+def _why(error: Any) -> str:
+    """Return a YAML error in one line, with the place in the file."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return str(error)
+    return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
 
 
 def _load(name: str, given: Mapping[str, Any]) -> Router:
     options = {
         _OPTIONS.get(key, key): value for key, value in given.items() if key not in _IN_CHECKPOINT
     }
+    for key in _NAMES:
+        value = options.get(key)
+        if value is not None and not isinstance(value, (str, Path)):
+            raise ConfigurationError(
+                f"Option `{key}` of router {name!r} must be a text, got {value!r}."
+            )
     for key in ("battles", "embeddings"):
         if isinstance(options.get(key), list):
             raise ConfigurationError(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from routellm_core._validation import validation_faults
 from routellm_core.errors import DataError
 from routellm_core.evaluation.benchmarks.base import LoadedBenchmark
 from routellm_core.evaluation.contamination import Overlap
@@ -203,11 +204,7 @@ def read_results(path: str | Path) -> Results:
     try:
         results = TypeAdapter(Results).validate_json(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = " / ".join(str(part) for part in first["loc"])
-        raise DataError(
-            f"{str(path)!r} holds no results: {first['msg']}" + (f" at {place}." if place else ".")
-        ) from error
+        raise DataError(f"{str(path)!r} holds no results. {validation_faults(error)[0]}") from error
     if results.format_version != FORMAT_VERSION:
         raise DataError(
             f"{str(path)!r} has format version {results.format_version}, and this release reads "

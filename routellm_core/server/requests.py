@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
+from routellm_core._validation import validation_faults
 from routellm_core.server.errors import ApiError
 
 if TYPE_CHECKING:
@@ -115,9 +116,8 @@ def parse_chat(body: bytes, settings: ServerSettings) -> tuple[ChatRequest, dict
     try:
         return ChatRequest.model_validate(fields), fields
     except ValidationError as error:
-        fault = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, fault["loc"]))
-        message = f"{where or 'The body'}: {fault['msg']}."
+        message = validation_faults(error, whole="The body", mapping="an object")[0]
+        where = ".".join(map(str, error.errors(include_url=False, include_input=False)[0]["loc"]))
         raise ApiError(message, code="invalid_value", param=where or None) from None
 
 

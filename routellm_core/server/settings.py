@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from routellm_core._validation import validation_faults
 from routellm_core.controller.config import read_yaml
 from routellm_core.errors import ConfigurationError
 from routellm_core.policy import DEFAULT_ROUTER_DEADLINE_S, Capabilities, known_capabilities
@@ -218,8 +219,8 @@ def read_settings(
     Raises
     ------
     ConfigurationError
-        If a setting is unknown, has a wrong value, or does not fit another. The message never
-        holds a value, which may be a secret.
+        If a setting is unknown, has a wrong value, or does not fit another. The message holds no
+        value that may be a secret: see `validation_faults`.
     """
     merged: dict[str, Any] = {} if config is None else _from_file(config)
     merged |= _from_environment(os.environ if environ is None else environ)
@@ -227,17 +228,22 @@ def read_settings(
     try:
         return ServerSettings(**merged)
     except ValidationError as error:
-        raise ConfigurationError(_explained(error)) from None
+        faults = validation_faults(error, known=list(ServerSettings.model_fields))
+        raise ConfigurationError(
+            f"The server's settings cannot be used. {' '.join(faults)}"
+        ) from None
 
 
 def _from_file(path: str | Path) -> dict[str, Any]:
     read = read_yaml(path)
     if not isinstance(read, dict) or not all(isinstance(name, str) for name in read):
-        raise ConfigurationError(f"{str(path)!r} must hold settings by name.")
+        found = "nothing" if read is None else f"{str(read)[:80]!r}"
+        raise ConfigurationError(f"{str(path)!r} must hold settings by name, got {found}.")
     known = set(router_names())
     options = {name: read.pop(name) for name in list(read) if name in known}
-    if options:
-        read["router_options"] = {**read.get("router_options", {}), **options}
+    others = read.get("router_options", {})
+    if options and isinstance(others, dict):
+        read["router_options"] = {**others, **options}
     return read
 
 
@@ -255,14 +261,6 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 def _words(text: str) -> list[str]:
     """Return what commas separate."""
     return [word.strip() for word in text.split(",") if word.strip()]
-
-
-def _explained(error: ValidationError) -> str:
-    faults = [
-        f"`{'.'.join(map(str, fault['loc']))}`: {fault['msg']}" if fault["loc"] else fault["msg"]
-        for fault in error.errors(include_url=False, include_input=False)
-    ]
-    return f"The server's settings cannot be used: {'; '.join(faults)}."
 
 
 def _is_loopback(host: str) -> bool:

@@ -229,6 +229,13 @@ def test_a_configuration_of_another_form_is_refused(text: str, tmp_path: Path) -
         Controller(["random"], STRONG, WEAK, config=file)
 
 
+@pytest.mark.parametrize("option", ["checkpoint_path", "checkpoint", "strong_model", "weak_model"])
+def test_an_option_of_a_router_that_is_no_text_is_named(option: str) -> None:
+    key = option.removesuffix("_path")
+    with pytest.raises(RoutingError, match=f"`{key}` of router 'mf' must be a text, got 3"):
+        Controller(["mf"], STRONG, WEAK, config={"mf": {option: 3}})
+
+
 def test_a_configuration_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RoutingError, match="Cannot read"):
         Controller(["random"], STRONG, WEAK, config=tmp_path / "none.yaml")

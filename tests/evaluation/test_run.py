@@ -228,12 +228,22 @@ def test_a_score_that_was_touched_changes_figures(
     assert verify(replace(results, benchmarks=(stored,))).mismatches
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[1]", '{"format_version": 1}'])
-def test_what_is_no_results_file_is_refused(tmp_path: Path, content: str) -> None:
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("", "It is not valid JSON: EOF"),
+        ("{}", "is missing."),
+        ("[1]", "It must be a mapping, got a list."),
+        ('{"format_version": 1}', "is missing."),
+        ('{"format_version": "x"}', "`format_version` must be a whole number, got 'x'."),
+    ],
+)
+def test_what_is_no_results_file_is_refused(tmp_path: Path, content: str, told: str) -> None:
     path = tmp_path / "r.json"
     path.write_text(content)
-    with pytest.raises(DataError, match="holds no results"):
+    with pytest.raises(DataError, match="holds no results") as caught:
         read_results(path)
+    assert told in str(caught.value)
     with pytest.raises(DataError, match="cannot be read"):
         read_results(tmp_path / "absent.json")
 

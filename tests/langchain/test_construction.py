@@ -73,7 +73,7 @@ def test_a_wrong_argument_is_its_own_clear_error(
 
 
 def test_a_missing_model_is_an_error() -> None:
-    with pytest.raises(ConfigurationError, match="`weak`: Field required"):
+    with pytest.raises(ConfigurationError, match="`weak` is missing"):
         RoutedChatModel(strong="openai:gpt-4o", router=ScriptedRouter())
 
 

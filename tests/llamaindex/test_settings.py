@@ -68,7 +68,7 @@ def test_it_is_a_model_to_llamaindex(strong, weak) -> None:
         ({"function_calling": "all"}, "must be 'both' or 'any'"),
         ({"routing_text": "first"}, "must be one of"),
         ({"on_router_error": "fast"}, "on_router_error.* 'strong' or 'weak'"),
-        ({"system_prompt": 3}, "system_prompt.* string"),
+        ({"system_prompt": 3}, "`system_prompt` must be a text"),
         ({"strong": 3}, "must be a LlamaIndex `LLM`"),
         ({"weak": " "}, "must be a LlamaIndex `LLM`"),
         ({"router": 3}, "must be a `Router`"),

@@ -144,6 +144,39 @@ def test_a_bad_request_is_told_what_is_wrong(
     assert set(error) == {"message", "type", "param", "code"}
     assert error["type"] == "invalid_request_error"
     assert upstream.requests == []
+    assert "Input" not in error["message"]
+    assert "valid" not in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "told", "param"),
+    [
+        (None, "The body must be an object, got nothing.", None),
+        ([], "The body must be an object, got a list.", None),
+        ({"messages": [{}]}, "`model` is missing.", "model"),
+        ({**body_of(), "model": 3}, "`model` must be a text, got a number.", "model"),
+        ({**body_of(), "messages": []}, "`messages` must not be empty.", "messages"),
+        (
+            {**body_of(), "messages": ["hi"]},
+            "`messages.0` must be an object, got a text.",
+            "messages.0",
+        ),
+        ({**body_of(), "stream": "yes"}, "`stream` must be true or false, got 'yes'.", "stream"),
+        ({**body_of(), "tools": {}}, "`tools` must be a list, got an object.", "tools"),
+        (
+            {**body_of(), "routellm": {"route": "strong"}},
+            "`routellm.route` is unknown.",
+            "routellm.route",
+        ),
+    ],
+)
+def test_a_bad_field_is_named_with_what_is_accepted(
+    served: Served, body: Any, told: str, param: str | None
+) -> None:
+    with served.client() as client:
+        response = client.post(URL, content=json.dumps(body).encode(), headers=JSON)
+    error = response.json()["error"]
+    assert (error["message"], error["param"]) == (told, param)
 
 
 @pytest.mark.parametrize("model", ["gpt-4o", "gpt-4", "BIG", "strong", "Router-mf-0.5"])

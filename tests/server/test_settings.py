@@ -69,6 +69,42 @@ def test_a_setting_that_cannot_be_used_is_named(flags: dict[str, Any], told: str
         read_settings(flags, environ={})
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("threshold: 30\n", "`threshold` must be at most 1, got 30. Did you mean 0.3?"),
+        ("port: abc\n", "`port` must be a whole number, got 'abc'."),
+        ("prot: 1\n", "`prot` is unknown. Did you mean 'port'?"),
+        ("strong_tools: perhaps\n", "`strong_tools` must be true or false, got 'perhaps'."),
+        ("strong_upstream: x\n", "must be 'auto', 'openai' or 'litellm', got 'x'."),
+        ("strong_modalities: [smell]\n", "`strong_modalities.0` must be 'image', 'audio', "),
+        ("api_key: 12345\n", "`api_key` must be a text, got a number."),
+        ("mf: 3\n", "`router_options.mf` must be a mapping, got a number."),
+        ("mf: {}\nrouter_options: 3\n", "`router_options` must be a mapping, got a number."),
+        ("threshold: 0.3\nstrong_share: 0.3\n", "Pass `threshold` or `strong_share`, not both."),
+        ("a: [1,\nb: }\n", "is not YAML: line 2, column 4: expected the node content"),
+        ("", "must hold settings by name, got nothing."),
+        ("a word", "must hold settings by name, got 'a word'."),
+    ],
+)
+def test_a_fault_in_a_file_is_told_in_one_line_of_our_own_words(
+    text: str, told: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "server.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigurationError) as caught:
+        read_settings(config=file, environ={})
+    said = str(caught.value)
+    assert told in said
+    assert "\n" not in said
+    assert "Input should" not in said
+
+
+def test_a_percentage_in_the_environment_is_answered_with_the_fraction() -> None:
+    with pytest.raises(ConfigurationError, match=r"at most 1, got '30'\. Did you mean 0\.3\?"):
+        read_settings(environ={"ROUTELLM_STRONG_SHARE": "30"})
+
+
 @pytest.mark.parametrize("text", ["- a\n", "3: 4\n", "unknown_setting: 1\n"])
 def test_a_file_of_another_form_is_refused(text: str, tmp_path: Path) -> None:
     file = tmp_path / "server.yaml"
