@@ -59,6 +59,10 @@ def routellm(
             help="Show the version and exit.",
         ),
     ] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option("--verbose", help="Show the traceback of a failure, before its one line."),
+    ] = False,
 ) -> None:
     """Send each prompt to a strong or a weak model, by how much it needs the strong one."""
 

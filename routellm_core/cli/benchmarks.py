@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from routellm_core.cli.console import notes
+from routellm_core.cli.routellm_options import answer_to
 from routellm_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ __all__ = [
     "open_candidate",
     "progress_bar",
 ]
+
+_ROUTELLM_NAMES = ("mmlu", "mt-bench", "gsm8k")
 
 BenchmarkOption: TypeAlias = Annotated[
     list[str],
@@ -118,7 +121,8 @@ def open_benchmarks(
     for spec in specs:
         name, equals, path = spec.partition("=")
         if not equals or not path:
-            raise ConfigurationError(f"`--benchmark` must be NAME=PATH, got {spec!r}.")
+            hint = f" {answer_to('evaluate', '--benchmark')}" if spec in _ROUTELLM_NAMES else ""
+            raise ConfigurationError(f"`--benchmark` must be NAME=PATH, got {spec!r}.{hint}")
         found.append(load_benchmark(name, path, pair=pair))
     return found
 

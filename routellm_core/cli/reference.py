@@ -18,9 +18,11 @@ __all__ = ["reference"]
 _HEAD = """\
 # Command line
 
-Results go to stdout, everything else to stderr. A mistake is one line on stderr and exit code 1, or
-2 when an option is misspelt; Ctrl-C ends with 130. `--json` writes the same data for machines, one
-object per line. `routellm COMMAND --help` says what stands here."""
+Results go to stdout, everything else to stderr. A failure is one line on stderr and exit code 1;
+`routellm --verbose COMMAND` shows its traceback, too. A mistake in the options is one line and exit
+code 2; Ctrl-C ends with 130. `--json` writes the same data for machines, one object per line.
+`routellm COMMAND --help` says what stands here. RouteLLM's names of options are in
+[migrating-from-routellm.md](migrating-from-routellm.md#options)."""
 
 
 def reference() -> str:

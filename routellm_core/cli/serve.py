@@ -144,7 +144,7 @@ def serve(
         "strong_share": strong_share,
         "host": host,
         "port": port,
-        "workers": workers,
+        "workers": workers or None,  # RouteLLM's 0 is one process, too
         "allowed_hosts": allowed_hosts,
         "playground": playground or None,
         "insecure": insecure or None,

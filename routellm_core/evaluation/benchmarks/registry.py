@@ -28,6 +28,8 @@ _BUILT_IN = {
     "routerbench": f"{_FOLDER}.tables:RouterBench",
 }
 
+_ROUTELLM_NAMES = {"mt-bench": "mt_bench"}
+
 
 def benchmark_names() -> list[str]:
     """Return every registered name, sorted: built in, and from installed packages."""
@@ -42,6 +44,7 @@ def benchmark_class(name: str) -> type[Benchmark]:
     ConfigurationError
         If nobody registered the name, or a package registered something else under it.
     """
+    name = _ROUTELLM_NAMES.get(name, name)
     target = _BUILT_IN.get(name) or _entry_points().get(name)
     if target is None:
         known = benchmark_names()
