@@ -89,6 +89,14 @@ AllowedHosts: TypeAlias = Annotated[
         "By default any, but for a server on this machine that asks for no key.",
     ),
 ]
+CorsOrigins: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ORIGINS",
+        help="Origins whose web pages may call from a browser, as 'https://app.example.com', "
+        "separated by commas; '*' for any. By default none.",
+    ),
+]
 Page: TypeAlias = Annotated[
     bool, typer.Option("--playground", help="Serve the page at /playground, too.")
 ]
@@ -120,6 +128,7 @@ def serve(
     port: Port = None,
     workers: Workers = None,
     allowed_hosts: AllowedHosts = None,
+    cors_origins: CorsOrigins = None,
     playground: Page = False,
     insecure: Insecure = False,
     verbose: Verbose = False,
@@ -146,6 +155,7 @@ def serve(
         "port": port,
         "workers": workers or None,  # RouteLLM's 0 is one process, too
         "allowed_hosts": allowed_hosts,
+        "cors_origins": cors_origins,
         "playground": playground or None,
         "insecure": insecure or None,
     }

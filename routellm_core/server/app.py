@@ -19,8 +19,10 @@ from routellm_core.server.auth import KeyCheck
 from routellm_core.server.chat import ChatEndpoint
 from routellm_core.server.drain import Drain
 from routellm_core.server.errors import error_body
+from routellm_core.server.failures import FailureAnswer
 from routellm_core.server.hosts import HostCheck
 from routellm_core.server.meters import Meters
+from routellm_core.server.origins import CrossOrigin, PageOrigin
 from routellm_core.server.paths import ClientPaths
 from routellm_core.server.service import ChatService
 from routellm_core.server.settings import ServerSettings
@@ -89,11 +91,8 @@ def create_app(
         from routellm_core.server.playground import mount_playground
 
         app = mount_playground(app)
-    app.add_middleware(ClientPaths)  # behind the key, which knows paths as they are sent
-    app.add_middleware(KeyCheck, key=settings.api_key)
-    app.add_middleware(HostCheck, settings=settings)
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(Exception, _server_error)
+    _add_guards(app, settings)
     return app
 
 
@@ -139,6 +138,18 @@ def _open(endpoint: Any, kind: Any) -> Upstream:
     from routellm_core.server.litellm_upstream import LiteLLMUpstream
 
     return LiteLLMUpstream(endpoint)
+
+
+def _add_guards(app: FastAPI, settings: ServerSettings) -> None:
+    """Put around the application what each request passes, the innermost first."""
+    app.add_middleware(FailureAnswer)
+    app.add_middleware(ClientPaths)  # behind the key, which knows paths as they are sent
+    app.add_middleware(KeyCheck, key=settings.api_key)
+    if settings.playground:
+        app.add_middleware(PageOrigin, origins=settings.cors_origins, hosts=settings.allowed_hosts)
+    app.add_middleware(HostCheck, settings=settings)
+    if settings.cors_origins:
+        app.add_middleware(CrossOrigin, origins=settings.cors_origins)
 
 
 def _add_models(app: FastAPI, fleet: Fleet) -> None:
@@ -193,7 +204,3 @@ async def _http_error(_: Request, error: Exception) -> Response:
     message = messages.get(error.status_code, "") if generic else str(error.detail)
     body = error_body(message, status=error.status_code)
     return Response(body, error.status_code, error.headers, "application/json")
-
-
-async def _server_error(_: Request, __: Exception) -> Response:
-    return Response(error_body("The server failed.", status=500), 500, None, "application/json")

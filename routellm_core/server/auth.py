@@ -9,15 +9,13 @@ import hmac
 from typing import TYPE_CHECKING
 
 from routellm_core.server.errors import ApiError, send_error
-from routellm_core.server.paths import HEALTH
+from routellm_core.server.paths import HEALTH, is_page
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 __all__ = ["KeyCheck"]
-
-_PAGE = "/playground"
 
 
 class KeyCheck:
@@ -43,7 +41,7 @@ class KeyCheck:
         if scope["type"] == "lifespan" or self._may_pass(scope):
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
-            await send_error(send, _refusal(is_page=_is_page(scope)))
+            await send_error(send, _refusal(scope))
         else:
             await send({"type": "websocket.close", "code": 1008})
 
@@ -56,7 +54,7 @@ class KeyCheck:
         scheme = scheme.lower()  # in any case, RFC 9110, section 11.1
         if scheme == b"bearer":
             key = credentials
-        elif scheme == b"basic" and _is_page(scope):
+        elif scheme == b"basic" and is_page(scope):
             key = _password(credentials)
         else:
             key = b""
@@ -75,13 +73,8 @@ def _password(encoded: bytes) -> bytes:
         return b""
 
 
-def _is_page(scope: Scope) -> bool:
-    path: str = scope["path"]
-    return path == _PAGE or path.startswith(f"{_PAGE}/")
-
-
-def _refusal(*, is_page: bool) -> ApiError:
-    scheme = 'Basic realm="routellm", charset="UTF-8"' if is_page else "Bearer"
+def _refusal(scope: Scope) -> ApiError:
+    scheme = 'Basic realm="routellm", charset="UTF-8"' if is_page(scope) else "Bearer"
     return ApiError(
         "A valid key is needed, sent as 'Authorization: Bearer KEY'.",
         status=401,

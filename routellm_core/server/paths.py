@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["HEALTH", "ClientPaths"]
+__all__ = ["HEALTH", "ClientPaths", "is_page"]
 
 HEALTH = "/health"
 """The one path that is open to everybody, under any name."""
 
 _VERSION = "/v1"
 _VERSIONED = ("/chat/completions", "/models")
-_OWN_PAGES = "/playground"
+_PAGE = "/playground"
 
 
 class ClientPaths:
@@ -34,7 +34,7 @@ class ClientPaths:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on under the path that is served."""
-        if scope["type"] != "http" or scope["path"].startswith(_OWN_PAGES):
+        if scope["type"] != "http" or is_page(scope):
             await self._app(scope, receive, send)
             return
         path = _served(scope["path"])
@@ -43,6 +43,12 @@ class ClientPaths:
         if scope["method"] == "HEAD":
             scope, send = {**scope, "method": "GET"}, _without_body(send)
         await self._app(scope, receive, send)
+
+
+def is_page(scope: Scope) -> bool:
+    """Return whether a request is for the playground or what belongs to it."""
+    path: str = scope.get("path", "")
+    return path == _PAGE or path.startswith(f"{_PAGE}/")
 
 
 def _served(path: str) -> str:

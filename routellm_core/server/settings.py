@@ -24,6 +24,7 @@ from routellm_core.errors import ConfigurationError
 from routellm_core.policy import DEFAULT_ROUTER_DEADLINE_S, Capabilities, known_capabilities
 from routellm_core.routers import router_names
 from routellm_core.server.hosts import check_host
+from routellm_core.server.origins import ANY, check_origin
 from routellm_core.types import Modality
 
 __all__ = ["ENV_PREFIX", "ServerSettings", "UpstreamKind", "read_settings"]
@@ -109,6 +110,8 @@ class ServerSettings(BaseModel):
 
     By default any, but for a server on a loopback address that asks for no key.
     """
+    cors_origins: tuple[str, ...] = ()
+    """Origins whose web pages may call the server from a browser; "*" for any, none by default."""
     playground: bool = False
     """Whether to serve the page at /playground."""
 
@@ -149,7 +152,7 @@ class ServerSettings(BaseModel):
     max_tools: int = Field(default=1024, ge=1)
     """Most tools, or functions, of a request; with more it gets 413."""
 
-    @field_validator("allowed_hosts", mode="before")
+    @field_validator("allowed_hosts", "cors_origins", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return _words(value) if isinstance(value, str) else value
@@ -158,6 +161,11 @@ class ServerSettings(BaseModel):
     @classmethod
     def _check_hosts(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(map(check_host, names))
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(check_origin, origins))
 
     @model_validator(mode="after")
     def _check(self) -> ServerSettings:
@@ -173,6 +181,11 @@ class ServerSettings(BaseModel):
             raise ValueError(
                 f"listening on {self.host!r} without a key would let anybody spend yours: set "
                 f"{ENV_PREFIX}API_KEY, or pass --insecure"
+            )
+        if ANY in self.cors_origins and not (self.api_key or self.insecure):
+            raise ValueError(
+                "`cors_origins` '*' without a key would let any web page spend yours: name the "
+                f"origins, set {ENV_PREFIX}API_KEY, or pass --insecure"
             )
         needed = {"model", "messages", "stream"} & (self.strong_drop_params | self.weak_drop_params)
         if needed:

@@ -40,7 +40,8 @@ class Served:
         return {"authorization": f"Bearer {self.key}"} if self.key else {}
 
     def client(self, **options: Any) -> httpx.Client:
-        return httpx.Client(base_url=self.url, headers=self.headers, timeout=20.0, **options)
+        headers = {**self.headers, **options.pop("headers", {})}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=20.0, **options)
 
     def aclient(self, **options: Any) -> httpx.AsyncClient:
         return httpx.AsyncClient(base_url=self.url, headers=self.headers, timeout=20.0, **options)
