@@ -310,28 +310,3 @@ def test_the_testing_server_answers_whatever_kind_of_tool_is_offered(
 ) -> None:
     answer = served.post(EASY, **fields).json()
     assert answer["choices"][0]["message"]["content"] == "small heard: Hello!"
-
-
-TOO_LONG = {
-    "vllm": (400, "This model's maximum context length is 4096 tokens. However, you requested "
-             "5000 tokens (4000 in the messages, 1000 in the completion)."),
-    "llama.cpp": (400, "the request exceeds the available context size"),
-    "anthropic": (400, "prompt is too long: 210000 tokens > 200000 maximum"),
-    "lm studio": (400, "The number of tokens to keep from the initial prompt is greater than the "
-                  "context length."),
-    "groq": (413, "Request too large for model `small`."),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("server", TOO_LONG)
-@pytest.mark.parametrize("stream", [False, True])
-def test_a_prompt_too_long_in_any_servers_words_goes_to_the_strong_model(
-    served: Served, upstream: OpenAIServer, server: str, stream: bool
-) -> None:
-    status, words = TOO_LONG[server]
-    step = Step(status=status, body=json.dumps({"object": "error", "message": words}))
-    upstream.script(step, model="small")
-    assert served.post(EASY, stream=stream).headers["x-routellm-route"] == "strong"
-    upstream.script(step, model="big")
-    response = served.post(HARD, stream=stream)
-    assert (response.status_code, response.json()["error"]["message"]) == (status, words)
