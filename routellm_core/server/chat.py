@@ -15,6 +15,7 @@ from routellm_core.errors import RouteLLMError
 from routellm_core.server.errors import ApiError, api_error
 from routellm_core.server.events import event
 from routellm_core.server.requests import ClientGone, parse_chat, read_body
+from routellm_core.server.traces import trace_headers
 from routellm_core.types import RECORD_KEY
 
 if TYPE_CHECKING:
@@ -35,8 +36,6 @@ logger = logging.getLogger(__name__)
 
 _CLIENT_GONE = 499
 _FAREWELL_S = 5.0
-_TRACE = frozenset({b"traceparent", b"tracestate"})
-_LONGEST_TRACE = 512
 _PRINTABLE = " !\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
 _SHORT = 64 * 2**10
 """Bytes of a body that is parsed sooner than a thread could take it over."""
@@ -210,15 +209,6 @@ class _Exchange:
 
     async def _send_last(self, body: bytes) -> None:
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
-
-
-def trace_headers(scope: Scope) -> dict[str, str]:
-    """Return the headers by which a trace goes on in the model's server."""
-    return {
-        name.decode(): value.decode("latin-1")
-        for name, value in scope["headers"]
-        if name in _TRACE and len(value) <= _LONGEST_TRACE
-    }
 
 
 def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:

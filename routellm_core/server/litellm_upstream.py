@@ -58,6 +58,9 @@ class LiteLLMUpstream:
             base_url=endpoint.base_url,
         )
         self._endpoint = endpoint
+        # Of Azure AI's `extra_headers` LiteLLM makes a field of the body as well.
+        is_azure_ai = endpoint.model.startswith("azure_ai/")
+        self._headers_field = "headers" if is_azure_ai else "extra_headers"
         self._litellm = import_litellm()
         self._error: type[Exception] = require("openai", extra="litellm").OpenAIError
 
@@ -105,7 +108,7 @@ class LiteLLMUpstream:
         if others:
             fields["extra_body"] = others
         if call.headers:
-            fields["extra_headers"] = dict(call.headers)
+            fields[self._headers_field] = dict(call.headers)
         return {
             **fields,
             **{name: value for name, value in reach.items() if value is not None},
