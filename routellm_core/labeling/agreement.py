@@ -81,10 +81,11 @@ def cohen_kappa(first: Sequence[Hashable], second: Sequence[Hashable]) -> Interv
         return Interval(math.nan, math.nan, math.nan)
     table = np.zeros((len(labels), len(labels)))
     for a, b in zip(first, second, strict=True):
-        table[labels[a], labels[b]] += 1 / n
+        table[labels[a], labels[b]] += 1
+    table /= n
     rows, columns = table.sum(axis=1), table.sum(axis=0)
     observed, chance = float(np.trace(table)), float(rows @ columns)
-    kappa = (observed - chance) / (1 - chance)
+    kappa = min((observed - chance) / (1 - chance), 1.0)  # without the last digit's rounding
     diagonal = np.diag(table) @ (1 - (rows + columns) * (1 - kappa)) ** 2
     sums = (columns[:, None] + rows[None, :]) ** 2
     off = (1 - kappa) ** 2 * float((table * sums).sum() - np.diag(table) @ np.diag(sums))

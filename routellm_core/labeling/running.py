@@ -102,6 +102,9 @@ class Runner:
         self._wait_s = wait_s
         self._in_flight: dict[str, asyncio.Task[Reply | None]] = {}
         self._failures_in_a_row = 0
+        self._n_reserved = 0
+        self._settled = asyncio.Event()
+        self._is_stopping = False
         self.n_calls = 0
         self.n_failed = 0
 
@@ -118,6 +121,7 @@ class Runner:
             If a model refuses every call, as for a wrong key.
         """
         self._slots = asyncio.Semaphore(self._concurrency)
+        self._is_stopping = False
         results: list[T | None] = [None] * len(plans)
         capped: list[str] = []
         numbered = iter(enumerate(plans))
@@ -147,6 +151,8 @@ class Runner:
 
     async def _settle(self, workers: Sequence[asyncio.Future[None]]) -> None:
         """Start nothing more, and keep what is in flight: it is paid."""
+        self._is_stopping = True
+        self._settled.set()
         for worker in workers:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
@@ -191,13 +197,15 @@ class Runner:
     async def _ask(self, call: Call) -> Reply | None:
         wait_s = self._wait_s
         for attempt in range(1, _ATTEMPTS + 1):
-            reserved = self._spending.reserve(call)
+            reserved = await self._reserve(call)
+            if reserved is None:
+                return None
             self._journal.sent(call.key, most_usd=reserved)
             try:
                 reply = await self._asker.ask(call)
             except AskError as error:
                 self._journal.failed(call.key, maybe_paid=error.maybe_paid)
-                self._spending.settle(reserved, reserved if error.maybe_paid else 0.0)
+                self._settle_one(reserved, reserved if error.maybe_paid else 0.0)
                 if error.fatal:
                     raise
                 if error.retry and attempt < _ATTEMPTS:
@@ -209,11 +217,35 @@ class Runner:
             cost = self._spending.prices.cost_usd(call, reply)
             reply = dataclasses.replace(reply, cost_usd=cost)
             self._journal.answered(call.key, reply)
-            self._spending.settle(reserved, cost)
+            self._settle_one(reserved, cost)
             self.n_calls += 1
             self._failures_in_a_row = 0
             return reply
         return None
+
+    async def _reserve(self, call: Call) -> float | None:
+        """Set aside the most that a call can cost; None where the run ends meanwhile.
+
+        What calls in flight set aside is more than they will cost: only when none is left does the
+        cap stop the run.
+        """
+        while not self._is_stopping:
+            try:
+                reserved = self._spending.reserve(call)
+            except BudgetExceededError:
+                if self._n_reserved == 0:
+                    raise
+                self._settled.clear()
+                await self._settled.wait()
+            else:
+                self._n_reserved += 1
+                return reserved
+        return None
+
+    def _settle_one(self, reserved_usd: float, cost_usd: float) -> None:
+        self._n_reserved -= 1
+        self._spending.settle(reserved_usd, cost_usd)
+        self._settled.set()
 
     def _gave_up(self, error: AskError) -> None:
         self.n_failed += 1

@@ -98,3 +98,11 @@ def test_the_corrected_rate_covers_the_truth_in_95_percent_of_simulations(
 def test_a_judge_at_chance_corrects_nothing() -> None:
     with pytest.raises(ConfigurationError, match="chance"):
         corrected_rate(5, 10, hits=5, positives=10, rejections=5, negatives=10)
+
+
+@pytest.mark.parametrize("n", [40, 49, 120])
+def test_perfect_agreement_is_one_to_the_last_digit(n: int) -> None:
+    labels = [i % 4 == 0 for i in range(n)]
+    found = cohen_kappa(labels, labels)
+    assert (found.value, found.high) == (1.0, 1.0)
+    assert 1.0 - found.low < 1e-6

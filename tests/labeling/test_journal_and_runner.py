@@ -113,6 +113,18 @@ def test_the_cap_is_never_passed(concurrency: int, tmp_path) -> None:
     assert 0 < len(asker.asked) < 40
 
 
+@pytest.mark.parametrize("concurrency", [1, 4, 40])
+def test_what_calls_in_flight_set_aside_does_not_end_the_run(concurrency: int, tmp_path) -> None:
+    plans = [plan(call(f"prompt {n:02}")) for n in range(40)]
+    cost, most = 35e-6, PRICES.most_usd(call("prompt 12"))
+    found, spending, asker = run(
+        tmp_path / "journal", plans, cap=10 * cost + most - cost, concurrency=concurrency
+    )
+    assert len(asker.asked) == 10
+    assert spending.spent_usd == pytest.approx(10 * cost)
+    assert "--max-cost" in found.capped
+
+
 def test_a_cap_of_nothing_asks_nothing(tmp_path) -> None:
     found, _, asker = run(tmp_path / "journal", [plan(call("a"))], cap=0.0)
     assert asker.asked == []
@@ -189,6 +201,22 @@ def test_a_cancelled_run_keeps_the_answers_that_are_in_flight(tmp_path) -> None:
     found, _, asker = run(tmp_path / "journal", [plan(call("a"))])
     assert found.results == [["late"]]
     assert asker.asked == []
+
+
+def test_a_run_that_ends_starts_no_call_again(tmp_path) -> None:
+    asker = Scripted(*(error() for _ in range(99)))
+
+    async def cancelled(journal: Journal) -> None:
+        runner = Runner(asker, journal, Spending(PRICES), wait_s=0.05, concurrency=2)
+        task = asyncio.ensure_future(runner.run([plan(call("a")), plan(call("b"))]))
+        await asyncio.sleep(0.02)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    with Journal(tmp_path / "journal") as journal:
+        asyncio.run(cancelled(journal))
+    assert asker.asked == ["a", "b"]
 
 
 _FULL = """
