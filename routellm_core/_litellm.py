@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 import threading
@@ -14,7 +15,7 @@ from routellm_core._warnings import ignore_third_party_warnings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["import_litellm", "quiet_litellm"]
+__all__ = ["close_loop_clients", "import_litellm", "quiet_litellm"]
 
 _SWITCH = "LITELLM_LOCAL_MODEL_COST_MAP"
 
@@ -57,6 +58,25 @@ def quiet_litellm() -> Iterator[Any]:
         yield litellm
     finally:
         _quiet.leave(litellm)
+
+
+async def close_loop_clients() -> None:
+    """Close the clients that LiteLLM keeps for the running event loop, which is about to end.
+
+    It would keep their connections for the process, and report them when they are collected.
+    """
+    litellm = sys.modules.get("litellm")
+    cache = getattr(litellm, "in_memory_llm_clients_cache", None)
+    scoped = getattr(cache, "update_cache_key_with_event_loop", None)
+    if cache is None or scoped is None:
+        return
+    suffix = scoped("")
+    for key, client in list(cache.cache_dict.items()):
+        if suffix and str(key).endswith(suffix):
+            closing = client.close() if hasattr(client, "close") else None
+            if inspect.isawaitable(closing):
+                await closing
+            cache.cache_dict.pop(key, None)
 
 
 class _Quiet:

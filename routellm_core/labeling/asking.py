@@ -8,9 +8,10 @@ from routellm_core._litellm import import_litellm, quiet_litellm
 from routellm_core._optional import require
 from routellm_core.errors import RouteLLMError
 from routellm_core.labeling.calls import Reply
+from routellm_core.policy.model_check import check_model
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from routellm_core.labeling.calls import Call
 
@@ -68,10 +69,6 @@ class LiteLLMAsker:
     timeout_s
         Of one call.
 
-    Raises
-    ------
-    MissingDependencyError
-        If LiteLLM is not installed.
     """
 
     def __init__(
@@ -86,18 +83,33 @@ class LiteLLMAsker:
         self._base_url = base_url
         self._api_key = api_key
         self._timeout_s = timeout_s
-        self._litellm = import_litellm()
-        self._error: type[Exception] = require("openai", extra="litellm").OpenAIError
 
     def __repr__(self) -> str:
         return f"LiteLLMAsker(base_url={self._base_url!r})"
 
+    def check(self, models: Sequence[str]) -> None:
+        """Refuse models that certainly cannot be asked, before any call.
+
+        Raises
+        ------
+        MissingDependencyError
+            If there are models, and LiteLLM is not installed.
+        ConfigurationError
+            If a provider is unknown or its key is missing.
+        """
+        if models:
+            import_litellm()
+        for model in models:
+            base_url = self._base_urls.get(model, self._base_url)
+            check_model(model, role="labelling", api_key=self._api_key, base_url=base_url)
+
     async def ask(self, call: Call) -> Reply:
         """Return the answer; see `Asker`."""
+        provider_error: type[Exception] = require("openai", extra="litellm").OpenAIError
         try:
-            with quiet_litellm():
-                answer = await self._litellm.acompletion(**self._arguments(call))
-        except self._error as error:
+            with quiet_litellm() as litellm:
+                answer = await litellm.acompletion(**self._arguments(call))
+        except provider_error as error:
             raise _ask_error(call, error) from error
         return _reply(answer)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
@@ -12,9 +12,11 @@ from routellm_core.errors import ConfigurationError
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["best_shift", "soft_labels"]
+__all__ = ["SOFT_MODES", "SoftMode", "best_shift", "soft_labels"]
 
-_MODES = ("det", "prob", "trans")
+SoftMode = Literal["det", "prob", "trans"]
+"""How answers become a label; see `soft_labels`."""
+SOFT_MODES: tuple[str, ...] = get_args(SoftMode)
 
 
 def soft_labels(weak: ArrayLike, strong: ArrayLike, *, mode: str = "prob") -> NDArray[np.float64]:
@@ -47,8 +49,8 @@ def soft_labels(weak: ArrayLike, strong: ArrayLike, *, mode: str = "prob") -> ND
     >>> soft_labels([[0.2, 0.8]], [[0.5, 0.9]]).tolist()
     [0.25]
     """
-    if mode not in _MODES:
-        raise ConfigurationError(f"`mode` must be one of {', '.join(_MODES)}, got {mode!r}.")
+    if mode not in SOFT_MODES:
+        raise ConfigurationError(f"`mode` must be one of {', '.join(SOFT_MODES)}, got {mode!r}.")
     gaps = _gaps(weak, strong)
     if mode == "det":
         return (gaps[:, 0] <= 0.0).astype(np.float64)
