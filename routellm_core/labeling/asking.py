@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from routellm_core._litellm import import_litellm, quiet_litellm
+from routellm_core._litellm import quiet_litellm
 from routellm_core._optional import require
-from routellm_core.errors import RouteLLMError
+from routellm_core.errors import ConfigurationError, RouteLLMError
 from routellm_core.labeling.calls import Reply
 from routellm_core.policy.model_check import check_model
 
@@ -97,11 +97,21 @@ class LiteLLMAsker:
         ConfigurationError
             If a provider is unknown or its key is missing.
         """
-        if models:
-            import_litellm()
         for model in models:
             base_url = self._base_urls.get(model, self._base_url)
             check_model(model, role="labelling", api_key=self._api_key, base_url=base_url)
+            self._check_provider(model, base_url)
+
+    def _check_provider(self, model: str, base_url: str | None) -> None:
+        with quiet_litellm() as litellm:
+            try:
+                litellm.get_llm_provider(model, api_base=base_url)
+            except litellm.exceptions.BadRequestError:
+                raise ConfigurationError(
+                    f"LiteLLM knows no provider of {model!r}. Write 'provider/model'; for a server "
+                    f"with OpenAI's interface 'openai/{model}', with its address in `--base-url` "
+                    "(`base_url`)."
+                ) from None
 
     async def ask(self, call: Call) -> Reply:
         """Return the answer; see `Asker`."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from routellm_core.errors import BudgetExceededError, ConfigurationError
@@ -101,7 +103,7 @@ class Runner:
         self._concurrency = concurrency
         self._wait_s = wait_s
         self._in_flight: dict[str, asyncio.Task[Reply | None]] = {}
-        self._failures_in_a_row = 0
+        self._failures_in_a_row: Counter[str] = Counter()  # by model: a judge may fail alone
         self._n_reserved = 0
         self._settled = asyncio.Event()
         self._is_stopping = False
@@ -190,9 +192,15 @@ class Runner:
                 if task is None:
                     task = asyncio.ensure_future(self._ask(call))
                     self._in_flight[key] = task
-                    task.add_done_callback(lambda _: self._in_flight.pop(key, None))
+                    task.add_done_callback(partial(self._landed, key))
                 return await asyncio.shield(task)
         return await asyncio.shield(task)
+
+    def _landed(self, key: str, task: asyncio.Task[Reply | None]) -> None:
+        del self._in_flight[key]
+        if not task.cancelled():
+            # Whoever waits for it raises it; when a run ends, nobody may wait any more.
+            task.exception()
 
     async def _ask(self, call: Call) -> Reply | None:
         wait_s = self._wait_s
@@ -212,14 +220,14 @@ class Runner:
                     await asyncio.sleep(wait_s)
                     wait_s *= 2.0
                     continue
-                self._gave_up(error)
+                self._gave_up(call.model, error)
                 return None
             cost = self._spending.prices.cost_usd(call, reply)
             reply = dataclasses.replace(reply, cost_usd=cost)
             self._journal.answered(call.key, reply)
             self._settle_one(reserved, cost)
             self.n_calls += 1
-            self._failures_in_a_row = 0
+            self._failures_in_a_row[call.model] = 0
             return reply
         return None
 
@@ -247,12 +255,12 @@ class Runner:
         self._spending.settle(reserved_usd, cost_usd)
         self._settled.set()
 
-    def _gave_up(self, error: AskError) -> None:
+    def _gave_up(self, model: str, error: AskError) -> None:
         self.n_failed += 1
-        self._failures_in_a_row += 1
-        if self._failures_in_a_row >= _MAX_FAILURES_IN_A_ROW:
+        self._failures_in_a_row[model] += 1
+        if self._failures_in_a_row[model] >= _MAX_FAILURES_IN_A_ROW:
             raise AskError(
-                f"{self._failures_in_a_row} calls failed in a row, the last one so: {error} The "
-                "same command goes on from here.",
+                f"{self._failures_in_a_row[model]} calls of {model!r} failed in a row, the last "
+                f"one so: {error} The same command goes on from here.",
                 fatal=True, retry=False, maybe_paid=False,
             ) from error  # fmt: skip

@@ -1,6 +1,8 @@
 """Calls are paid once, within the cap, whatever interrupts them."""
 
 import asyncio
+import gc
+import itertools
 import json
 import math
 import os
@@ -17,7 +19,7 @@ from routellm_core.labeling.running import Runner
 from routellm_core.labeling.spending import PriceList, Spending
 from routellm_core.monitoring import Price
 
-PRICES = PriceList({"m": Price("m", 1e-6, 1e-5)})
+PRICES = PriceList({"m": Price("m", 1e-6, 1e-5), "bad": Price("bad", 0.0, 0.0)})
 
 
 def call(text: str, **options) -> Call:
@@ -201,6 +203,50 @@ def test_a_cancelled_run_keeps_the_answers_that_are_in_flight(tmp_path) -> None:
     found, _, asker = run(tmp_path / "journal", [plan(call("a"))])
     assert found.results == [["late"]]
     assert asker.asked == []
+
+
+def test_a_model_that_always_fails_stops_the_run_while_others_answer(tmp_path) -> None:
+    class Half(Scripted):
+        async def ask(self, call: Call) -> Reply:
+            if call.model == "bad":
+                self.asked.append("bad")
+                raise error(retry=False)
+            return await super().ask(call)
+
+    asker = Half()
+    bad = [Call("bad", (user_message(str(n)),), 10) for n in range(50)]
+    plans = [plan(call(str(n)), bad[n]) for n in range(50)]
+    with pytest.raises(AskError, match="20 calls of 'bad' failed in a row"):
+        run(tmp_path / "journal", plans, asker=asker, concurrency=2)
+    assert asker.asked.count("bad") < 25
+
+
+def test_errors_of_calls_that_nobody_waits_for_are_not_reported(tmp_path) -> None:
+    reported: list[object] = []
+
+    class Refusing:
+        def __init__(self) -> None:
+            self.numbers = itertools.count()
+
+        async def ask(self, call: Call) -> Reply:
+            for _ in range(next(self.numbers) % 8):
+                await asyncio.sleep(0)
+            raise error(fatal=True)
+
+    async def refused(journal: Journal, n: int) -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, said: reported.append(said))
+        runner = Runner(Refusing(), journal, Spending(PRICES))
+        plans = [plan(*(call(f"{n} {i} {j}") for j in range(3))) for i in range(9)]
+        with pytest.raises(AskError):
+            await runner.run(plans)
+        del runner, plans
+        gc.collect()
+
+    with Journal(tmp_path / "journal") as journal:
+        for n in range(20):
+            asyncio.run(refused(journal, n))
+            gc.collect()
+    assert reported == []
 
 
 def test_a_run_that_ends_starts_no_call_again(tmp_path) -> None:

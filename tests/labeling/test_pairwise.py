@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from routellm_core.errors import ConfigurationError
 from routellm_core.labeling.answers import answers_plan
 from routellm_core.labeling.asking import AskError, LiteLLMAsker
 from routellm_core.labeling.calls import Call, Reply, user_message
@@ -157,3 +158,18 @@ async def test_a_failed_call_says_whether_to_ask_again(step, fatal, retry, maybe
         await close_litellm_clients()
     error = caught.value
     assert (error.fatal, error.retry, error.maybe_paid) == (fatal, retry, maybe_paid)
+
+
+@pytest.mark.parametrize("model", ["judge", "openia/judge"])
+def test_a_model_of_no_provider_is_told_before_any_call(model: str) -> None:
+    asker = LiteLLMAsker(base_url="http://127.0.0.1:1/v1", api_key="none")
+    asker.check(["openai/judge", "gpt-4o"])
+    with pytest.raises(ConfigurationError, match=f"no provider of '{model}'"):
+        asker.check([model])
+
+
+def test_a_missing_key_is_told_before_any_call(monkeypatch) -> None:
+    for name in ("OPENAI_API_KEY", "OPENAI_ADMIN_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ConfigurationError, match="OPENAI_API_KEY"):
+        LiteLLMAsker().check(["openai/gpt-4o"])
