@@ -12,6 +12,7 @@ from routellm_core.cli.compare import compare
 from routellm_core.cli.console import Commands
 from routellm_core.cli.demo import demo
 from routellm_core.cli.evaluate import evaluate
+from routellm_core.cli.label import label
 from routellm_core.cli.monitor import monitor
 from routellm_core.cli.replay import replay
 from routellm_core.cli.route import route
@@ -41,6 +42,7 @@ app.command("serve")(serve)
 app.command("playground")(playground)
 app.command("monitor")(monitor)
 app.command("replay")(replay)
+app.command("label")(label)
 app.command("train")(train)
 app.command("evaluate")(evaluate)
 app.command("calibrate")(calibrate)

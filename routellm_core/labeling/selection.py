@@ -13,7 +13,7 @@ from routellm_core.evaluation.shingles import distinct
 from routellm_core.training.cluster import spherical_kmeans
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from numpy.typing import NDArray
 
@@ -47,12 +47,15 @@ class Choice:
 
 
 def without_near_duplicates(
-    prompts: Sequence[LoggedPrompt], *, threshold: float = 0.8
+    prompts: Sequence[LoggedPrompt],
+    *,
+    threshold: float = 0.8,
+    preferred: Collection[str] = frozenset(),
 ) -> list[LoggedPrompt]:
     """Return prompts none of which nearly repeats another.
 
-    Of several near ones the one that saves most calls stays: with more answers and a known answer
-    in the log; among equals the first.
+    Of several near ones a preferred one stays, else the one that saves most calls: with more
+    answers and a known answer in the log; among equals the first.
 
     Parameters
     ----------
@@ -60,16 +63,20 @@ def without_near_duplicates(
         In the order of the log, which is kept.
     threshold
         Jaccard similarity of five-character pieces from which two are near, in [0.5, 1].
+    preferred
+        Texts of prompts, as those that people have judged.
 
     Raises
     ------
     ConfigurationError
         If `threshold` is outside [0.5, 1].
     """
-    order = sorted(
-        range(len(prompts)),
-        key=lambda row: (-len(prompts[row].answers), prompts[row].reference is None, row),
-    )
+
+    def rank(row: int) -> tuple[bool, int, bool, int]:
+        one = prompts[row]
+        return one.prompt not in preferred, -len(one.answers), one.reference is None, row
+
+    order = sorted(range(len(prompts)), key=rank)
     kept = distinct([prompts[row].prompt for row in order], threshold=threshold)
     return [prompts[row] for row in sorted(np.array(order, dtype=np.int64)[kept].tolist())]
 
@@ -78,6 +85,7 @@ def choose(
     prompts: Sequence[str],
     n: int | None = None,
     *,
+    always: Sequence[int] = (),
     router: Router | None = None,
     embedder: Embedder | None = None,
     seed: int = 0,
@@ -94,6 +102,8 @@ def choose(
         N prompts.
     n
         How many to choose; all for None or for more than there are.
+    always
+        Places of prompts that are chosen in any case, and count towards n.
     router, embedder
         Whose win rates and vectors tell prompts apart; by default the bundled ones.
     seed
@@ -115,15 +125,20 @@ def choose(
         return Choice(rng.permutation(len(prompts)), np.ones(len(prompts)))
     win_rates = _router(router).win_rates(list(prompts))
     clusters = _clusters(_embedder(embedder), prompts, seed=seed)
-    shares = inclusion_shares(1.0 + _openness(win_rates), n)
+    sure = np.zeros(len(prompts), dtype=np.bool_)
+    sure[list(always)] = True
+    n = max(n, int(sure.sum()))
+    shares = inclusion_shares(1.0 + _openness(win_rates), n, sure=sure)
     order = np.lexsort((win_rates, clusters))
     rows = order[systematic(shares[order], n, start=float(rng.random()))]
     rows = rng.permutation(rows)
     return Choice(rows, shares[rows])
 
 
-def inclusion_shares(weights: NDArray[np.float64], n: int) -> NDArray[np.float64]:
-    """Return probabilities in (0, 1] that add up to n and, below 1, follow the weights.
+def inclusion_shares(
+    weights: NDArray[np.float64], n: int, *, sure: NDArray[np.bool_] | None = None
+) -> NDArray[np.float64]:
+    """Return probabilities that add up to n: 1 for those that are sure, else by their weights.
 
     Examples
     --------
@@ -131,7 +146,7 @@ def inclusion_shares(weights: NDArray[np.float64], n: int) -> NDArray[np.float64
     [0.5, 0.5, 1.0]
     """
     shares = np.zeros(len(weights))
-    sure = np.zeros(len(weights), dtype=np.bool_)
+    sure = np.zeros(len(weights), dtype=np.bool_) if sure is None else sure.copy()
     while True:
         shares[sure] = 1.0
         rest = n - int(sure.sum())

@@ -23,7 +23,7 @@ from routellm_core.testing.openai_answers import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     from typing_extensions import Self
 
@@ -83,6 +83,8 @@ class OpenAIServer:
     strict
         Whether a message with a field that OpenAI's API does not know is refused with status 400,
         as some providers do.
+    respond
+        Says what happens to a request for which nothing is scripted, from its body alone.
 
     Examples
     --------
@@ -93,8 +95,14 @@ class OpenAIServer:
             client = OpenAI(base_url=server.base_url, api_key="any")
     """
 
-    def __init__(self, *, strict: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        strict: bool = False,
+        respond: Callable[[Mapping[str, Any]], Step] | None = None,
+    ) -> None:
         self._strict = strict
+        self._respond = respond
         self.requests: list[ReceivedRequest] = []
         """Every request, in order of arrival."""
         self._steps: dict[str | None, deque[Step]] = {}
@@ -188,6 +196,8 @@ class OpenAIServer:
                 steps = self._steps.get(key)
                 if steps:
                     return steps.popleft()
+        if self._respond is not None and request.body:
+            return self._respond(request.body)
         return _ANSWER
 
 

@@ -48,6 +48,7 @@ def test_the_prompt_that_saves_most_calls_stays_in_its_place() -> None:
     answered = LoggedPrompt(LONG + ".", answers={"a": "x"})
     prompts = [LoggedPrompt(LONG), LoggedPrompt("else"), answered]
     assert without_near_duplicates(prompts) == [prompts[1], answered]
+    assert without_near_duplicates(prompts, preferred={LONG}) == prompts[:2]
     with pytest.raises(ConfigurationError, match="threshold"):
         without_near_duplicates(prompts, threshold=0.2)
 
@@ -78,6 +79,18 @@ def test_a_sample_has_all_kinds_and_more_of_what_is_open() -> None:
     assert middle > 1.4 * ends
     # Any beginning is a sample as well.
     assert np.mean(chosen.rows[:50]) == pytest.approx(500, abs=130)
+
+
+@pytest.mark.parametrize(("n", "n_chosen"), [(40, 40), (3, 10)])
+def test_some_are_chosen_in_any_case(n: int, n_chosen: int) -> None:
+    prompts, _ = planted(300, seed=0)
+    always = list(range(0, 100, 10))
+    chosen = choose(prompts, n, always=always, seed=2)
+    assert len(set(chosen.rows.tolist())) == n_chosen
+    assert set(always) <= set(chosen.rows.tolist())
+    shares = dict(zip(chosen.rows.tolist(), chosen.shares, strict=True))
+    assert all(shares[row] == 1.0 for row in always)
+    assert all(0.0 < share < 1.0 for row, share in shares.items() if row not in always)
 
 
 def test_the_choice_follows_its_seed_alone() -> None:
