@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 
 from langchain_routellm.backing import adapted, capabilities, make_model, model_label
 from langchain_routellm.tools import ToolBinder
-from routellm_core import Router
+from routellm_core import Capabilities, Router
 
 __all__ = ["BackingPair", "identity_of"]
 
@@ -68,7 +69,11 @@ class BackingPair:
         """The provider of both models, else "routellm"."""
         self.llm_type = _common(model._llm_type for model in both)
         """The type of both models, else "routellm"."""
-        self.capabilities = {role: capabilities(model) for role, model in self.models.items()}
+
+    @cached_property
+    def capabilities(self) -> dict[str, Capabilities]:
+        """What each model can take, by role. The first time LiteLLM's table is read from disk."""
+        return {role: capabilities(model) for role, model in self.models.items()}
 
     def taken(self, route: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Return those arguments that the model of a route is given."""

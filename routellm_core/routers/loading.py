@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from routellm_core.checkpoints import FORMAT, notes_folder
 from routellm_core.errors import CheckpointError, CheckpointNotFoundError, ConfigurationError
 from routellm_core.hub import find_checkpoint
-from routellm_core.routers.registry import router_class, router_names
+from routellm_core.routers.registry import is_registered, router_class
 
 if TYPE_CHECKING:
     from routellm_core.routers.base import Router
@@ -50,7 +50,7 @@ def read_router_name(name: str) -> RouterName:
     >>> read_router_name("mlp=./trained/a")
     RouterName(router='mlp', checkpoint='./trained/a', key='mlp')
     """
-    if name in router_names():
+    if is_registered(name):
         return RouterName(name, None, name)
     head, equals, checkpoint = name.partition("=")
     if equals and not _is_folder(name):

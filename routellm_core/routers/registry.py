@@ -8,7 +8,7 @@ from typing import NamedTuple
 from routellm_core.errors import ConfigurationError, UnknownRouterError, did_you_mean
 from routellm_core.routers.base import Router
 
-__all__ = ["ENTRY_POINT_GROUP", "router_class", "router_extra", "router_names"]
+__all__ = ["ENTRY_POINT_GROUP", "is_registered", "router_class", "router_extra", "router_names"]
 
 ENTRY_POINT_GROUP = "routellm.routers"
 """Packages register routers of their own under this group: `name = "module:Class"`."""
@@ -35,6 +35,14 @@ _BUILT_IN = {
 def router_names() -> list[str]:
     """Return every registered name, sorted: built in, and from installed packages."""
     return sorted({*_BUILT_IN, *_entry_points()})
+
+
+def is_registered(name: str) -> bool:
+    """Return whether a router is registered under the name.
+
+    Installed packages are searched, which reads the disk, only for a name that is not built in.
+    """
+    return name in _BUILT_IN or name in _entry_points()
 
 
 def router_class(name: str) -> type[Router]:

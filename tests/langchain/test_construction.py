@@ -482,3 +482,38 @@ def test_arguments_that_a_model_does_not_take_are_left_out(fake: Any) -> None:
 def test_drop_params_of_another_form_are_refused(fake: Any, wrong: Any) -> None:
     with pytest.raises(ConfigurationError, match="drop_params"):
         RoutedChatModel(strong=fake(), weak=fake(), router="random", drop_params=wrong)
+
+
+READS_ON_THE_LOOP = """
+import asyncio, sys, threading
+from langchain_core.language_models.fake_chat_models import FakeListChatModel
+from langchain_routellm import RoutedChatModel
+
+opened = []
+
+def watch(event, arguments):
+    # Python's own imports aside.
+    if event == "open" and on_loop and threading.current_thread() is threading.main_thread():
+        if not str(arguments[0]).endswith((".py", ".pyc", ".so")):
+            opened.append(str(arguments[0]))
+
+async def main():
+    global on_loop
+    strong, weak = FakeListChatModel(responses=["s"]), FakeListChatModel(responses=["w"])
+    on_loop = True
+    model = RoutedChatModel(strong=strong, weak=weak, threshold=0.7)
+    await model.ainvoke("Hi")
+    on_loop = False
+
+on_loop = False
+sys.addaudithook(watch)
+asyncio.run(main())
+print(opened)
+"""
+
+
+def test_made_and_called_in_an_event_loop_it_reads_no_file_there() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", READS_ON_THE_LOOP], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.returncode) == ("[]\n", 0), done.stderr

@@ -228,3 +228,14 @@ def test_two_routers_of_one_name_are_refused(tmp_path: Path) -> None:
     folders = [load_router("random").save(tmp_path / part / "mine") for part in "ab"]
     with pytest.raises(ConfigurationError, match="would be 'mine'"):
         Controller([str(folder) for folder in folders], "s", "w")
+
+
+@pytest.mark.parametrize("read", [read_router_name, check_router, load_router])
+def test_a_built_in_name_is_known_without_a_search_of_the_installed_packages(
+    read: Callable[[str], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def searched(**_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("importlib.metadata.entry_points", searched)
+    read("random")
