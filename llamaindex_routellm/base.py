@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from llamaindex_routellm.backing import public_settings, resolve_backing
 from llamaindex_routellm.chatting import Chatting
+from llamaindex_routellm.frames import load_frames
 from llamaindex_routellm.metadata import FunctionCalling, PairFacts, model_name, read_pair
 from llamaindex_routellm.predicting import Predicting
 from llamaindex_routellm.runtime import Runtime
@@ -307,6 +308,7 @@ class RoutedLLM(Predicting, Tooling, Chatting, FunctionCallingLLM):
             # Under a lock, so that a burst of first calls loads the router once.
             with runtime.lock:
                 if runtime.decider is None:
+                    load_frames()  # here, because `_adecider` is in a thread
                     router = resolve_router(self.router)
                     runtime.decider = self._make_decider(router, self._facts(), goal=self._goal())
         return runtime.decider

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from llamaindex_routellm.templates import Pieces
 
-__all__ = ["asked_within", "framed_question"]
+__all__ = ["asked_within", "framed_question", "load_frames"]
 
 _SHORTEST_HEAD = 8
 _SHORTEST_FOOT = 5
@@ -77,6 +77,15 @@ class Frame(NamedTuple):
         if end < 0 or at < 0:
             return None
         return text[at + len(self.before) : end].strip() or None
+
+
+def load_frames() -> None:
+    """Read LlamaIndex's default templates, which `framed_question` and `asked_within` know.
+
+    The first time this imports its engines and agents, some of which read their prompts from disk.
+    """
+    _default_frames()
+    _wrapper_frames()
 
 
 def framed_question(text: str) -> str | None:

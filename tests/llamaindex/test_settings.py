@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -351,3 +353,38 @@ def test_a_cost_becomes_a_threshold_at_the_models_prices(strong, weak) -> None:
     unknown = routed(strong, weak, router=Calibrated(), **cost)
     with pytest.raises(ConfigurationError, match="price table does not know"):
         unknown.complete("x")
+
+
+READS_ON_THE_LOOP = """
+import asyncio, sys, threading
+from llama_index.core.llms import ChatMessage, MockLLM
+from llamaindex_routellm import RoutedLLM
+
+opened = []
+
+def watch(event, arguments):
+    # Python's own imports aside.
+    if event == "open" and on_loop and threading.current_thread() is threading.main_thread():
+        if not str(arguments[0]).endswith((".py", ".pyc", ".so")):
+            opened.append(str(arguments[0]))
+
+async def main():
+    global on_loop
+    on_loop = True
+    llm = RoutedLLM(strong=MockLLM(), weak=MockLLM(), threshold=0.7)
+    await llm.achat([ChatMessage(content="Hi")])
+    await llm.acomplete("Hi")
+    on_loop = False
+
+on_loop = False
+sys.addaudithook(watch)
+asyncio.run(main())
+print(opened)
+"""
+
+
+def test_made_and_called_in_an_event_loop_it_reads_no_file_there() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", READS_ON_THE_LOOP], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.returncode) == ("[]\n", 0), done.stderr
