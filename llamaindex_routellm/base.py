@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from llama_index.core.base.llms.types import ChatMessage, LLMMetadata
@@ -32,11 +33,12 @@ from routellm_core import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 __all__ = ["RoutedLLM"]
 
 _TRIES = 3
+_ROUTES = frozenset({"strong", "weak"})
 _GUARD_FIELDS = frozenset({"retry", "breaker", "budget", "monitor"})
 
 
@@ -183,8 +185,8 @@ class RoutedLLM(Deciding, Predicting, Tooling, Chatting, FunctionCallingLLM):
             check_routing_text(routing_text)
         try:
             super().__init__(
-                strong=resolve_backing(strong, name="strong", max_tries=_TRIES),
-                weak=resolve_backing(weak, name="weak", max_tries=1 if fallback else _TRIES),
+                strong=_made(strong, name="strong", fallback=fallback),
+                weak=_made(weak, name="weak", fallback=fallback),
                 router=router,
                 threshold=threshold,
                 strong_share=strong_share,
@@ -221,6 +223,11 @@ class RoutedLLM(Deciding, Predicting, Tooling, Chatting, FunctionCallingLLM):
         """What holds for the pair: the smaller window, and room for a prompt in both models."""
         return self._facts().metadata
 
+    @property
+    def models(self) -> Mapping[Route, LLM]:
+        """The models that are called, by route; read-only. Those given by name are made once."""
+        return MappingProxyType({"strong": self.strong, "weak": self.weak})
+
     @field_serializer("strong", "weak")
     def _dump_backing(self, backing: LLM) -> dict[str, Any]:
         settings: dict[str, Any] = public_settings(backing.to_dict())
@@ -248,7 +255,19 @@ class RoutedLLM(Deciding, Predicting, Tooling, Chatting, FunctionCallingLLM):
             if value is not None or name in ("threshold", "strong_share"):
                 yield name, value
 
+    def model_copy(
+        self, *, update: Mapping[str, Any] | None = None, deep: bool = False
+    ) -> RoutedLLM:
+        """Return a copy with other settings; a model may be given by its name."""
+        changed = dict(update or {})
+        fallback = changed.get("fallback", self.fallback)
+        for name in _ROUTES & changed.keys():
+            changed[name] = _made(changed[name], name=name, fallback=fallback)
+        return super().model_copy(update=changed, deep=deep)
+
     def __setattr__(self, name: str, value: Any) -> None:
+        if name in _ROUTES:
+            value = _made(value, name=name, fallback=self.fallback)
         super().__setattr__(name, value)
         if name in _own_fields():
             self._runtime.forget()
@@ -265,6 +284,11 @@ class RoutedLLM(Deciding, Predicting, Tooling, Chatting, FunctionCallingLLM):
         for name in _own_fields():
             _check_picklable(name, getattr(self, name))
         return super().__getstate__()
+
+
+def _made(model: LLM | str, *, name: str, fallback: bool) -> LLM:
+    """Return a model, made from its name if need be."""
+    return resolve_backing(model, name=name, max_tries=1 if name == "weak" and fallback else _TRIES)
 
 
 def _own_fields() -> frozenset[str]:

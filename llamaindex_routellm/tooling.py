@@ -109,7 +109,7 @@ class Tooling(Opening):
     ) -> list[ToolSelection]:
         """Return the tool calls of a response, as the model that answered reads them."""
         route = (record_of(response) or {}).get("route")
-        backing = {"strong": self.strong, "weak": self.weak}.get(str(route))
+        backing = self.strong if route == "strong" else self.weak if route == "weak" else None
         parse = getattr(backing, "get_tool_calls_from_response", None)
         if parse is not None:
             parsed: list[ToolSelection] = parse(

@@ -149,6 +149,54 @@ def test_a_string_is_a_litellm_model_that_gives_up_soon(strong, monkeypatch) -> 
     assert routed(strong, "openai/gpt-4o-mini", fallback=False).weak.max_retries == 3
 
 
+def test_its_models_can_be_read_and_are_made_once(strong, monkeypatch) -> None:
+    from llama_index.llms.litellm import LiteLLM
+
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    made: list[str] = []
+
+    class Counted(LiteLLM):
+        def __init__(self, **settings: Any) -> None:
+            super().__init__(**settings)
+            made.append(self.model)
+
+    monkeypatch.setattr("llama_index.llms.litellm.LiteLLM", Counted)
+    llm = routed(strong, "openai/gpt-4o-mini")
+    for _ in range(2):
+        models = llm.models
+        assert list(models) == ["strong", "weak"]
+        assert models["strong"] is strong
+        assert models["weak"] is llm.weak
+        llm.metadata.context_window  # noqa: B018 - whoever reads it makes no further model
+    assert made == ["openai/gpt-4o-mini"]
+    with pytest.raises(TypeError):
+        llm.models["weak"] = strong  # type: ignore[index]
+    with pytest.raises(AttributeError):
+        llm.models = {}  # type: ignore[misc,assignment]
+    llm.weak = strong
+    assert llm.models["weak"] is strong
+
+
+def test_a_name_makes_a_model_wherever_a_model_is_set(strong, weak, monkeypatch) -> None:
+    from llama_index.llms.litellm import LiteLLM
+
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    llm = routed(strong, weak)
+    llm.strong = "openai/gpt-4o"  # type: ignore[assignment]
+    copied = llm.model_copy(update={"weak": "openai/gpt-4o-mini", "fallback": False})
+    for model, tries in ((llm.strong, 3), (copied.weak, 3)):
+        assert isinstance(model, LiteLLM)
+        assert model.max_retries == tries
+    assert llm.model_copy(update={"weak": "openai/gpt-4o-mini"}).weak.max_retries == 1
+    assert llm.weak is weak
+    for change in (
+        lambda: setattr(llm, "weak", 3),
+        lambda: llm.model_copy(update={"weak": 3}),
+    ):
+        with pytest.raises(ConfigurationError, match="`weak` must be a LlamaIndex `LLM`"):
+            change()
+
+
 # Metadata
 
 
