@@ -67,7 +67,10 @@ class RoutedLLM(Deciding, Predicting, Tooling, Chatting, FunctionCallingLLM):
         Instead of them: the share of the strong model's quality to keep, in (0, 1]. Needs a router
         calibrated on outcomes.
     fallback
-        Whether the strong model takes over when the weak one fails before it said anything.
+        Whether the strong model takes over when the weak one fails before it said anything, or
+        says nothing at all.
+    escalate_filtered
+        Whether it takes over where the weak model's answer was filtered, too.
     escalate_on
         Classes of the errors that are worth that; None for those that another model may not have.
     function_calling
@@ -130,6 +133,7 @@ class RoutedLLM(Deciding, Predicting, Tooling, Chatting, FunctionCallingLLM):
     min_quality: float | None = None
     call_tokens: tuple[float, float] | None = None
     fallback: bool = True
+    escalate_filtered: bool = False
     escalate_on: tuple[type[BaseException], ...] | None = None
     function_calling: FunctionCalling = "both"
     routing_text: Any = "last_user"
@@ -157,6 +161,7 @@ class RoutedLLM(Deciding, Predicting, Tooling, Chatting, FunctionCallingLLM):
         min_quality: float | None = None,
         call_tokens: tuple[float, float] | None = None,
         fallback: bool = True,
+        escalate_filtered: bool = False,
         escalate_on: tuple[type[BaseException], ...] | None = None,
         function_calling: FunctionCalling = "both",
         routing_text: RoutingText | Callable[[Sequence[ChatMessage]], str] = "last_user",
@@ -194,6 +199,7 @@ class RoutedLLM(Deciding, Predicting, Tooling, Chatting, FunctionCallingLLM):
                 min_quality=min_quality,
                 call_tokens=call_tokens,
                 fallback=fallback,
+                escalate_filtered=escalate_filtered,
                 escalate_on=escalate_on,
                 function_calling=function_calling,
                 routing_text=routing_text,

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse
 from llama_index_instrumentation.dispatcher import active_instrument_tags
 
+from llamaindex_routellm.answers import finish_reason_of, unusable_reason
 from llamaindex_routellm.backing import with_handlers
 from llamaindex_routellm.history import adapted, dialect_of
 from llamaindex_routellm.messages import ChatView, tool_call_ids
 from llamaindex_routellm.records import stamped
 from llamaindex_routellm.usage import UsageReader, usage_of
+from routellm_core import unusable_answer, unusable_answer_error
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from llamaindex_routellm.messages import Owners, Words
     from llamaindex_routellm.metadata import PairFacts
     from llamaindex_routellm.origins import Origins
-    from routellm_core import Attempts, Decider, Decision, Guards, Turn, Usage
+    from routellm_core import Attempts, Decider, Decision, EmptyAnswerError, Guards, Turn, Usage
 
 __all__ = ["Asked", "Call", "RoutedModel"]
 
@@ -52,6 +54,11 @@ class RoutedModel(Protocol):
 
     callback_manager: CallbackManager
     rate_limiter: Any
+
+    @property
+    def escalate_filtered(self) -> bool:
+        """Whether a filtered answer is unusable."""
+        ...
 
     @property
     def strong(self) -> LLM:
@@ -227,10 +234,13 @@ class Call:
                 limiter.acquire()
             token = active_instrument_tags.set(self.tags())
             try:
-                return send(self.target)
+                answer = send(self.target)
             except BaseException as error:  # `failed` knows what is worth another attempt
                 if not self.failed(error):
                     raise
+            else:
+                if not self._refuses(answer):
+                    return answer
             finally:
                 active_instrument_tags.reset(token)
             sleep(attempts.wait_s)
@@ -244,13 +254,50 @@ class Call:
                 await limiter.async_acquire()
             token = active_instrument_tags.set(self.tags())
             try:
-                return await self.within(send(self.target))
+                answer = await self.within(send(self.target))
             except BaseException as error:  # `failed` knows what is worth another attempt
                 if not self.failed(error):
                     raise
+            else:
+                if not self._refuses(answer):
+                    return answer
             finally:
                 active_instrument_tags.reset(token)
             await asyncio.sleep(attempts.wait_s)
+
+    def _refuses(self, answer: object) -> bool:
+        """Return whether a whole answer is unusable, and another model is asked instead."""
+        if not self.may_escalate:
+            return False
+        error = self._refusal(unusable_reason(answer, self._routed.escalate_filtered))
+        return error is not None and self.failed(error)
+
+    def refusal(self, chunks: Sequence[object]) -> EmptyAnswerError | None:
+        """Return the error for a stream that ended without content.
+
+        Parameters
+        ----------
+        chunks
+            All of the stream, in order.
+
+        Returns
+        -------
+        None when the stream is the answer: its content was filtered, or no other model is asked
+        for an unusable answer.
+        """
+        reasons = (finish_reason_of(chunk) for chunk in reversed(chunks))
+        why = unusable_answer(
+            has_content=False,
+            finish_reason=next((reason for reason in reasons if reason), None),
+            escalate_filtered=self._routed.escalate_filtered,
+        )
+        return self._refusal(why)
+
+    def _refusal(self, why: str | None) -> EmptyAnswerError | None:
+        if why is None:
+            return None
+        error = unusable_answer_error(self.decision.model, why)
+        return error if self._routed._worth_escalating()(error) else None
 
     async def within(self, answer: Awaitable[T]) -> T:
         """Wait for an answer, or its first chunk, as long as this attempt may take."""

@@ -69,6 +69,10 @@ class Opening(Base):
         def routing_text(self) -> RoutingText | Callable[[Sequence[ChatMessage]], str]:
             """Which text is routed."""
 
+        @property
+        def escalate_filtered(self) -> bool:
+            """Whether a filtered answer is unusable."""
+
         def _facts(self) -> PairFacts: ...
         def _owners(self) -> Owners: ...
         def _origins(self) -> Origins: ...

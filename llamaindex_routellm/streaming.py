@@ -10,7 +10,6 @@ from llama_index.core.base.llms.types import ChatResponse, CompletionResponse, T
 from llama_index_instrumentation.dispatcher import active_instrument_tags
 
 from llamaindex_routellm.records import stamped
-from routellm_core import EmptyAnswerError
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -110,10 +109,14 @@ def _first_chunks(
     """Read up to the first chunk with content, from the model that gets so far."""
     held: list[T] = []
     while call.may_escalate and not (held and says_something(held[-1])):
+        refusal = None
         try:
             chunk = _next(source.chunks, call.tags())
             if chunk is _END:
-                raise _empty(call)
+                refusal = call.refusal(held)
+                if refusal is None:
+                    break
+                raise refusal
         except BaseException as error:
             if call.failed(error):
                 sleep(call.wait_s)
@@ -121,7 +124,7 @@ def _first_chunks(
                 held.clear()
                 source.chunks = call.run(send)
                 continue
-            if isinstance(error, EmptyAnswerError):
+            if error is refusal:
                 break
             raise
         held.append(chunk)
@@ -165,10 +168,14 @@ async def _afirst_chunks(
 ) -> list[T]:
     held: list[T] = []
     while call.may_escalate and not (held and says_something(held[-1])):
+        refusal = None
         try:
             chunk = await call.within(_anext(source.chunks, call.tags()))
             if chunk is _END:
-                raise _empty(call)
+                refusal = call.refusal(held)
+                if refusal is None:
+                    break
+                raise refusal
         except BaseException as error:
             if call.failed(error):
                 await asyncio.sleep(call.wait_s)
@@ -176,7 +183,7 @@ async def _afirst_chunks(
                 held.clear()
                 source.chunks = await call.arun(send)
                 continue
-            if isinstance(error, EmptyAnswerError):
+            if error is refusal:
                 break
             raise
         held.append(chunk)
@@ -200,10 +207,6 @@ async def _anext(chunks: AsyncIterator[T], tags: dict[str, Any]) -> T:
         return _END  # type: ignore[no-any-return]
     finally:
         active_instrument_tags.reset(token)
-
-
-def _empty(call: Call) -> EmptyAnswerError:
-    return EmptyAnswerError(f"Model {call.decision.model!r} ended its stream without content.")
 
 
 def _close(chunks: object) -> None:

@@ -13,7 +13,7 @@ from llama_index.core.callbacks.schema import EventPayload
 
 from routellm_core import Usage
 
-__all__ = ["UsageReader", "usage_of"]
+__all__ = ["UsageReader", "look_up", "usage_of"]
 
 _READ = ("prompt_tokens", "input_tokens", "prompt_token_count", "prompt_eval_count")
 _WRITTEN = ("completion_tokens", "output_tokens", "candidates_token_count", "eval_count")
@@ -93,9 +93,9 @@ def usage_of(answer: object) -> Usage | None:
     if not isinstance(answer, (ChatResponse, CompletionResponse)):
         return None
     raw = answer.raw
-    model = _get(raw, "model")
+    model = look_up(raw, "model")
     model = model if isinstance(model, str) and model else None
-    places = [answer.additional_kwargs, _get(raw, "usage"), _get(raw, "usage_metadata"), raw]
+    places = [answer.additional_kwargs, look_up(raw, "usage"), look_up(raw, "usage_metadata"), raw]
     if isinstance(answer, ChatResponse):
         places.append(answer.message.additional_kwargs)
     for place in places:
@@ -107,13 +107,14 @@ def usage_of(answer: object) -> Usage | None:
 
 def _count(place: Any, names: tuple[str, ...]) -> int | None:
     for name in names:
-        count = _get(place, name)
+        count = look_up(place, name)
         if isinstance(count, int) and not isinstance(count, bool) and count >= 0:
             return count
     return None
 
 
-def _get(holder: Any, name: str) -> Any:
+def look_up(holder: Any, name: str) -> Any:
+    """Return a value by its name, from a mapping or an object; None when it is not there."""
     if isinstance(holder, Mapping):
         return holder.get(name)
     return getattr(holder, name, None)
