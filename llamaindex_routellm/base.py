@@ -28,17 +28,18 @@ from routellm_core import (
     Route,
     Router,
     RoutingText,
+    check_drop_params,
     check_routing_text,
     validation_faults,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 __all__ = ["RoutedLLM"]
 
 _TRIES = 3
-_ROUTES = frozenset({"strong", "weak"})
+_CHECKED_FIELDS = frozenset({"strong", "weak", "drop_params"})
 _GUARD_FIELDS = frozenset({"retry", "breaker", "budget", "monitor"})
 
 
@@ -76,6 +77,9 @@ class RoutedLLM(Deciding, Predicting, Tooling, Chatting, FunctionCallingLLM):
     function_calling
         "both": the pair calls functions if both models do. "any": if one does, which then gets
         every call with tools.
+    drop_params
+        Keyword arguments of calls that a model does not take, by "strong" and "weak": they are
+        left out for it.
     routing_text
         "last_user", "all_user", "conversation", or a function of the messages that returns the
         text to route. With the default, a prompt that names its question is routed on that.
@@ -136,6 +140,7 @@ class RoutedLLM(Deciding, Predicting, Tooling, Chatting, FunctionCallingLLM):
     escalate_filtered: bool = False
     escalate_on: tuple[type[BaseException], ...] | None = None
     function_calling: FunctionCalling = "both"
+    drop_params: dict[str, list[str]] = Field(default_factory=dict)
     routing_text: Any = "last_user"
     sticky: bool = True
     on_router_error: Route = "strong"
@@ -164,6 +169,7 @@ class RoutedLLM(Deciding, Predicting, Tooling, Chatting, FunctionCallingLLM):
         escalate_filtered: bool = False,
         escalate_on: tuple[type[BaseException], ...] | None = None,
         function_calling: FunctionCalling = "both",
+        drop_params: Mapping[str, Collection[str]] | None = None,
         routing_text: RoutingText | Callable[[Sequence[ChatMessage]], str] = "last_user",
         sticky: bool = True,
         on_router_error: Route = "strong",
@@ -190,8 +196,8 @@ class RoutedLLM(Deciding, Predicting, Tooling, Chatting, FunctionCallingLLM):
             check_routing_text(routing_text)
         try:
             super().__init__(
-                strong=_made(strong, name="strong", fallback=fallback),
-                weak=_made(weak, name="weak", fallback=fallback),
+                strong=_checked("strong", strong, fallback=fallback),
+                weak=_checked("weak", weak, fallback=fallback),
                 router=router,
                 threshold=threshold,
                 strong_share=strong_share,
@@ -202,6 +208,7 @@ class RoutedLLM(Deciding, Predicting, Tooling, Chatting, FunctionCallingLLM):
                 escalate_filtered=escalate_filtered,
                 escalate_on=escalate_on,
                 function_calling=function_calling,
+                drop_params=_checked("drop_params", drop_params, fallback=fallback),
                 routing_text=routing_text,
                 sticky=sticky,
                 on_router_error=on_router_error,
@@ -267,13 +274,13 @@ class RoutedLLM(Deciding, Predicting, Tooling, Chatting, FunctionCallingLLM):
         """Return a copy with other settings; a model may be given by its name."""
         changed = dict(update or {})
         fallback = changed.get("fallback", self.fallback)
-        for name in _ROUTES & changed.keys():
-            changed[name] = _made(changed[name], name=name, fallback=fallback)
+        for name, value in changed.items():
+            changed[name] = _checked(name, value, fallback=fallback)
         return super().model_copy(update=changed, deep=deep)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in _ROUTES:
-            value = _made(value, name=name, fallback=self.fallback)
+        if name in _CHECKED_FIELDS:
+            value = _checked(name, value, fallback=self.fallback)
         super().__setattr__(name, value)
         if name in _own_fields():
             self._runtime.forget()
@@ -292,9 +299,14 @@ class RoutedLLM(Deciding, Predicting, Tooling, Chatting, FunctionCallingLLM):
         return super().__getstate__()
 
 
-def _made(model: LLM | str, *, name: str, fallback: bool) -> LLM:
-    """Return a model, made from its name if need be."""
-    return resolve_backing(model, name=name, max_tries=1 if name == "weak" and fallback else _TRIES)
+def _checked(name: str, value: Any, *, fallback: bool) -> Any:
+    """Return the value of a field: a model for its name, and lists of what is left out."""
+    if name in ("strong", "weak"):
+        max_tries = 1 if name == "weak" and fallback else _TRIES
+        return resolve_backing(value, name=name, max_tries=max_tries)
+    if name == "drop_params":
+        return {route: sorted(names) for route, names in check_drop_params(value).items()}
+    return value
 
 
 def _own_fields() -> frozenset[str]:

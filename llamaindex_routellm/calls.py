@@ -18,7 +18,7 @@ from llamaindex_routellm.usage import UsageReader, usage_of
 from routellm_core import unusable_answer, unusable_answer_error
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from llama_index.core.callbacks import CallbackManager
     from llama_index.core.llms import LLM
@@ -58,6 +58,11 @@ class RoutedModel(Protocol):
     @property
     def escalate_filtered(self) -> bool:
         """Whether a filtered answer is unusable."""
+        ...
+
+    @property
+    def drop_params(self) -> Mapping[str, Sequence[str]]:
+        """Arguments that a model does not take, by route."""
         ...
 
     @property
@@ -178,6 +183,13 @@ class Call:
         """Whether the model that is asked now takes tools."""
         facts = self._routed._facts()
         return (facts.strong if self.decision.route == "strong" else facts.weak).tools
+
+    def kept(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """Return a call's settings without those that the model that is asked now does not take."""
+        dropped = self._routed.drop_params.get(self.decision.route)
+        if not dropped:
+            return settings
+        return {name: value for name, value in settings.items() if name not in dropped}
 
     def adapted(self, messages: Iterable[ChatMessage]) -> list[ChatMessage]:
         """Return a new list of the messages in the dialect of the model that is asked now."""

@@ -34,45 +34,55 @@ class Chatting(Opening):
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """Return the chosen model's answer."""
         call = self._open_chat(messages, kwargs)
-        return call.answer(lambda llm: llm.chat(call.adapted(messages), **kwargs))
+        return call.answer(lambda llm: llm.chat(call.adapted(messages), **call.kept(kwargs)))
 
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """Return the chosen model's answer."""
         call = await self._aopen_chat(messages, kwargs)
-        return await call.aanswer(lambda llm: llm.achat(call.adapted(messages), **kwargs))
+        return await call.aanswer(
+            lambda llm: llm.achat(call.adapted(messages), **call.kept(kwargs))
+        )
 
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
         """Return the chosen model's answer in chunks; it is asked at once."""
         call = self._open_chat(messages, kwargs)
-        return relay(call, lambda llm: llm.stream_chat(call.adapted(messages), **kwargs))
+        return relay(call, lambda llm: llm.stream_chat(call.adapted(messages), **call.kept(kwargs)))
 
     async def astream_chat(
         self, messages: Sequence[ChatMessage], **kwargs: Any
     ) -> ChatResponseAsyncGen:
         """Return the chosen model's answer in chunks; it is asked at once."""
         call = await self._aopen_chat(messages, kwargs)
-        return await arelay(call, lambda llm: llm.astream_chat(call.adapted(messages), **kwargs))
+        return await arelay(
+            call, lambda llm: llm.astream_chat(call.adapted(messages), **call.kept(kwargs))
+        )
 
     def complete(
         self, prompt: str = _NO_PROMPT, formatted: bool = False, **kwargs: Any
     ) -> CompletionResponse:
         """Return the chosen model's completion."""
         call = self._open_chat(_prompted(prompt), kwargs)
-        return call.answer(lambda llm: llm.complete(prompt, formatted=formatted, **kwargs))
+        return call.answer(
+            lambda llm: llm.complete(prompt, formatted=formatted, **call.kept(kwargs))
+        )
 
     async def acomplete(
         self, prompt: str = _NO_PROMPT, formatted: bool = False, **kwargs: Any
     ) -> CompletionResponse:
         """Return the chosen model's completion."""
         call = await self._aopen_chat(_prompted(prompt), kwargs)
-        return await call.aanswer(lambda llm: llm.acomplete(prompt, formatted=formatted, **kwargs))
+        return await call.aanswer(
+            lambda llm: llm.acomplete(prompt, formatted=formatted, **call.kept(kwargs))
+        )
 
     def stream_complete(
         self, prompt: str = _NO_PROMPT, formatted: bool = False, **kwargs: Any
     ) -> CompletionResponseGen:
         """Return the chosen model's completion in chunks; it is asked at once."""
         call = self._open_chat(_prompted(prompt), kwargs)
-        return relay(call, lambda llm: llm.stream_complete(prompt, formatted=formatted, **kwargs))
+        return relay(
+            call, lambda llm: llm.stream_complete(prompt, formatted=formatted, **call.kept(kwargs))
+        )
 
     async def astream_complete(
         self, prompt: str = _NO_PROMPT, formatted: bool = False, **kwargs: Any
@@ -80,7 +90,7 @@ class Chatting(Opening):
         """Return the chosen model's completion in chunks; it is asked at once."""
         call = await self._aopen_chat(_prompted(prompt), kwargs)
         return await arelay(
-            call, lambda llm: llm.astream_complete(prompt, formatted=formatted, **kwargs)
+            call, lambda llm: llm.astream_complete(prompt, formatted=formatted, **call.kept(kwargs))
         )
 
 

@@ -73,6 +73,10 @@ class Opening(Base):
         def escalate_filtered(self) -> bool:
             """Whether a filtered answer is unusable."""
 
+        @property
+        def drop_params(self) -> Mapping[str, Sequence[str]]:
+            """Arguments that a model does not take, by route."""
+
         def _facts(self) -> PairFacts: ...
         def _owners(self) -> Owners: ...
         def _origins(self) -> Origins: ...

@@ -178,11 +178,12 @@ class _Request:
 
     def send(self, llm: LLM, method: str, call: Call) -> Any:
         """Call a model's method; without tools, a model that takes none just chats."""
+        options = call.kept(self._options)
         if self.has_tools or call.takes_tools:
             history = call.adapted(self._history)
-            return _method(llm, method)(self._tools, self._user_msg, history, **self._options)
+            return _method(llm, method)(self._tools, self._user_msg, history, **options)
         messages = call.adapted(self.conversation)
-        options = {n: value for n, value in self._options.items() if n not in _TOOL_OPTIONS}
+        options = {n: value for n, value in options.items() if n not in _TOOL_OPTIONS}
         if method == "_prepare_chat_with_tools":
             return {"messages": messages, **options}
         return getattr(llm, method.removesuffix("_with_tools"))(messages, **options)

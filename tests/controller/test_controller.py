@@ -295,7 +295,9 @@ def test_what_a_model_does_not_take_is_left_out_for_it_alone(upstream: OpenAISer
 
 
 def test_drop_params_of_another_form_are_refused() -> None:
-    for wrong in ({"small": ["seed"]}, {"weak": "seed"}):
+    wrongs: list[Any] = [{"small": ["seed"]}, {"weak": "seed"}]
+    wrongs += [{"weak": None}, {"weak": 3}, {"weak": [3]}, {"weak": {"seed": 1}}, ["seed"], "weak"]
+    for wrong in wrongs:
         with pytest.raises(RoutingError, match="drop_params"):
             Controller({"mf": ScriptedRouter()}, STRONG, WEAK, drop_params=wrong)
 

@@ -292,6 +292,63 @@ async def test_one_call_can_change_the_policy(llm: RoutedLLM, router, endpoint: 
     assert record_of(strict[0])["threshold"] == 0.95
 
 
+@pytest.mark.parametrize("endpoint", ENDPOINTS + TOOL_CHATS)
+@pytest.mark.parametrize(
+    ("question", "fails", "taken"),
+    [
+        (HARD, False, [{"temperature": 0.5, "seed": 1}]),
+        (EASY, False, [{"seed": 1}]),
+        (EASY, True, [{"seed": 1}, {"temperature": 0.5, "seed": 1}]),
+    ],
+)
+async def test_what_a_model_does_not_take_is_left_out_for_it_alone(
+    saying, router, endpoint: str, question: str, fails: bool, taken: list[Any]
+) -> None:
+    seen: list[dict[str, Any]] = []
+
+    class Taking(saying):  # type: ignore[misc,valid-type]
+        """Note the keyword arguments of each call."""
+
+        def _prepare_chat_with_tools(self, tools, user_msg=None, chat_history=None, **kwargs):
+            named = {name: kwargs[name] for name in ("temperature", "seed") if name in kwargs}
+            return {**super()._prepare_chat_with_tools(tools, user_msg, chat_history), **named}
+
+    def noting(name: str) -> Any:
+        own = getattr(saying, name)
+
+        def note(self: Any, *said: Any, **kwargs: Any) -> Any:
+            seen.append({n: kwargs[n] for n in kwargs if n not in ("messages", "formatted")})
+            return own(self, *said, **kwargs)
+
+        return note
+
+    for name in ENDPOINTS:
+        setattr(Taking, name, noting(name))
+    llm = RoutedLLM(
+        strong=Taking(),
+        weak=Taking(error=TimeoutError("slow") if fails else None),
+        router=router,
+        threshold=0.5,
+        drop_params={"weak": ["temperature", "unknown"]},
+    )
+    await call(llm, endpoint, question, temperature=0.5, seed=1)
+    assert seen == taken
+
+
+def test_what_was_prepared_is_left_out_as_well(llm: RoutedLLM, weak, monkeypatch) -> None:
+    monkeypatch.setattr(
+        type(weak),
+        "_prepare_chat_with_tools",
+        lambda self, *_, **__: {"messages": [], "tool_choice": None, "tools": []},
+    )
+    seen: list[Any] = []
+    monkeypatch.setattr(type(weak), "chat", lambda self, messages, **kwargs: seen.append(kwargs))
+    llm.drop_params = {"weak": ["tool_choice"]}
+    llm.fallback = False
+    llm.chat(**llm._prepare_chat_with_tools([], EASY))
+    assert seen == [{"tools": []}]
+
+
 def test_a_wrong_override_is_refused(llm: RoutedLLM) -> None:
     with pytest.raises(ConfigurationError, match="routellm_route"):
         llm.chat([ChatMessage(EASY)], routellm_route="fast")

@@ -75,6 +75,8 @@ def test_it_is_a_model_to_llamaindex(strong, weak) -> None:
         ({"weak": " "}, "must be a LlamaIndex `LLM`"),
         ({"router": 3}, "must be a `Router`"),
         ({"remember": -1}, "at least 0"),
+        ({"drop_params": {"small": ["seed"]}}, "`drop_params` must map"),
+        ({"drop_params": {"weak": "seed"}}, "`drop_params` must map"),
     ],
 )
 @pytest.mark.parametrize("router", [ScriptedRouter(), "random"])
@@ -107,6 +109,20 @@ def test_a_setting_that_is_changed_takes_effect(llm: RoutedLLM, saying) -> None:
     llm.strong = saying(model="new", window=100)
     assert llm.metadata.context_window == 100
     assert llm.complete(EASY).additional_kwargs["routellm"]["model"] == "new"
+
+
+def test_dropped_arguments_are_checked_wherever_they_are_set(llm: RoutedLLM) -> None:
+    llm.drop_params = {"weak": ("seed", "logprobs")}  # type: ignore[dict-item]
+    assert llm.drop_params == {"weak": ["logprobs", "seed"]}
+    copied = llm.model_copy(update={"drop_params": None})
+    assert copied.drop_params == {}
+    assert llm.to_dict()["drop_params"] == {"weak": ["logprobs", "seed"]}
+    for change in (
+        lambda: setattr(llm, "drop_params", ["seed"]),
+        lambda: llm.model_copy(update={"drop_params": {"weak": 3}}),
+    ):
+        with pytest.raises(ConfigurationError, match="`drop_params` must map"):
+            change()
 
 
 def test_a_copy_has_settings_of_its_own(llm: RoutedLLM) -> None:
