@@ -23,6 +23,7 @@ from langchain_routellm.prepared import FORWARDED, PreparedModel
 from langchain_routellm.routing import Routing, TextReader
 from langchain_routellm.structured import RoutedRunnable, structured_chains
 from langchain_routellm.tools import BoundTools, Tool
+from langchain_routellm.watching import shows_tokens
 from routellm_core import (
     DEFAULT_ROUTER_DEADLINE_S,
     BreakerSettings,
@@ -325,6 +326,7 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, PreparedM
             worth_escalating=escalation_filter(self.escalate_on),
             escalate_filtered=self.escalate_filtered,
             guards=self.guards,
+            is_watched=any(shows_tokens(model.callbacks) for model in pair.models.values()),
         )
 
     def _check(self) -> None:

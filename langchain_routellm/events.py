@@ -18,6 +18,7 @@ from langchain_core.runnables import RunnableConfig
 from langchain_routellm.dispatch import Dispatching
 from langchain_routellm.messages import finish_reason_in
 from langchain_routellm.routing import Call
+from langchain_routellm.watching import is_empty_block
 from routellm_core import RECORD_KEY
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ class _EventGate:
             self._held.append({**event, "metadata": metadata})
             return []  # its reader asks for nothing more; the call must be over before
         self._held.append(event)
-        says_nothing = kind == "message-start" or _is_empty_block(event)
+        says_nothing = kind == "message-start" or is_empty_block(event)
         return [] if says_nothing and self._call.may_escalate else self.release()
 
     def end(self) -> list[Event]:
@@ -190,17 +191,6 @@ class _EventGate:
         self.is_open = True
         admitted, self._held = self._held, []
         return admitted
-
-
-def _is_empty_block(event: Event) -> bool:
-    """Return whether the event only opens or closes a text in which nothing stands."""
-    if not str(event.get("event")).startswith("content-block-"):
-        return False
-    block = event.get("content") or event.get("delta") or {}
-    kind = str(block.get("type", ""))
-    return kind.startswith(("text", "reasoning")) and not (
-        block.get("text") or block.get("reasoning")
-    )
 
 
 def _feed(outer: ChatModelStream, events: Iterator[Event]) -> bool:

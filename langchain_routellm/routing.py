@@ -26,6 +26,7 @@ from langchain_routellm.messages import (
     stamped,
 )
 from langchain_routellm.usage import UsageReader
+from langchain_routellm.watching import TokenWatch, shows_tokens, with_handler
 from routellm_core import (
     Attempts,
     Decider,
@@ -69,12 +70,15 @@ class Call:
         Collects what the answer used; None when nobody asks.
     escalate_filtered
         Whether a filtered answer is unusable.
+    is_watched
+        Whether callbacks of the models show their tokens.
     """
 
     __slots__ = (
         "_attempts",
         "_config",
         "_escalate_filtered",
+        "_is_watched",
         "_latency_ms",
         "_tried",
         "_unusable",
@@ -89,8 +93,10 @@ class Call:
         usage: UsageReader | None = None,
         *,
         escalate_filtered: bool = False,
+        is_watched: bool = False,
     ) -> None:
         self._escalate_filtered = escalate_filtered
+        self._is_watched = is_watched
         self._unusable: BaseException | None = None
         self._usage = usage
         self._attempts = attempts
@@ -127,8 +133,13 @@ class Call:
             "routellm_latency_ms": self._latency_ms,
         }
         config["tags"] = [*config.get("tags", ()), f"routellm:{decision.route}"]
+        callbacks = config.get("callbacks")
+        if self._attempts.may_escalate and (self._is_watched or shows_tokens(callbacks)):
+            callbacks = with_handler(callbacks, TokenWatch(self.commit))
         if self._usage is not None:
-            config["callbacks"] = self._usage.added_to(config.get("callbacks"))
+            callbacks = with_handler(callbacks, self._usage)
+        if callbacks is not None:
+            config["callbacks"] = callbacks
         if self._tried:
             # The first attempt's run has it already.
             config.pop("run_id", None)
@@ -291,10 +302,13 @@ class Routing:
         Whether a filtered answer is unusable.
     guards
         Retries, breakers, budget and monitor.
+    is_watched
+        Whether callbacks of the models show their tokens.
     """
 
     __slots__ = (
         "_escalate_filtered",
+        "_is_watched",
         "_read_text",
         "_routing_text",
         "_small_window",
@@ -311,8 +325,10 @@ class Routing:
         worth_escalating: Callable[[BaseException], bool],
         escalate_filtered: bool,
         guards: Guards,
+        is_watched: bool = False,
     ) -> None:
         self.decider = decider
+        self._is_watched = is_watched
         self._escalate_filtered = escalate_filtered
         self.guards = guards
         self._read_text = routing_text if callable(routing_text) else None
@@ -371,4 +387,11 @@ class Routing:
         if guards.monitor is not None or guards.budget is not None:
             usage = UsageReader()
         latency_ms = (perf_counter() - started_s) * 1000.0
-        return Call(attempts, config, latency_ms, usage, escalate_filtered=self._escalate_filtered)
+        return Call(
+            attempts,
+            config,
+            latency_ms,
+            usage,
+            escalate_filtered=self._escalate_filtered,
+            is_watched=self._is_watched,
+        )

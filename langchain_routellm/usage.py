@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 
@@ -30,14 +30,6 @@ class UsageReader(BaseCallbackHandler):
     def forget(self) -> None:
         """Begin anew, for another attempt."""
         self._found.clear()
-
-    def added_to(self, callbacks: Any) -> Any:
-        """Return a call's callbacks with this one, on a copy."""
-        if isinstance(callbacks, BaseCallbackManager):
-            manager = callbacks.copy()
-            manager.add_handler(self, inherit=True)
-            return manager
-        return [*(callbacks or ()), self]
 
     def on_llm_end(self, response: LLMResult, **kwargs: Any) -> None:  # noqa: ARG002
         """Note one run's tokens."""

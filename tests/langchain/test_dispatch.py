@@ -19,6 +19,7 @@ from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_core.runnables import ConfigurableField, RunnableLambda
+from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
 
 from langchain_routellm import RoutedChatModel, RoutingMiddleware
 from routellm_core import CallRecord, Monitor, RetrySettings
@@ -711,3 +712,52 @@ async def test_events_of_version_2_show_every_chunk_once_after_an_escalation(mak
     assert {event["metadata"]["routellm_route"] for event in chunks} == {"strong"}
     assert events[-1]["event"] == "on_chat_model_end"
     assert events[0]["data"]["input"] == "Hi"
+
+
+class Printer(BaseCallbackHandler):
+    """Show tokens, as a terminal does."""
+
+    def __init__(self) -> None:
+        self.shown: list[str] = []
+
+    def on_llm_new_token(self, token: str, **_: Any) -> None:
+        self.shown.append(token)
+
+
+@pytest.mark.parametrize("by", ["graph", "call", "model"])
+def test_tokens_that_a_callback_has_shown_are_not_followed_by_another_models(
+    make: Make, by: str
+) -> None:
+    printer = Printer()
+    routed = make(
+        weak=[["one", TimeoutError("late")]],
+        strong=[["two"]],
+        streaming=True,
+        callbacks=[printer] if by == "model" else None,
+    )
+    shown: list[str] = []
+
+    def ask() -> None:
+        if by != "graph":
+            routed.invoke("Hi", {"callbacks": [printer]} if by == "call" else None)
+            return
+        asked = {"messages": [HumanMessage("Hi")]}
+        for chunk, _ in create_agent(routed).stream(asked, stream_mode="messages"):
+            shown.append(chunk.text)
+
+    with pytest.raises(TimeoutError, match="late"):
+        ask()
+    assert "".join(shown or printer.shown) == "one"
+
+
+def test_tokens_that_only_a_tracer_has_seen_are_followed_by_another_models(make: Make) -> None:
+    routed = make(weak=[["one", TimeoutError("late")]], strong=[["two"]], streaming=True)
+    answer = routed.invoke("Hi", {"callbacks": [RunCollectorCallbackHandler()]})
+    assert (answer.text, record_of(answer)["route"]) == ("two", "strong")
+
+
+def test_a_graph_shows_the_strong_models_words_after_an_empty_start(make: Make) -> None:
+    routed = make(weak=[["", TimeoutError("late")]], strong=[["two"]])
+    asked = {"messages": [HumanMessage("Hi")]}
+    shown = [c.text for c, _ in create_agent(routed).stream(asked, stream_mode="messages")]
+    assert "".join(shown) == "two"
