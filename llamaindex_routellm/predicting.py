@@ -90,7 +90,7 @@ class Predicting(Opening):
                 return whole
         made: Model = call.run(
             lambda llm: llm.structured_predict(
-                output_cls, prompt, dict(llm_kwargs or {}), **prompt_args
+                output_cls, prompt, call.kept(dict(llm_kwargs or {})), **prompt_args
             )
         )
         return call.finished(made)
@@ -112,7 +112,7 @@ class Predicting(Opening):
                 return whole
         made: Model = await call.arun(
             lambda llm: llm.astructured_predict(
-                output_cls, prompt, dict(llm_kwargs or {}), **prompt_args
+                output_cls, prompt, call.kept(dict(llm_kwargs or {})), **prompt_args
             )
         )
         return call.finished(made)
@@ -135,7 +135,7 @@ class Predicting(Opening):
         return relay(
             call,
             lambda llm: llm.stream_structured_predict(
-                output_cls, prompt, dict(llm_kwargs or {}), **prompt_args
+                output_cls, prompt, call.kept(dict(llm_kwargs or {})), **prompt_args
             ),
         )
 
@@ -157,6 +157,6 @@ class Predicting(Opening):
         return await arelay(
             call,
             lambda llm: llm.astream_structured_predict(
-                output_cls, prompt, dict(llm_kwargs or {}), **prompt_args
+                output_cls, prompt, call.kept(dict(llm_kwargs or {})), **prompt_args
             ),
         )

@@ -22,6 +22,8 @@ from llama_index.core.base.llms.types import (
     TextBlock,
     VideoBlock,
 )
+from llama_index.core.prompts import PromptTemplate
+from pydantic import BaseModel
 
 from llamaindex_routellm import RoutedLLM
 from routellm_core import KNOWN_PARTS, ConfigurationError, Router
@@ -347,6 +349,30 @@ def test_what_was_prepared_is_left_out_as_well(llm: RoutedLLM, weak, monkeypatch
     llm.fallback = False
     llm.chat(**llm._prepare_chat_with_tools([], EASY))
     assert seen == [{"tools": []}]
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_a_prediction_of_an_object_leaves_out_what_a_model_does_not_take(
+    llm: RoutedLLM, weak, monkeypatch, *, is_async: bool
+) -> None:
+    seen: list[Any] = []
+
+    def predict(self, output_cls, prompt, llm_kwargs, **_: Any) -> str:
+        seen.append(llm_kwargs)
+        return "made"
+
+    async def apredict(self, *given: Any, **named: Any) -> str:
+        return predict(self, *given, **named)
+
+    monkeypatch.setattr(type(weak), "structured_predict", predict)
+    monkeypatch.setattr(type(weak), "astructured_predict", apredict)
+    llm.drop_params = {"weak": ["temperature"]}
+    given = (BaseModel, PromptTemplate("{text}"), {"temperature": 0.5, "seed": 1})
+    if is_async:
+        await llm.astructured_predict(*given, text=EASY)
+    else:
+        llm.structured_predict(*given, text=EASY)
+    assert seen == [{"seed": 1}]
 
 
 def test_a_wrong_override_is_refused(llm: RoutedLLM) -> None:
