@@ -134,7 +134,7 @@ What may stand around another comes first.
 
 # Of the private use area: no template has it.
 _MARK = "\ue000"
-_VARIABLE = re.compile(f"{_MARK}(\\w+){_MARK}")
+_VARIABLE = re.compile("\ue000(\\w+)\ue000")
 
 
 class Pieces(NamedTuple):
