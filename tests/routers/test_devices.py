@@ -2,8 +2,8 @@
 
 No accelerator is needed: torch's fake tensors have a shape and a device and no numbers, and refuse
 to be mixed with those of another device, as real ones do. What arrives at the CPU is made up. The
-device is called "lazy" because a build of torch without CUDA knows no other; the routers hand on
-whatever name they get.
+device is called "lazy" where there is no CUDA, because a build of torch without it knows no other;
+the routers hand on whatever name they get.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ transformers = pytest.importorskip("transformers")
 from torch._subclasses.fake_tensor import FakeTensorMode  # noqa: E402
 from torch.overrides import TorchFunctionMode  # noqa: E402
 
-DEVICE = "lazy:0"
+DEVICE = "cuda:0" if torch.cuda.is_available() else "lazy:0"
 CHECKPOINTS = {"bert": tiny_bert, "causal_llm": tiny_llama}
 PROMPTS = ["hello", "what is the capital of france", "prove that there are infinitely many primes"]
 NO_TOKEN_IS_THAT_HIGH = 10_000
