@@ -20,15 +20,26 @@ if TYPE_CHECKING:
 # key, or whether it is answered at all: the server's to set, and not a client's.
 _SERVERS_OWN = frozenset(
     {
-        "api_base", "api_key", "api_type", "api_version", "base_url", "callbacks", "client",
-        "client_id", "client_secret", "context_window_fallback_dict", "custom_llm_provider",
-        "default_headers", "default_query", "deployment_id", "extra_body", "extra_headers",
-        "extra_query", "failure_callback", "fallbacks", "headers", "http_client", "model_list",
-        "organization", "project", "proxies", "proxy", "region_name", "ssl_verify",
-        "success_callback", "tenant_id", "user_config",
+        "additional_headers", "api_base", "api_key", "api_key_env", "api_type", "api_version",
+        "base_url", "callbacks", "client", "client_id", "client_secret",
+        "configurable_clientside_auth_params", "context_window_fallback_dict", "credentials",
+        "custom_llm_provider", "default_headers", "default_query", "deployment_id",
+        "dynamic_params", "endpoint", "extra_body", "extra_headers", "extra_query",
+        "failure_callback", "fallback_models", "fallbacks", "headers", "host", "http_client",
+        "http_headers", "httpx_client", "kv_transfer_params", "model_alias_map", "model_list",
+        "models", "organization", "project", "provider_specific_header", "proxies", "proxy",
+        "proxy_server_request", "region_name", "secret_fields", "shared_session", "silent_model",
+        "ssl_verify", "success_callback", "tenant_id", "use_litellm_proxy", "user_config",
     }
 )  # fmt: skip
-_SERVERS_OWN_BEGINNINGS = ("aws_", "azure_", "litellm_", "mock_", "vertex_", "watsonx_")
+_SERVERS_OWN_BEGINNINGS = (
+    "_litellm_", "aws_", "azure_", "bootstrap_", "litellm_", "mock_", "s3_", "token_exchange_",
+    "vertex_", "watsonx_",
+)  # fmt: skip
+_SERVERS_OWN_ENDINGS = (
+    "_access_key", "_api_base", "_api_key", "_api_url", "_base_url", "_endpoint", "_host",
+    "_identity_token", "_issuer_url", "_secret", "_secret_key", "_token_file", "_token_url",
+)  # fmt: skip
 
 __all__ = ["ChatRequest", "ClientGone", "parse_chat", "read_body"]
 
@@ -185,7 +196,11 @@ def _check_fields(fields: dict[str, Any]) -> None:
     """Refuse what would make a request go elsewhere, or under another name."""
     for name in fields:
         lowered = name.lower()
-        if lowered in _SERVERS_OWN or lowered.startswith(_SERVERS_OWN_BEGINNINGS):
+        if (
+            lowered in _SERVERS_OWN
+            or lowered.startswith(_SERVERS_OWN_BEGINNINGS)
+            or lowered.endswith(_SERVERS_OWN_ENDINGS)
+        ):
             raise ApiError(
                 f"The field {name[:64]!r} is not a client's to set: it belongs to the server's "
                 "configuration.",

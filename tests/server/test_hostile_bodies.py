@@ -1,16 +1,14 @@
-"""Bodies made to stop the server, and fields made to redirect it."""
+"""Bodies made to stop the server."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
 
 import pytest
 
-from routellm_core.testing import OpenAIServer
 from tests.server.conftest import Served, body_of, is_up
 from tests.server.raw_upstream import wait_until
 
@@ -103,40 +101,3 @@ def test_a_request_with_too_much_is_told_the_number_and_the_limit(
     assert response.status_code == 413
     assert said in response.json()["error"]["message"]
     assert long_text.status_code == 200, "what a text says is no value"
-
-
-OWN = ["api_base", "base_url", "api_key", "API_BASE", "extra_headers", "extra_body", "headers"]
-OWN += ["mock_response", "mock_testing_fallbacks", "fallbacks", "custom_llm_provider", "proxy"]
-OWN += ["aws_access_key_id", "vertex_credentials", "azure_ad_token", "organization", "user_config"]
-
-
-@pytest.mark.parametrize("kind", ["openai", "litellm"])
-@pytest.mark.parametrize("field", OWN)
-def test_a_field_that_would_redirect_a_request_is_refused(
-    upstreams: dict[str, Served], upstream: OpenAIServer, kind: str, field: str
-) -> None:
-    response = upstreams[kind].post(**{field: "http://127.0.0.1:1"})
-    assert response.status_code == 400
-    assert response.json()["error"]["param"] == field
-    assert upstream.requests == []
-
-
-@pytest.mark.parametrize("kind", ["openai", "litellm"])
-def test_fields_of_other_servers_pass(
-    upstreams: dict[str, Served], upstream: OpenAIServer, kind: str
-) -> None:
-    others = {"top_k": 3, "guided_json": {"type": "object"}, "min_p": 0.1, "metadata": {"a": "b"}}
-    assert upstreams[kind].post(**others).status_code == 200
-    sent = json.dumps(upstream.requests[-1].body)
-    assert all(name in sent for name in ("top_k", "guided_json", "min_p"))
-
-
-@pytest.fixture
-def upstreams(serve: Callable[..., Served]) -> dict[str, Served]:
-    return {
-        "openai": serve(),
-        "litellm": serve(
-            strong_model="openai/big", weak_model="openai/small",
-            strong_upstream="litellm", weak_upstream="litellm",
-        ),
-    }  # fmt: skip
