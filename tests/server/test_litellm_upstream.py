@@ -6,9 +6,13 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from pydantic import SecretStr
 
-from routellm_core.server.upstream import Endpoint, reached_by
+from routellm_core.server.errors import UpstreamError
+from routellm_core.server.litellm_upstream import LiteLLMUpstream
+from routellm_core.server.upstream import Endpoint, ModelCall, reached_by
 from routellm_core.testing import OpenAIServer, Step
+from tests.litellm_clients import close_litellm_clients
 from tests.server.conftest import EASY, HARD, Served, body_of, process
 from tests.server.raw_upstream import wait_until
 
@@ -125,3 +129,35 @@ def test_what_openai_says_with_a_null_is_there(translated: Served, upstream: Ope
     streamed = translated.post(EASY, model=WEAK, stream=True).text
     chunks = [json.loads(line[6:]) for line in streamed.splitlines() if "{" in line]
     assert chunks[0]["choices"][0]["finish_reason"] is None
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_lone_surrogate_is_no_failure_of_the_model(
+    translated: Served, upstream: OpenAIServer, stream: bool
+) -> None:
+    body = {**body_of("a \ud800 b \U0001f600", model=WEAK, stream=stream), "stop": ["\udc00"]}
+    with translated.client() as client:
+        response = client.post(
+            "/v1/chat/completions",
+            content=json.dumps(body).encode(),
+            headers={"content-type": "application/json"},
+        )
+    assert response.status_code == 200
+    (request,) = upstream.requests
+    assert request.body["messages"][0]["content"] == "a \ufffd b \U0001f600"
+    assert request.body["stop"] == ["\ufffd"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_error_tells_nothing_of_the_servers_source(stream: bool) -> None:
+    reach = ("http://127.0.0.1:1", SecretStr("provider-key"))
+    model = LiteLLMUpstream(Endpoint("weak", "gemini/gemini-2.0-flash", *reach))
+    image = {"type": "image_url", "image_url": {"url": "file:///etc/hostname"}}
+    call = ModelCall({"messages": [{"role": "user", "content": [image]}], "stream": stream})
+    answer = anext(model.stream(call)) if stream else model.complete(call)
+    with pytest.raises(UpstreamError, match="Invalid image received") as raised:
+        await answer
+    for told in (str(raised.value), raised.value.body().decode()):
+        assert "Traceback" not in told
+        assert "site-packages" not in told
+    await close_litellm_clients()
