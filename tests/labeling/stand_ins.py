@@ -9,7 +9,7 @@ from typing import Any
 
 from routellm_core.testing import OpenAIServer, Step
 
-__all__ = ["JUDGE", "PRICES", "STRONG", "WEAK", "stand_ins"]
+__all__ = ["JUDGE", "PRICES", "STRONG", "WEAK", "respond", "stand_ins"]
 
 STRONG, WEAK, JUDGE = "openai/big", "openai/small", "openai/judge"
 PRICES = [
@@ -23,10 +23,10 @@ def stand_ins() -> OpenAIServer:
 
     Prompts are those of `planted`.
     """
-    return OpenAIServer(respond=_respond)
+    return OpenAIServer(respond=respond)
 
 
-def _respond(body: Mapping[str, Any]) -> Step:
+def respond(body: Mapping[str, Any]) -> Step:
     text = body["messages"][-1]["content"]
     if body["model"] != "judge":
         is_right = body["model"] == "big" or not any(word in text for word in _HARD)
