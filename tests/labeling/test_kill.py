@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -64,8 +65,9 @@ class Process:
         return code
 
     def kill(self) -> None:
-        if self.pid:
-            os.kill(self.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it may have ended by itself
+            if self.pid:
+                os.kill(self.pid, signal.SIGKILL)
 
 
 @pytest.fixture(scope="module")
