@@ -123,9 +123,17 @@ def label(
         str,
         typer.Option(
             metavar="NAME",
-            help="For reference: exact, normalised, contains, number or choice.",
+            help="For reference: exact, normalised, contains, number, choice, or code, for which "
+            "the known answer is tests that the answer's code must pass.",
         ),
     ] = "normalised",
+    run_code: Annotated[
+        bool,
+        typer.Option(
+            "--run-code",
+            help="Allow code: what models wrote is run here with your rights. Use a container.",
+        ),
+    ] = False,
     examples: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="For route: prompts with their `label`, to show."),
@@ -207,7 +215,7 @@ def label(
     settings = _settings(
         mode=mode, models=models_of(strong, weak, model), judge=judge, max_tokens=max_tokens,
         judge_tokens=judge_tokens, n_answers=answers, soft=soft, comparison=comparison,
-        examples=examples_of(examples), redact=redact,
+        run_code=run_code,        examples=examples_of(examples), redact=redact,
     )  # fmt: skip
     reader = FeedbackReader(rating or (), scale=None if scale is None else parse_scale(scale))
     people = None if human_sample is None else _sample(human_sample, settings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -112,8 +112,9 @@ def read_outcomes(source: RowSource, *, strict: bool = False) -> Outcomes:
     source
         A file ending in .jsonl, .json, .csv, .tsv or .parquet, the name of a data set on the
         Hugging Face Hub, or the rows themselves. `quality` lies in [0, 1], true and false
-        included; `cost` is in US dollars. Several rows of one prompt and model are averaged. Where
-        there is no `prompt`, the last user message of `messages` or `conversations` is.
+        included; `cost` is in US dollars. Several rows of one prompt and model are averaged, by
+        their `weight` above 0 where they have one, else 1. Where there is no `prompt`, the last
+        user message of `messages` or `conversations` is.
     strict
         Stop at the first bad row instead of leaving bad rows out.
 
@@ -130,7 +131,7 @@ def read_outcomes(source: RowSource, *, strict: bool = False) -> Outcomes:
     >>> read_outcomes(rows).quality
     array([[1. , 0.5]])
     """
-    cells: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    cells: dict[tuple[str, str], list[_Cell]] = {}
     too_high: list[float] = []
 
     def parse(row: Mapping[str, Any], _: int) -> None:
@@ -140,9 +141,11 @@ def read_outcomes(source: RowSource, *, strict: bool = False) -> Outcomes:
         except DataError:
             too_high.extend(_beyond_one(row["quality"]))
             raise
-        missing = row.get("cost") in (None, "")
-        cost = math.nan if missing else number_field(row, "cost", low=0.0, high=math.inf)
-        cells.setdefault((prompt, model), []).append((quality, cost))
+        cost = _optional(row, "cost", math.nan)
+        weight = _optional(row, "weight", 1.0)
+        if weight == 0.0:
+            raise DataError("`weight` must be above 0, got 0: leave the row out.")
+        cells.setdefault((prompt, model), []).append(_Cell(quality, cost, weight))
 
     try:
         report = parse_rows(source, parse, strict=strict)
@@ -157,9 +160,21 @@ def read_outcomes(source: RowSource, *, strict: bool = False) -> Outcomes:
     return _table(cells, report)
 
 
-def _table(
-    cells: Mapping[tuple[str, str], list[tuple[float, float]]], report: RowReport
-) -> Outcomes:
+class _Cell(NamedTuple):
+    """A row's figures."""
+
+    quality: float
+    cost: float
+    weight: float
+
+
+def _optional(row: Mapping[str, Any], name: str, default: float) -> float:
+    if row.get(name) in (None, ""):
+        return default
+    return number_field(row, name, low=0.0, high=math.inf)
+
+
+def _table(cells: Mapping[tuple[str, str], list[_Cell]], report: RowReport) -> Outcomes:
     prompts = tuple(dict.fromkeys(prompt for prompt, _ in cells))
     models = check_names({model for _, model in cells})
     rows_of = {prompt: row for row, prompt in enumerate(prompts)}
@@ -169,10 +184,10 @@ def _table(
     n_conflicts = 0
     for (prompt, model), values in cells.items():
         cell = rows_of[prompt], columns_of[model]
-        qualities = [value for value, _ in values]
+        qualities = [value.quality for value in values]
         n_conflicts += len(set(qualities)) > 1
-        quality[cell] = np.mean(qualities)
-        known = [value for _, value in values if not math.isnan(value)]
+        quality[cell] = np.average(qualities, weights=[value.weight for value in values])
+        known = [value.cost for value in values if not math.isnan(value.cost)]
         cost[cell] = np.mean(known) if known else math.nan
     if n_conflicts:
         conflicts = (

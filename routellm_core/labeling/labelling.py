@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -243,6 +245,8 @@ class _Run:
                 "read. A judge that reasons needs more `--judge-tokens` (`judge_tokens`); else "
                 "take another judge, or go on with `--force`. What was paid for is kept."
             )
+        if self._job.sample is None:
+            return
         report, _ = _reported(self._job, self.labelled)
         found = report.agreement
         if found is not None and found.is_telling and found.is_chance:
@@ -290,21 +294,28 @@ def _with_qualities(labelled: Sequence[Labelled], settings: LabelSettings) -> li
     """Return labels with the qualities that known answers decide."""
     if settings.mode != "reference":
         return list(labelled)
+    pairs = [
+        (reply.text, str(one.prompt.reference))
+        for one in labelled
+        for replies in one.answers.values()
+        for reply in replies
+    ]
 
-    def compared(one: Labelled) -> Labelled:
-        if one.problem:
-            return one
-        known = str(one.prompt.reference)
-        qualities = {
-            model: [
-                float(is_right(reply.text, known, comparison=settings.comparison))
-                for reply in replies
-            ]
-            for model, replies in one.answers.items()
-        }
-        return replace(one, qualities=qualities)
+    def compare(pair: tuple[str, str]) -> float:
+        return float(is_right(*pair, comparison=settings.comparison))
 
-    return [compared(one) for one in labelled]
+    # Threads, because the comparison of code waits for processes.
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        found = iter(list(pool.map(compare, pairs)))
+    return [
+        replace(
+            one,
+            qualities={
+                model: [next(found) for _ in replies] for model, replies in one.answers.items()
+            },
+        )
+        for one in labelled
+    ]
 
 
 def _is_asked(model: str, prompts: Sequence[LoggedPrompt], settings: LabelSettings) -> bool:

@@ -7,6 +7,7 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 from routellm_core.errors import ConfigurationError, did_you_mean
+from routellm_core.labeling.code_checks import passes_tests
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +33,8 @@ def is_right(answer: str, reference: str, *, comparison: str) -> bool:
         - "contains": the known answer's words stand in the answer, one after another.
         - "number": the last number of each is the same; commas group thousands.
         - "choice": the letter A to J that the answer chooses is the known one.
+        - "code": the Python code of the answer passes the tests that the known answer is. It is
+          run; see `passes_tests`.
 
     Raises
     ------
@@ -103,5 +106,6 @@ COMPARISONS: dict[str, Callable[[str, str], bool]] = {
     "contains": _contains,
     "number": _number,
     "choice": _choice,
+    "code": passes_tests,
 }
 """By name: from an answer and the known one to whether it is right."""

@@ -48,6 +48,8 @@ class LabelSettings:
         "reference".
     comparison
         How answers are compared with known ones; see `is_right`.
+    run_code
+        Whether code that models wrote may be run here, for the comparison "code".
     examples
         Prompts and their routes to show the judge of mode "route".
     max_chars
@@ -69,6 +71,7 @@ class LabelSettings:
     n_answers: int = 1
     soft: SoftMode | None = None
     comparison: str = "normalised"
+    run_code: bool = False
     examples: tuple[tuple[str, str], ...] = ()
     max_chars: int = 12_000
     redact: bool = True
@@ -112,6 +115,11 @@ class LabelSettings:
             raise ConfigurationError(
                 f"Unknown comparison {self.comparison!r}.{did_you_mean(self.comparison, known)} "
                 f"Comparisons: {', '.join(known)}."
+            )
+        if self.mode == "reference" and self.comparison == "code" and not self.run_code:
+            raise ConfigurationError(
+                "The comparison 'code' runs code that models wrote, with your rights. Do so in a "
+                "container, and allow it with `--run-code` (`run_code=True`)."
             )
         if self.soft is None:
             return

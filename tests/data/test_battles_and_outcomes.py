@@ -248,3 +248,16 @@ def test_a_selection_keeps_rows_together() -> None:
     chosen = read_battles(BATTLES).select(np.array([False, True, True]))
     assert chosen.prompts == (BATTLES[1]["prompt"], BATTLES[2]["prompt"])
     assert chosen.positions.tolist() == [1, 2]
+
+
+def test_several_rows_of_one_answer_count_by_their_weight() -> None:
+    rows = [
+        {"prompt": "p", "model": "m", "quality": 1, "weight": 3},
+        {"prompt": "p", "model": "m", "quality": 0},
+        {"prompt": "q", "model": "m", "quality": 1, "weight": 0},
+        {"prompt": "r", "model": "m", "quality": 1, "weight": ""},
+    ]
+    outcomes = read_outcomes(rows)
+    assert outcomes.prompts == ("p", "r")
+    assert outcomes.quality.tolist() == [[0.75], [1.0]]
+    assert "above 0" in str(outcomes.report)
