@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["label"]
 
+_NEAR = 0.8
+
 
 def label(
     log: Annotated[
@@ -99,14 +101,15 @@ def label(
         ),
     ] = None,
     near_duplicates: Annotated[
-        float,
+        float | None,
         typer.Option(
             metavar="SIMILARITY",
             min=0.5,
             max=1.0,
-            help="Of prompts at least this similar only one is labelled; 1 for equal ones.",
+            help="Of prompts at least this similar only one is labelled; 1 for equal ones. By "
+            "default 0.8, and all are labelled in mode feedback, where it costs nothing.",
         ),
-    ] = 0.8,
+    ] = None,
     answers: Annotated[
         int,
         typer.Option(metavar="K", min=1, help="Answers of each model to each prompt."),
@@ -221,7 +224,8 @@ def label(
     people = None if human_sample is None else _sample(human_sample, settings)
     logged = _read(
         log, field=field, reference_field=reference_field, model=logged_model,
-        feedback=reader if mode == "feedback" else None, near=near_duplicates, people=people,
+        feedback=reader if mode == "feedback" else None, people=people,
+        near=_NEAR if near_duplicates is None and mode != "feedback" else near_duplicates,
     )  # fmt: skip
     rows, shares = _chosen(logged, sample, people, seed=seed)
     job = LabelJob(
@@ -260,7 +264,7 @@ def _settings(*, mode: str, soft: str | None, **options: Any) -> LabelSettings:
 
 
 def _read(
-    log: str, *, near: float, people: HumanSample | None, **options: Any
+    log: str, *, near: float | None, people: HumanSample | None, **options: Any
 ) -> list[LoggedPrompt]:
     from routellm_core.labeling.logs import read_logged_prompts
     from routellm_core.labeling.selection import without_near_duplicates
@@ -268,6 +272,8 @@ def _read(
     logged = read_logged_prompts(log, **options)
     if logged.report.n_bad:
         notes().print(str(logged.report), style="yellow", markup=False, soft_wrap=True)
+    if near is None:
+        return list(logged.prompts)
     judged = frozenset() if people is None else people.prompts
     kept = without_near_duplicates(logged.prompts, threshold=near, preferred=judged)
     n_left_out = len(logged) - len(kept)

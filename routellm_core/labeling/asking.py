@@ -8,6 +8,7 @@ from routellm_core._litellm import quiet_litellm
 from routellm_core._optional import require
 from routellm_core.errors import ConfigurationError, RouteLLMError
 from routellm_core.labeling.calls import Reply
+from routellm_core.monitoring.redaction import redacted
 from routellm_core.policy.model_check import check_model
 
 if TYPE_CHECKING:
@@ -145,7 +146,8 @@ def _ask_error(call: Call, error: Exception) -> AskError:
     stated = getattr(error, "status_code", None)
     status = stated if isinstance(stated, int) else 0
     kind = type(error).__name__
-    words = " ".join(str(error).split())[:300]
+    # A provider may repeat the key that it refuses.
+    words = redacted(" ".join(str(error).split()))[:300]
     return AskError(
         f"{call.model!r} gave no answer ({kind}, status {status or 'unknown'}): {words}",
         fatal=status in _FATAL,

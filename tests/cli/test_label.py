@@ -5,6 +5,7 @@ import json
 import pytest
 from planted import planted
 
+from routellm_core._litellm import import_litellm
 from routellm_core.data import read_battles, read_outcomes
 from routellm_core.labeling.labelling import journal_path
 from tests.labeling.stand_ins import JUDGE, PRICES, STRONG, WEAK, stand_ins
@@ -44,6 +45,8 @@ def label(run, log, server, tmp_path):
 
 @pytest.mark.loopback
 def test_a_log_becomes_battles_and_a_report(label, log, server, tmp_path) -> None:
+    litellm = import_litellm()
+    clients = set(litellm.in_memory_llm_clients_cache.cache_dict)
     result = label("--near-duplicates", "1")
     assert result.exit_code == 0, result.output
     prompts, hard = planted(40, seed=5)
@@ -58,6 +61,8 @@ def test_a_log_becomes_battles_and_a_report(label, log, server, tmp_path) -> Non
     assert f"Next: routellm train mlp --data {tmp_path / 'labels.jsonl'} --pair {STRONG}" in said
     n_calls = len(server.requests)
     assert f"Calls: {n_calls}; spent 0.0" in said
+    # The command ends its event loop, and leaves no client of it open.
+    assert set(litellm.in_memory_llm_clients_cache.cache_dict) == clients
     # The journal knows everything already.
     again = label("--near-duplicates", "1", "--json")
     assert len(server.requests) == n_calls
@@ -92,12 +97,15 @@ def test_known_answers_and_feedback_need_no_judge(label, server, tmp_path) -> No
     n_calls = len(server.requests)
 
     rows = [{"prompt": "p", "model": "big", "stars": 5}, {"prompt": "p", "model": "small",
-            "stars": 3}, {"prompt": "q", "model": "small", "stars": 1}]  # fmt: skip
+            "stars": 3}, {"prompt": "P ", "model": "small", "stars": 1}]  # fmt: skip
     path.write_text("\n".join(map(json.dumps, rows)))
     rated = ["--mode", "feedback", "--rating", "stars", "--scale", "1:5"]
     result = label(*rated, models=[], source=path, out="rated.jsonl", cap="")
     assert result.exit_code == 0, result.output
-    assert read_outcomes(tmp_path / "rated.jsonl").quality[0].tolist() == [1.0, 0.5]
+    # What is free is labelled, near or not.
+    found = read_outcomes(tmp_path / "rated.jsonl")
+    assert found.prompts == ("p", "P ")
+    assert found.quality[0].tolist() == [1.0, 0.5]
     assert "1 prompts have an outcome of every model" in result.stdout
     assert len(server.requests) == n_calls
 

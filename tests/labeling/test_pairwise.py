@@ -160,6 +160,18 @@ async def test_a_failed_call_says_whether_to_ask_again(step, fatal, retry, maybe
     assert (error.fatal, error.retry, error.maybe_paid) == (fatal, retry, maybe_paid)
 
 
+@pytest.mark.loopback
+async def test_an_error_does_not_show_the_key_that_a_provider_repeats() -> None:
+    said = '{"error": {"message": "Incorrect API key provided: sk-abcdefghijklmnopqrst."}}'
+    with OpenAIServer() as server:
+        server.script(Step(status=401, body=said))
+        asker = LiteLLMAsker(base_url=server.base_url, api_key="none")
+        with pytest.raises(AskError, match="Incorrect API key provided") as caught:
+            await asker.ask(Call("openai/a", (user_message("x"),), 5))
+        await close_litellm_clients()
+    assert "sk-abc" not in str(caught.value)
+
+
 @pytest.mark.parametrize("model", ["judge", "openia/judge"])
 def test_a_model_of_no_provider_is_told_before_any_call(model: str) -> None:
     asker = LiteLLMAsker(base_url="http://127.0.0.1:1/v1", api_key="none")
