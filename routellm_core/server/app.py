@@ -199,7 +199,11 @@ def _short(threshold: float) -> str:
 
 async def _http_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
-    messages = {404: "There is no such path.", 405: "The path does not take this method."}
+    messages = {
+        404: "There is no such path. Ask POST /v1/chat/completions; of other endpoints only "
+        "/v1/models, /health, /ready and /metrics are served.",
+        405: "The path does not take this method.",
+    }
     generic = error.detail in ("Not Found", "Method Not Allowed")
     message = messages.get(error.status_code, "") if generic else str(error.detail)
     body = error_body(message, status=error.status_code)

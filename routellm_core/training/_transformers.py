@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from routellm_core._optional import require
 from routellm_core.errors import ConfigurationError
-from routellm_core.training.examples import check_models, pair_examples, split_rows
+from routellm_core.training.examples import check_models, check_signal, pair_examples, split_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -78,6 +78,7 @@ def tuning_examples(
     """
     check_models(data, pair)
     examples = pair_examples(data, pair)
+    check_signal(examples, pair)
     train, held = split_rows(
         examples.prompts, validation_share=validation_share, seed=settings.seed
     )

@@ -28,6 +28,7 @@ __all__ = [
     "PairExamples",
     "TrainingData",
     "check_models",
+    "check_signal",
     "embed_all",
     "pair_examples",
     "read_data",
@@ -38,6 +39,7 @@ TrainingData: TypeAlias = "Battles | Outcomes"
 """What a router can learn from."""
 
 _AT_ONCE = 256
+_SAME = 1e-12
 _MIN_EACH = 2
 
 
@@ -146,3 +148,28 @@ def check_models(data: TrainingData, pair: ModelPair) -> None:
     """
     for model in (pair.strong, pair.weak):
         column_of(model, data.models)
+
+
+def check_signal(examples: PairExamples, pair: ModelPair) -> None:
+    """Refuse prompts on which the two models differ by the same everywhere: nothing can be learnt.
+
+    Raises
+    ------
+    DataError
+        If all soft labels are equal.
+    """
+    labels = examples.labels
+    if not len(labels) or float(np.ptp(labels)) > _SAME:
+        return
+    if abs(labels[0] - 0.5) <= _SAME:
+        found = f"are equally good on all {len(labels)} prompts that both answered"
+    else:
+        better, worse = (pair.strong, pair.weak) if labels[0] > 0.5 else (pair.weak, pair.strong)
+        found = (
+            f"differ by the same on all {len(labels)} prompts that both answered: {better!r} is "
+            f"always better than {worse!r}"
+        )
+    raise DataError(
+        f"{pair.strong!r} and {pair.weak!r} {found}. No router can learn from that which prompts "
+        "need the strong model: bring rows on which the answers differ."
+    )

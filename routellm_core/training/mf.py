@@ -11,7 +11,13 @@ from routellm_core.errors import ConfigurationError, DataError
 from routellm_core.routers._battle_model import BattleModel
 from routellm_core.routers._outcome_model import OutcomeModel
 from routellm_core.routers.mf import MatrixFactorizationRouter
-from routellm_core.training.examples import check_models, embed_all, split_rows
+from routellm_core.training.examples import (
+    check_models,
+    check_signal,
+    embed_all,
+    pair_examples,
+    split_rows,
+)
 from routellm_core.training.layers import FitSettings, fit_layers, standardise
 from routellm_core.training.losses import BattleLoss, QualityLoss
 from routellm_core.training.prepared import prepare
@@ -133,6 +139,8 @@ def _from_battles(
     if not isinstance(data, Battles):  # pragma: no cover - the caller looked
         raise DataError("Battles are needed.")
     check_models(data, pair)
+    if len(data.models) == 2:
+        check_signal(pair_examples(data, pair), pair)
     train, held = split_rows(data.prompts, validation_share=share, seed=fit.seed)
     validation = data.select(held).of_pair(pair)
     embeddings = embed_all(embedder, data.prompts, show_progress=show_progress)

@@ -12,7 +12,9 @@ from routellm_core.errors import DataError
 from routellm_core.training.examples import (
     PairExamples,
     check_models,
+    check_signal,
     embed_all,
+    pair_examples,
     split_rows,
 )
 
@@ -77,6 +79,7 @@ def prepare(
     """Embed and split outcomes; battles are first turned into outcomes of the pair."""
     check_models(data, pair)
     outcomes: Outcomes = data.of_pair(pair) if isinstance(data, Battles) else data
+    check_signal(pair_examples(outcomes, pair), pair)
     train, held = split_rows(outcomes.prompts, validation_share=share, seed=seed)
     both, examples = seen_by_both(outcomes, pair, held)
     known = np.isfinite(outcomes.quality[train]).any(axis=0)

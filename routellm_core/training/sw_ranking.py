@@ -9,7 +9,14 @@ import numpy as np
 from routellm_core.data.battles import Battles
 from routellm_core.errors import DataError
 from routellm_core.routers.sw_ranking import SimilarityWeightedRouter
-from routellm_core.training.examples import PairExamples, check_models, embed_all, split_rows
+from routellm_core.training.examples import (
+    PairExamples,
+    check_models,
+    check_signal,
+    embed_all,
+    pair_examples,
+    split_rows,
+)
 from routellm_core.training.trained import trained
 
 if TYPE_CHECKING:
@@ -51,6 +58,8 @@ def train_sw_ranking(
     """
     battles = data if isinstance(data, Battles) else battles_of(data)
     check_models(battles, pair)
+    if len(battles.models) == 2:
+        check_signal(pair_examples(battles, pair), pair)
     train, held = split_rows(battles.prompts, validation_share=validation_share, seed=seed)
     validation = battles.select(held).of_pair(pair)
     kept = battles.select(train)

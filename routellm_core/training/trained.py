@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from importlib.metadata import version
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from routellm_core.types import Calibration, WinRates
 
 __all__ = ["Trained", "trained"]
+
+_ENOUGH = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,22 @@ class Trained:
     calibration: Calibration
     metrics: Mapping[str, Any]
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def doubt(self) -> str | None:
+        """What few validation prompts leave open, as a sentence; None where there are enough.
+
+        By Hoeffding's bound at 95 %, for any share of the calls.
+        """
+        n = int(self.metrics["n_validation"])
+        if n >= _ENOUGH:
+            return None
+        points = min(100.0, 100.0 * math.sqrt(math.log(2.0 / 0.05) / (2.0 * n)))
+        return (
+            f"Only {n} validation prompts: the figures say little, and a share that is calibrated "
+            f"on them may be off by {points:.0f} points. Bring more rows, or hold more back with "
+            "`validation_share`."
+        )
 
     def save(self, folder: str | Path) -> Path:
         """Write the checkpoint, with calibration, metrics and settings, and return its folder.

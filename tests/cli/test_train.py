@@ -91,3 +91,27 @@ def test_prompts_that_are_measured_on_are_left_out_of_training(outcomes, tmp_pat
     everything = run(*arguments, f"outcomes={outcomes}")
     assert everything.exit_code == 1
     assert "Every training prompt" in everything.stderr
+
+
+def test_rows_without_a_difference_write_no_checkpoint(tmp_path) -> None:
+    path = tmp_path / "alike.jsonl"
+    path.write_text(
+        "\n".join(
+            json.dumps({"prompt": f"Prompt {n}", "model": model, "quality": 1})
+            for n in range(50)
+            for model in ("big", "small")
+        )
+    )
+    out = tmp_path / "out"
+    result = run("knn", "--data", str(path), *PAIR, "--out", str(out))
+    assert result.exit_code == 1
+    assert "equally good on all 50 prompts" in result.stderr
+    assert not out.exists()
+
+
+def test_few_validation_prompts_are_told(tmp_path) -> None:
+    path = tmp_path / "few.jsonl"
+    path.write_text("\n".join(json.dumps(row) for row in outcome_rows(*planted(60, seed=1))))
+    result = run("knn", "--data", str(path), *PAIR, "--out", str(tmp_path / "out"))
+    assert result.exit_code == 0, result.output
+    assert "validation prompts: the figures say little" in result.stderr

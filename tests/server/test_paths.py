@@ -52,3 +52,11 @@ def test_no_spelling_of_a_path_passes_without_the_key(served: Served, path: str)
     with httpx.Client(base_url=served.url) as client:
         codes = [client.post(path, json=body_of()).status_code, client.head(path).status_code]
     assert codes == [401, 401]
+
+
+@pytest.mark.parametrize("path", ["/v1/completions", "/v1/embeddings", "/nowhere"])
+def test_a_path_that_is_not_served_tells_which_are(serve, path: str) -> None:
+    with serve().client() as client:
+        answer = client.post(path, json={"model": "auto", "prompt": "Hi"})
+    assert answer.status_code == 404
+    assert "POST /v1/chat/completions" in answer.json()["error"]["message"]

@@ -170,3 +170,37 @@ def test_training_does_not_overwrite_what_is_no_checkpoint(tmp_path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(CheckpointError, match="not a checkpoint"):
         result.save(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("qualities", "message"),
+    [
+        ((1, 1), "equally good on all 40"),
+        ((0.5, 0.5), "equally good on all 40"),
+        ((1, 0), "'big' is always better than 'small'"),
+        ((0.2, 0.4), "'small' is always better than 'big'"),
+    ],
+)
+@pytest.mark.parametrize("name", NUMPY)
+def test_rows_without_a_difference_train_no_router(name, qualities, message) -> None:
+    rows = [
+        {"prompt": f"Prompt {number}", "model": model, "quality": quality}
+        for number in range(40)
+        for model, quality in zip(("big", "small"), qualities, strict=True)
+    ]
+    with pytest.raises(DataError, match=message):
+        TRAINERS[name](read_outcomes(rows), pair=PAIR, embedder=EMBEDDER)
+
+
+def test_few_validation_prompts_are_said(tmp_path) -> None:
+    prompts, hard = planted(60, seed=5)
+    result = TRAINERS["knn"](
+        read_outcomes(outcome_rows(prompts, hard)), pair=PAIR, embedder=EMBEDDER
+    )
+    assert result.doubt is not None
+    assert f"Only {result.metrics['n_validation']} validation prompts" in result.doubt
+    many = planted(1200, seed=5)
+    assert (
+        TRAINERS["knn"](read_outcomes(outcome_rows(*many)), pair=PAIR, embedder=EMBEDDER).doubt
+        is None
+    )
