@@ -31,6 +31,7 @@ __all__ = [
     "FORMAT_VERSION",
     "NOTES",
     "Checkpoint",
+    "check_target",
     "notes_folder",
     "read_checkpoint",
     "write_checkpoint",
@@ -47,6 +48,8 @@ _TENSORS = "model.safetensors"
 _MAX_CONFIG_BYTES = 4 * 2**20
 _MAX_TENSOR_BYTES = 16 * 2**30
 _CALIBRATION = ("quantiles", "quality_floors", "tokens", "probability")
+# What a write that was killed leaves behind.
+_UNFINISHED = re.compile(r"\.(?:config\.json|model\.safetensors|members)\.\w+")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _KEYS = {
     "format",
@@ -150,11 +153,7 @@ def write_checkpoint(checkpoint: Checkpoint, folder: str | Path) -> Path:
     """
     from safetensors.numpy import save
 
-    folder = Path(folder)
-    if folder.exists() and any(folder.iterdir()) and not (folder / _CONFIG).exists():
-        raise CheckpointError(
-            f"{str(folder)!r} holds files that are not a checkpoint. Choose an empty folder."
-        )
+    folder = check_target(folder)
     tensors = {name: np.ascontiguousarray(array) for name, array in checkpoint.tensors.items()}
     if checkpoint.calibration is not None:
         for name in _CALIBRATION:
@@ -171,6 +170,23 @@ def write_checkpoint(checkpoint: Checkpoint, folder: str | Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     _replace(folder / _TENSORS, blob)
     _replace(folder / _CONFIG, text.encode())
+    return folder
+
+
+def check_target(folder: str | Path) -> Path:
+    """Return a folder that a checkpoint may be written to: a new, an empty or a checkpoint's one.
+
+    Raises
+    ------
+    CheckpointError
+        If the folder holds files but no checkpoint.
+    """
+    folder = Path(folder)
+    names = [path.name for path in folder.iterdir()] if folder.exists() else []
+    if _CONFIG not in names and not all(map(_UNFINISHED.fullmatch, names)):
+        raise CheckpointError(
+            f"{str(folder)!r} holds files that are not a checkpoint. Choose an empty folder."
+        )
     return folder
 
 

@@ -22,6 +22,12 @@ BATTLES = [
     )
 ]
 
+
+def knn(k: int) -> Router:
+    index = CosineIndex.of(EMBEDDER.embed(WORDS))
+    return load_router("knn", index=index, quality=OUTCOMES, k=k, **QUALITY)
+
+
 # One way to make each router, without a network.
 CASES: dict[str, Callable[[Path], Router]] = {
     "bert": lambda folder: load_router("bert", checkpoint=tiny_bert(folder / "bert")),
@@ -34,9 +40,10 @@ CASES: dict[str, Callable[[Path], Router]] = {
         table=OUTCOMES[:4],
         **QUALITY,
     ),
-    "knn": lambda _: load_router(
-        "knn", index=CosineIndex.of(EMBEDDER.embed(WORDS)), quality=OUTCOMES, k=3, **QUALITY
+    "ensemble": lambda _: load_router(
+        "ensemble", members=[knn(2), load_router("random", seed=1), knn(5)], weights=[3, 1, 2]
     ),
+    "knn": lambda _: knn(3),
     "mf": lambda _: load_router("mf"),
     "mlp": lambda _: load_router(
         "mlp",

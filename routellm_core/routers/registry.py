@@ -24,6 +24,7 @@ _BUILT_IN = {
     "bert": _Row("routellm_core.routers.bert:BERTRouter", extra="torch"),
     "causal_llm": _Row("routellm_core.routers.causal_llm:CausalLLMRouter", extra="torch"),
     "cluster": _Row("routellm_core.routers.cluster:ClusterRouter"),
+    "ensemble": _Row("routellm_core.routers.ensemble:EnsembleRouter"),
     "knn": _Row("routellm_core.routers.knn:KNNRouter"),
     "mf": _Row("routellm_core.routers.mf:MatrixFactorizationRouter"),
     "mlp": _Row("routellm_core.routers.mlp:MLPRouter"),

@@ -116,7 +116,8 @@ def check_saving_keeps_win_rates(router: Router) -> None:
             saved = router.save(Path(folder) / "checkpoint")
         except ConfigurationError:
             return
-        options = {"embedder": router.embedder} if hasattr(router, "embedder") else {}
+        embedder = getattr(router, "embedder", None) or getattr(router, "embedders", None)
+        options = {"embedder": embedder} if embedder else {}
         loaded = type(router).load(saved, **options)
     _expect_equal(loaded.win_rates(_PROMPTS), router.win_rates(_PROMPTS), "after loading")
 
