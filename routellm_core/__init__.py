@@ -26,6 +26,7 @@ from routellm_core.errors import (
     RouterError,
     UnknownModelError,
     UnknownRouterError,
+    VerifierError,
 )
 from routellm_core.monitoring import (
     CallRecord,
@@ -149,6 +150,7 @@ __all__ = [
     "UnknownModelError",
     "UnknownRouterError",
     "Usage",
+    "VerifierError",
     "WinRates",
     "calibrate_cost",
     "calibrate_quality",

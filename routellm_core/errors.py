@@ -14,6 +14,7 @@
     ├── BudgetExceededError (RuntimeError)   a budget is spent, and refuses
     ├── CircuitOpenError (RuntimeError)      a model failed so often that it is not asked
     ├── EmptyAnswerError (RuntimeError)      a model's answer holds nothing to use
+    ├── VerifierError (RuntimeError)         an answer could not be scored
     └── MissingDependencyError (ImportError) an extra is not installed
 """
 
@@ -31,6 +32,7 @@ __all__ = [
     "RouterError",
     "UnknownModelError",
     "UnknownRouterError",
+    "VerifierError",
     "did_you_mean",
 ]
 
@@ -81,6 +83,10 @@ class CircuitOpenError(RouteLLMError, RuntimeError):
 
 class EmptyAnswerError(RouteLLMError, RuntimeError):
     """Report an answer that holds nothing to use, or a stream that ended before its content."""
+
+
+class VerifierError(RouteLLMError, RuntimeError):
+    """Report an answer that a verifier could not score."""
 
 
 class MissingDependencyError(RouteLLMError, ImportError):

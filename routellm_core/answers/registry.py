@@ -1,0 +1,75 @@
+"""Names of verifiers, and what they stand for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from routellm_core.answers.verifier import Verifier
+from routellm_core.errors import ConfigurationError, did_you_mean
+
+__all__ = ["VERIFIER_ENTRY_POINT_GROUP", "load_verifier", "verifier_names"]
+
+VERIFIER_ENTRY_POINT_GROUP = "routellm.verifiers"
+"""Packages register verifiers of their own under this group: `name = "module:callable"`."""
+
+_BUILT_IN = {
+    "all_of": "routellm_core.answers.combining:all_of",
+    "any_of": "routellm_core.answers.combining:any_of",
+    "first_failing": "routellm_core.answers.combining:first_failing",
+    "mean_of": "routellm_core.answers.combining:mean_of",
+}
+
+
+def verifier_names() -> list[str]:
+    """Return every registered name, sorted: built in, and from installed packages."""
+    return sorted({*_BUILT_IN, *_entry_points()})
+
+
+def load_verifier(name: str, *arguments: Any, **options: Any) -> Verifier:
+    """Return the verifier that a name and its options stand for.
+
+    A built-in name cannot be taken over by an installed package.
+
+    Parameters
+    ----------
+    name
+        See `verifier_names`.
+    arguments, options
+        Passed to the verifier's function; a combination takes its verifiers.
+
+    Raises
+    ------
+    ConfigurationError
+        If nobody registered the name, what is registered makes no verifier, or an option is wrong.
+    """
+    target = _BUILT_IN.get(name) or _entry_points().get(name)
+    if target is None:
+        known = verifier_names()
+        raise ConfigurationError(
+            f"Unknown verifier {name!r}.{did_you_mean(str(name), known)} "
+            f"Known verifiers: {', '.join(known)}."
+        )
+    module, _, attribute = target.partition(":")
+    try:
+        make = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ConfigurationError(
+            f"Verifier {name!r} is registered as {target!r}, which cannot be imported: {error}"
+        ) from error
+    try:
+        made = make(*arguments, **options)
+    except TypeError as error:
+        raise ConfigurationError(f"Verifier {name!r} cannot be made: {error}") from error
+    if not isinstance(made, Verifier):
+        raise ConfigurationError(
+            f"Verifier {name!r} is registered as {target!r}, which makes no `Verifier` but a "
+            f"{type(made).__name__}."
+        )
+    return made
+
+
+def _entry_points() -> dict[str, str]:
+    from importlib.metadata import entry_points
+
+    return {point.name: point.value for point in entry_points(group=VERIFIER_ENTRY_POINT_GROUP)}
