@@ -100,7 +100,7 @@ class LiteLLMUpstream:
 
     def _arguments(self, call: ModelCall, timeout_s: float) -> dict[str, Any]:
         endpoint = self._endpoint
-        request = _encodable(endpoint.taken(call.fields))
+        request = endpoint.taken(call.fields)
         key = endpoint.api_key
         reach = {
             "api_base": endpoint.base_url,
@@ -133,22 +133,6 @@ class LiteLLMUpstream:
         headers = getattr(getattr(error, "response", None), "headers", None) or {}
         raw = json.dumps({"error": {**said, "type": type(error).__name__, "param": None}}).encode()
         return failure(self._endpoint, status=status, raw=raw, headers=dict(headers))
-
-
-def _encodable(request: dict[str, Any]) -> dict[str, Any]:
-    """Return a request without lone surrogates, which JSON can hold and UTF-8 cannot.
-
-    LiteLLM would fail to send them, and call that a failure of the provider.
-    """
-    text = json.dumps(request, ensure_ascii=False)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        replaced: dict[str, Any] = json.loads(
-            text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        )
-        return replaced
-    return request
 
 
 def _with_nulls(answer: Any) -> dict[str, Any]:

@@ -115,6 +115,8 @@ def parse_chat(body: bytes, settings: ServerSettings) -> tuple[ChatRequest, dict
         raise _too_many("values", None, settings.max_json_values)
     try:
         fields = _DECODER.decode(body.decode("utf-8"))
+        if b"\\ud" in body or b"\\uD" in body:
+            fields = _encodable(fields)
     except RecursionError:
         raise _too_deep(settings.max_json_depth) from None
     except ValueError as error:
@@ -173,6 +175,21 @@ def _values_exceed(body: bytes, limit: int) -> bool:
             if n_values > limit:
                 return True
     return False
+
+
+def _encodable(value: Any) -> Any:
+    """Return a value with "?" for every half of a surrogate pair, which no UTF-8 can hold.
+
+    Only an escape can bring one into JSON. Clients of providers fail to send it, which looks like a
+    failure of the model.
+    """
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "replace").decode()
+    if isinstance(value, list):
+        return [_encodable(item) for item in value]
+    if isinstance(value, dict):
+        return {_encodable(name): _encodable(item) for name, item in value.items()}
+    return value
 
 
 def _check_counts(fields: dict[str, Any], settings: ServerSettings) -> None:

@@ -242,6 +242,19 @@ def test_odd_prompts_are_answered(served: Served, text: str) -> None:
         assert client.post(URL, content=body, headers=JSON).status_code == 200
 
 
+def test_half_a_surrogate_pair_is_replaced_wherever_it_is(
+    served: Served, upstream: OpenAIServer
+) -> None:
+    odd = {"x": {"a\ud83d": ["\udc00", "\U0001f600 é", 1, None, {"b": "\ud800\ud800"}]}}
+    raw = json.dumps({**body_of("\ud83d\ude00 \ud83d"), **odd}).encode()
+    with served.client() as client:
+        for body in (raw, raw.replace(b"\\ud", b"\\uD")):
+            assert client.post(URL, content=body, headers=JSON).status_code == 200
+    for request in upstream.requests:
+        assert request.body["messages"][0]["content"] == "\U0001f600 ?"
+        assert request.body["x"] == {"a?": ["?", "\U0001f600 é", 1, None, {"b": "??"}]}
+
+
 def test_beyond_its_places_the_server_says_when_to_come_back(
     serve: Callable[..., Served], upstream: OpenAIServer
 ) -> None:
