@@ -123,6 +123,7 @@ def calibrate(
         raise ConfigurationError("Pass a file of prompts, or `--outcomes`, or both.")
     if method not in _METHODS:
         raise ConfigurationError(f"`--method` must be isotonic or platt, got {method!r}.")
+    _check_targets(strong_share or [], max_cost, min_quality, confidence)
     opened = open_router(router, checkpoint=checkpoint)
     judged = None if outcomes is None else _judged(outcomes, strong_model, weak_model)
     logged = None if prompts is None else _logged(prompts, field)
@@ -144,6 +145,22 @@ def calibrate(
     _write(found or [_share(scored, share) for share in _SHARES], gain, scored, json=json)
     if save is not None:
         _save(opened, stored, save)
+
+
+def _check_targets(
+    shares: list[float], max_cost: float | None, min_quality: float | None, confidence: float
+) -> None:
+    """Refuse numbers that no router could use before one is loaded and scores."""
+    from routellm_core.calibration import check_max_cost, check_min_quality, check_share
+    from routellm_core.calibration.share import check_confidence
+
+    check_confidence(confidence)
+    for share in shares:
+        check_share(share)
+    if max_cost is not None:
+        check_max_cost(max_cost)
+    if min_quality is not None:
+        check_min_quality(min_quality)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from routellm_core.cli.console import notes, results
+from routellm_core.cli.failures import misconfigured, provider_words
 from routellm_core.cli.settings import StrongShareOption, ThresholdOption
 from routellm_core.errors import EmptyAnswerError
 
@@ -109,8 +110,12 @@ def _lines(console: Console) -> Iterator[str]:
 
 
 def _answer(controller: Controller, messages: list[dict[str, str]], console: Console) -> str | None:
-    """Print an answer as it comes, and return it; None when there is none."""
+    """Print an answer as it comes, and return it; None when there is none.
+
+    A fault that every call to the model would meet, such as a missing key, ends the chat.
+    """
     from routellm_core._optional import require
+    from routellm_core.policy import fault_of
 
     provider_error = require("openai", extra="litellm").OpenAIError
     words: list[str] = []
@@ -124,7 +129,10 @@ def _answer(controller: Controller, messages: list[dict[str, str]], console: Con
         console.print()
     except (provider_error, EmptyAnswerError) as error:
         console.print()
-        notes().print(f"[bold red]No answer:[/] {type(error).__name__}: {_escaped(error)}")
+        if fault_of(error) == "configuration":
+            raise misconfigured(error) from error
+        said = f"{type(error).__name__}: {provider_words(error)}"
+        notes().print(f"[bold red]No answer:[/] {_escaped(said)}", soft_wrap=True)
         return None
     return "".join(words)
 

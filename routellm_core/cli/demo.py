@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import closing, nullcontext
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +12,7 @@ from routellm_core._optional import require
 from routellm_core.cli.console import notes, print_json, results
 from routellm_core.cli.demo_models import Answer, Tier
 from routellm_core.cli.demo_prompts import PROMPTS, DemoPrompt
+from routellm_core.cli.failures import misconfigured
 from routellm_core.cli.settings import (
     CheckpointOption,
     RouterOption,
@@ -24,6 +26,7 @@ from routellm_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from routellm_core.cli.demo_models import Ask
     from routellm_core.routers import Router
@@ -111,8 +114,10 @@ def demo(
         key_envs=(strong_key_env, weak_key_env),
     )
     questions = [DemoPrompt("", None, text) for text in prompts] if prompts else list(PROMPTS)
-    ask = _open(framework, tiers, router=scorer, threshold=cut)
-    answers = list(_with_progress(ask([question.text for question in questions]), len(questions)))
+    with _quiet(tiers):
+        ask = _open(framework, tiers, router=scorer, threshold=cut)
+        with closing(ask([question.text for question in questions])) as asked:
+            answers = list(_with_progress(_usable(asked), len(questions)))
     from routellm_core.cli.demo_report import Run, print_run
 
     run = Run(
@@ -186,6 +191,23 @@ def _open(
     module = require(f"routellm_core.cli.demo_{extra}", extra=extra)
     opened: Ask = module.open_routed(*tiers, router=router, threshold=threshold)
     return opened
+
+
+def _quiet(tiers: tuple[Tier, Tier]) -> AbstractContextManager[Any]:
+    """Keep LiteLLM, which asks real models, from printing advice for calls that fail."""
+    from routellm_core._litellm import quiet_litellm
+
+    return nullcontext() if all(tier.stand_in for tier in tiers) else quiet_litellm()
+
+
+def _usable(answers: Iterator[Answer]) -> Iterator[Answer]:
+    """Yield the answers, up to the first fault that every call to its model would meet."""
+    from routellm_core.policy import fault_of
+
+    for answer in answers:
+        if answer.cause is not None and fault_of(answer.cause) == "configuration":
+            raise misconfigured(answer.cause) from answer.cause
+        yield answer
 
 
 def _with_progress(answers: Iterator[Answer], n: int) -> Iterator[Answer]:

@@ -10,11 +10,11 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.prompts import ChatPromptTemplate
 
 from langchain_routellm import RoutedChatModel
-from routellm_core.cli.demo_models import Answer, error_text, stand_in_text
+from routellm_core.cli.demo_models import Answer, stand_in_text
 from routellm_core.types import RECORD_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Sequence
 
     from langchain_core.messages import BaseMessage
     from langchain_core.runnables import Runnable
@@ -61,13 +61,13 @@ def open_routed(strong: Tier, weak: Tier, *, router: Router, threshold: float) -
     )
     chain: Runnable[dict[str, Any], Answer] = prompt | model | _parse
 
-    def ask(prompts: Sequence[str]) -> Iterator[Answer]:
+    def ask(prompts: Sequence[str]) -> Generator[Answer, None, None]:
         for start in range(0, len(prompts), _AT_ONCE):
             questions = [{"question": text} for text in prompts[start : start + _AT_ONCE]]
             answers: list[Any] = chain.batch(questions, return_exceptions=True)
             for answer in answers:
                 failed = isinstance(answer, BaseException)
-                yield Answer(None, error=error_text(answer)) if failed else answer
+                yield Answer(None, cause=answer) if failed else answer
 
     return ask
 

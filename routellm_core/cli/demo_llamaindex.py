@@ -10,11 +10,11 @@ from llama_index.core.llms.callbacks import llm_completion_callback
 
 from llamaindex_routellm import RoutedLLM
 from routellm_core._optional import require
-from routellm_core.cli.demo_models import Answer, error_text, stand_in_text
+from routellm_core.cli.demo_models import Answer, stand_in_text
 from routellm_core.types import RECORD_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Sequence
 
     from llama_index.core.base.llms.types import ChatResponse, CompletionResponseGen
 
@@ -68,11 +68,13 @@ def open_routed(strong: Tier, weak: Tier, *, router: Router, threshold: float) -
         ]
         return _read(llm.chat(messages))
 
-    def ask(prompts: Sequence[str]) -> Iterator[Answer]:
+    def ask(prompts: Sequence[str]) -> Generator[Answer, None, None]:
         with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
-            for future in [pool.submit(ask_one, prompt) for prompt in prompts]:
-                error = future.exception()
-                yield Answer(None, error=error_text(error)) if error else future.result()
+            for start in range(0, len(prompts), _AT_ONCE):
+                part = prompts[start : start + _AT_ONCE]
+                for future in [pool.submit(ask_one, prompt) for prompt in part]:
+                    error = future.exception()
+                    yield Answer(None, cause=error) if error else future.result()
 
     return ask
 

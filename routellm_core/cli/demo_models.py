@@ -6,15 +6,16 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from routellm_core._optional import require
+from routellm_core._litellm import import_litellm
+from routellm_core.cli.failures import provider_words
 from routellm_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Sequence
 
     from routellm_core.types import DecisionRecord
 
-__all__ = ["Answer", "Ask", "Tier", "error_text", "stand_in_text"]
+__all__ = ["Answer", "Ask", "Tier", "stand_in_text"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,22 +30,29 @@ class Answer:
         The answer's words.
     input_tokens, output_tokens
         What the model says it read and wrote; None when it does not say.
-    error
-        Why there is no answer, in one line.
+    cause
+        What the call raised; None when there is an answer.
     """
 
     record: DecisionRecord | None
     text: str = ""
     input_tokens: int | None = None
     output_tokens: int | None = None
-    error: str | None = None
+    cause: BaseException | None = None
+
+    @property
+    def error(self) -> str | None:
+        """Why there is no answer, in one line, the error's class first."""
+        if self.cause is None:
+            return None
+        return f"{type(self.cause).__name__}: {provider_words(self.cause)}"
 
 
 class Ask(Protocol):
     """Send prompts through a routed model of one framework."""
 
-    def __call__(self, prompts: Sequence[str]) -> Iterator[Answer]:
-        """Yield one answer per prompt, in order."""
+    def __call__(self, prompts: Sequence[str]) -> Generator[Answer, None, None]:
+        """Yield one answer per prompt, in order; ask a few at a time."""
         ...
 
 
@@ -85,9 +93,7 @@ class Tier:
         name = f"{head}/{tail}" if colon and "/" not in head else self.name
         if self.url is None:
             return name
-        known = {
-            str(getattr(p, "value", p)) for p in require("litellm", extra="litellm").provider_list
-        }
+        known = {str(getattr(p, "value", p)) for p in import_litellm().provider_list}
         # "Qwen/Qwen3-8B" names no provider, and neither does the "qwen3:8b" of a local server.
         return name if name.partition("/")[0] in known else f"openai/{self.name}"
 
@@ -100,8 +106,3 @@ class Tier:
 def stand_in_text(name: str) -> str:
     """Return the one answer that a stand-in gives."""
     return f"[Stand-in for {name}: canned text, no model was asked.]"
-
-
-def error_text(error: BaseException) -> str:
-    """Return an error in one line, its class first."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from routellm_core.errors import RouteLLMError
+from routellm_core.errors import ConfigurationError, RouteLLMError
 
-__all__ = ["failure_line", "provider_words"]
+__all__ = ["failure_line", "misconfigured", "provider_words"]
 
 # Whose errors are somebody's answer or network, rather than a bug of ours.
 _PROVIDERS = frozenset(
@@ -27,6 +27,18 @@ def failure_line(error: BaseException) -> str | None:
         where = f" {str(error.filename)!r}" if error.filename is not None else ""
         return _one_line(f"Cannot use{where or ' a file'}: {error.strerror or error}.")
     return None
+
+
+def misconfigured(error: BaseException) -> ConfigurationError:
+    """Return what a command says of a model that no call can reach as it is set up."""
+    if isinstance(error, ConfigurationError):
+        return error
+    model = getattr(error, "model", None)
+    which = f"Model {model!r}" if isinstance(model, str) and model else "A model"
+    return ConfigurationError(
+        f"{which} cannot be asked. {type(error).__name__}: {provider_words(error).rstrip('.')}. "
+        "Check its name, and its key in the environment variable of its provider."
+    )
 
 
 def provider_words(error: BaseException) -> str:

@@ -12,14 +12,16 @@ import typer
 from routellm_core.cli.console import notes, print_json, results
 from routellm_core.cli.display import bar
 from routellm_core.cli.settings import CheckpointOption, open_router
-from routellm_core.errors import ConfigurationError
+from routellm_core.errors import ConfigurationError, DataError
 
 if TYPE_CHECKING:
-    from routellm_core.monitoring import LogReader
+    from collections.abc import Iterator
+
+    from routellm_core.monitoring import CallRecord, LogReader
     from routellm_core.monitoring.drift import Baseline
     from routellm_core.monitoring.summary import LogSummary, PeriodSummary
 
-__all__ = ["monitor", "report_bad_records"]
+__all__ = ["monitor", "records_of", "report_bad_records"]
 
 _DRIFTING = 0.2
 
@@ -57,7 +59,8 @@ def monitor(
     if period is not None and not period > 0.0:
         raise ConfigurationError(f"`--period` must be above 0, got {period!r}.")
     reader = LogReader(log)
-    summary = summarise(reader, period_s=period, baseline=_baseline(router, checkpoint))
+    records = records_of(reader, log)
+    summary = summarise(records, period_s=period, baseline=_baseline(router, checkpoint))
     if plot is not None:
         _draw(summary, Path(plot))
     if json:
@@ -69,11 +72,29 @@ def monitor(
     report_bad_records(reader, log)
 
 
+def records_of(reader: LogReader, log: str) -> Iterator[CallRecord]:
+    """Yield a log's records.
+
+    Raises
+    ------
+    DataError
+        If it holds none.
+    """
+    n = 0
+    for n, record in enumerate(reader, start=1):  # noqa: B007 - counted
+        yield record
+    if not n:
+        why = str(reader.bad.report(reader.n_lines)) if reader.n_bad else "It is empty."
+        raise DataError(f"{log!r} holds no record of a call. {why}")
+
+
 def report_bad_records(reader: LogReader, log: str) -> None:
-    """Say on stderr how many lines held no record."""
+    """Say on stderr which lines held no record."""
     if reader.n_bad:
         lines = "1 line" if reader.n_bad == 1 else f"{reader.n_bad} lines"
-        notes().print(f"Left out {lines} of {log} without a record.", soft_wrap=True, markup=False)
+        why = "\n".join(f"  {rows}" for rows in reader.bad.report(reader.n_lines).shown)
+        said = f"Left out {lines} of {log} without a record.\n{why}"
+        notes().print(said, soft_wrap=True, markup=False)
 
 
 def _baseline(router: str | None, checkpoint: str | None) -> Baseline | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from routellm_core.cli.console import print_json, results
-from routellm_core.cli.monitor import report_bad_records
+from routellm_core.cli.monitor import records_of, report_bad_records
 from routellm_core.cli.settings import CheckpointOption, open_router
 from routellm_core.errors import ConfigurationError
 
@@ -55,6 +55,7 @@ def replay(
 
     Without options it checks that every stored decision follows from its stored win rate.
     """
+    from routellm_core.calibration import check_share
     from routellm_core.monitoring import LogReader, Pricing
     from routellm_core.monitoring.replay import replay as run
     from routellm_core.policy import check_threshold
@@ -63,12 +64,18 @@ def replay(
         raise ConfigurationError("Pass `--threshold` or `--strong-share`, not both.")
     if threshold is not None:
         threshold = check_threshold(threshold)
+    if strong_share is not None:
+        check_share(strong_share)
     scorer = None
     if router is not None or checkpoint is not None:
         scorer = open_router(router, checkpoint=checkpoint)
     reader = LogReader(log)
     found = run(
-        reader, pricing=Pricing(), threshold=threshold, strong_share=strong_share, router=scorer
+        records_of(reader, log),
+        pricing=Pricing(),
+        threshold=threshold,
+        strong_share=strong_share,
+        router=scorer,
     )
     if json:
         print_json(asdict(found))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from routellm_core._numbers import check_fraction
 from routellm_core.cli.console import notes, print_json, results
 from routellm_core.errors import ConfigurationError
 
@@ -100,6 +101,8 @@ def train(
     options = _settings(setting or [])
     if validation_share is not None:
         options["validation_share"] = validation_share
+    if "validation_share" in options:
+        check_fraction(options["validation_share"], name="validation_share", within="(0, 1)")
     kept = work or out.with_name(f"{out.name}.work")
     options |= _source(name, embedder=embedder, base=base, work=kept)
     from routellm_core.training import read_data

@@ -157,7 +157,7 @@ def read_battles(source: RowSource, *, strict: bool = False) -> Battles:
             row = {**row, **_JUDGED, "score_a": _judged_score(row)}
         model_a, model_b = model_field(row, "model_a"), model_field(row, "model_b")
         if model_a == model_b:
-            raise DataError(f"`model_a` and `model_b` are both {model_a!r}.")
+            raise DataError(f"`model_a` and `model_b` must differ, got {model_a!r} for both.")
         prompt, score_a = _prompt(row), _score(row)
         prompts.append(prompt)
         fights.append((model_a, model_b, score_a))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from routellm_core._litellm import quiet_litellm
 from routellm_core._optional import require
 from routellm_core.embedders.texts import clean_texts
 from routellm_core.errors import ConfigurationError, RouterError
@@ -26,6 +27,8 @@ _PASSING = (
     "ServiceUnavailableError",
     "BadGatewayError",
 )
+# LiteLLM reports a key that is missing as an internal error of the server.
+_MISSING_KEY = "missing credentials"
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 30.0
 
@@ -92,12 +95,12 @@ class LiteLLMEmbedder:
         RouterError
             If the API refuses, or still fails after the last retry.
         """
-        litellm = require("litellm", extra="litellm")
         parts = []
         for request in self._requests(texts):
             for wait_s in self._waits():
                 try:
-                    response = litellm.embedding(**request)
+                    with quiet_litellm() as litellm:
+                        response = litellm.embedding(**request)
                     break
                 except _api_error() as error:
                     self._check(error, last=wait_s is None)
@@ -109,12 +112,12 @@ class LiteLLMEmbedder:
         """Return what `embed` returns, without blocking the event loop."""
         from asyncio import sleep
 
-        litellm = require("litellm", extra="litellm")
         parts = []
         for request in self._requests(texts):
             for wait_s in self._waits():
                 try:
-                    response = await litellm.aembedding(**request)
+                    with quiet_litellm() as litellm:
+                        response = await litellm.aembedding(**request)
                     break
                 except _api_error() as error:
                     self._check(error, last=wait_s is None)
@@ -139,7 +142,7 @@ class LiteLLMEmbedder:
         yield None
 
     def _check(self, error: Exception, *, last: bool) -> None:
-        passing = type(error).__name__ in _PASSING
+        passing = type(error).__name__ in _PASSING and _MISSING_KEY not in str(error).lower()
         if passing and not last:
             return
         tries = f" after {self.max_retries + 1} tries" if passing else ""

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from routellm_core.data.rows import BadRowCount
 from routellm_core.errors import ConfigurationError, DataError
 from routellm_core.monitoring.records import CallRecord
 from routellm_core.monitoring.sinks import Sink
@@ -187,19 +188,27 @@ class LogReader:
         self._files = [file for file in log_files(path) if file.is_file()]
         if not self._files:
             raise DataError(f"There is no log {str(path)!r}.")
-        self.n_bad = 0
-        """Lines so far that are no record, such as one that a crash cut off."""
+        self.n_lines = 0
+        """Lines so far that are not blank."""
+        self.bad = BadRowCount()
+        """Those that are no record, such as one that a crash cut off."""
+
+    @property
+    def n_bad(self) -> int:
+        """How many of the lines so far are no record."""
+        return self.bad.n
 
     def __iter__(self) -> Iterator[CallRecord]:
         for file in self._files:
             with file.open("rb") as lines:
-                for line in lines:
+                for number, line in enumerate(lines, start=1):
                     if not line.strip():
                         continue
+                    self.n_lines += 1
                     try:
                         yield CallRecord.from_json(line)
-                    except DataError:
-                        self.n_bad += 1
+                    except DataError as error:
+                        self.bad.add(number, str(error))
 
 
 def _write(file: int, raw: bytes) -> int:

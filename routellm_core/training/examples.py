@@ -11,7 +11,7 @@ import numpy as np
 from routellm_core._numbers import check_fraction
 from routellm_core.data.battles import Battles, read_battles
 from routellm_core.data.outcomes import Outcomes, column_of, read_outcomes
-from routellm_core.data.rows import numbered_rows
+from routellm_core.data.rows import BadRowCount, numbered_rows, source_name
 from routellm_core.embedders.base import check_embeddings
 from routellm_core.errors import DataError
 
@@ -79,16 +79,20 @@ def read_data(source: RowSource, *, strict: bool = False) -> TrainingData:
         If the rows are neither, or cannot be read.
     """
     source = source if isinstance(source, (str, Path)) else list(source)
-    for _, row in numbered_rows(source):
+    bad, seen = BadRowCount(), ""
+    for line, row in numbered_rows(source):
         if isinstance(row, DataError):
+            bad.add(line, str(row))
             continue
         if "quality" in row:
             return read_outcomes(source, strict=strict)
         if "model_a" in row or "mixtral_score" in row:
             return read_battles(source, strict=strict)
+        seen = seen or f" The fields of its first row: {', '.join(map(str, row))}."
+    why = seen or (f" {bad.report(bad.n)}" if bad.n else " It is empty.")
     raise DataError(
-        f"{source!r} holds neither outcomes (prompt, model, quality) nor battles (prompt, model_a, "
-        "model_b, winner)."
+        f"{source_name(source)} holds neither outcomes (prompt, model, quality) nor battles "
+        f"(prompt, model_a, model_b, winner).{why}"
     )
 
 

@@ -21,7 +21,10 @@ def steps(items: Iterable[_Step], what: str, *, show: bool) -> Iterator[_Step]:
     from rich.console import Console
     from rich.progress import track
 
-    yield from track(items, description=what, console=Console(file=sys.stderr), transient=True)
+    console = Console(file=sys.stderr)
+    # Without a terminal rich would leave an empty line in place of the bar.
+    hidden = not console.is_terminal
+    yield from track(items, description=what, console=console, transient=True, disable=hidden)
 
 
 def report_epochs(what: str, *, show: bool) -> Callable[[int, float], None] | None:

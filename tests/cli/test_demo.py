@@ -138,6 +138,36 @@ def test_a_model_that_fails_costs_its_rows_and_the_exit_code(framework: str) -> 
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.loopback
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_refused_key_stops_the_demonstration_with_one_line(framework: str) -> None:
+    with OpenAIServer() as server:
+        server.script(*[Step(status=401)] * 100, model="bad")
+        command = [
+            *("demo", "--router", "random", "--framework", framework, "--threshold", "0"),
+            *("--base-url", server.base_url, "--strong", "bad", "--weak", "good"),
+        ]
+        done, traced = (
+            subprocess.run(
+                [ROUTELLM, *before, *command],
+                env=ENVIRONMENT,
+                capture_output=True,
+                text=True,
+                timeout=120,
+            )
+            for before in ([], ["--verbose"])
+        )
+        n_asked = len(server.requests)
+    assert (done.returncode, done.stdout) == (1, "")
+    [line] = done.stderr.splitlines()
+    assert line.startswith("Error: Model 'bad' cannot be asked. AuthenticationError: ")
+    assert "its key in the environment variable of its provider" in line
+    assert n_asked < 2 * len(PROMPTS)
+    assert (traced.returncode, traced.stdout) == (1, "")
+    assert "Traceback" in traced.stderr
+    assert traced.stderr.splitlines()[-1] == line
+
+
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_a_router_that_fails_is_reported(demo, framework: str, monkeypatch) -> None:
     monkeypatch.setattr(

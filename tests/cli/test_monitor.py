@@ -108,3 +108,4 @@ def test_a_torn_line_is_reported_on_stderr(log: str) -> None:
         file.write('{"torn')
     result = run("monitor", log)
     assert "Left out 1 line" in result.stderr
+    assert "  line 401: Not a call record" in result.stderr

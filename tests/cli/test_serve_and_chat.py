@@ -105,3 +105,18 @@ def test_a_failed_answer_does_not_end_the_chat(upstream: OpenAIServer) -> None:
     assert result.exit_code == 0, result.output
     assert "No answer: BadRequestError" in result.stderr
     assert "big heard: Two" in result.output
+
+
+@pytest.mark.loopback
+@pytest.mark.parametrize("status", [401, 404])
+def test_a_model_that_no_call_can_reach_ends_the_chat_with_one_line(
+    upstream: OpenAIServer, status: int
+) -> None:
+    upstream.script(*[Step(status=status)] * 9)
+    reach = ["--router", "random", "--threshold", "0", "--base-url", upstream.base_url]
+    result = run("chat", *PAIR, *reach, said="One\nTwo\n")
+    assert result.exit_code == 1
+    [line] = result.stderr.splitlines()
+    assert line.startswith("Error: Model ")
+    assert "cannot be asked" in line
+    assert "Two" not in result.output

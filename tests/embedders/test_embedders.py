@@ -118,6 +118,18 @@ def test_a_refusal_is_not_tried_again(api) -> None:
     assert len(Api.failures) == 4
 
 
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_missing_key_is_told_at_once_and_without_litellms_advice(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], asynchronous: bool
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.setattr("routellm_core.embedders.litellm._FIRST_WAIT_S", 60.0)
+    embedder = LiteLLMEmbedder("text-embedding-3-small")
+    with pytest.raises(RouterError, match=r"failed: .*OPENAI_API_KEY"):
+        asyncio.run(embedder.aembed(["a"])) if asynchronous else embedder.embed(["a"])
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize(
     "wrong", [{"batch_size": 0}, {"max_chars": 0}, {"max_retries": -1}, {"timeout_s": 0.0}]
 )
