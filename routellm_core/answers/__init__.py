@@ -7,6 +7,7 @@ from routellm_core.answers.registry import (
     load_verifier,
     verifier_names,
 )
+from routellm_core.answers.schemas import schema
 from routellm_core.answers.steps import Ask, Invocation, Plan, Request, Step, arun, run, together
 from routellm_core.answers.verifier import Score, Verifier, Watch
 
@@ -31,6 +32,7 @@ __all__ = [
     "load_verifier",
     "mean_of",
     "run",
+    "schema",
     "together",
     "verifier_names",
 ]

@@ -80,7 +80,11 @@ class Prompt:
         The form that the answer must have: a JSON schema, a pydantic model, a `TypedDict` or any
         other type that pydantic validates; None for free text.
     tools
-        JSON schemas of the tools' arguments by the tools' names; None when there are no tools.
+        JSON schemas (or pydantic models) of the tools' arguments by the tools' names; None when
+        there are no tools.
+    tool_choice
+        None or "auto" when the model is free, "none" when it must not call a tool, "required" or
+        "any" when it must call one, or the name of the tool that it must call.
 
     Raises
     ------
@@ -92,7 +96,8 @@ class Prompt:
     win_rate: float | None = None
     messages: tuple[Mapping[str, Any], ...] = ()
     schema: Any = None
-    tools: Mapping[str, Mapping[str, Any]] | None = None
+    tools: Mapping[str, Any] | None = None
+    tool_choice: str | None = None
 
     def __post_init__(self) -> None:
         if self.win_rate is not None:

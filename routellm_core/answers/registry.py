@@ -18,6 +18,7 @@ _BUILT_IN = {
     "any_of": "routellm_core.answers.combining:any_of",
     "first_failing": "routellm_core.answers.combining:first_failing",
     "mean_of": "routellm_core.answers.combining:mean_of",
+    "schema": "routellm_core.answers.schemas:schema",
 }
 
 
