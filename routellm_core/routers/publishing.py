@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from routellm_core.checkpoints import notes_folder, read_checkpoint
 from routellm_core.errors import CheckpointError
+from routellm_core.routers.embedding import EmbeddingRouter
+from routellm_core.routers.registry import is_registered, router_class
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -75,7 +77,7 @@ def model_card(checkpoint: Checkpoint, *, repository: str | None = None) -> str:
         Where the card will lie; by default a folder is named in its example.
     """
     pair, source = checkpoint.pair, repository or "path/to/this/folder"
-    options = "" if checkpoint.embedder is not None or pair is None else ", embedder=embedder"
+    options = ", embedder=embedder" if _needs_embedder(checkpoint) else ""
     lines = [
         "---",
         "library_name: routellm-plugins",
@@ -105,6 +107,13 @@ def model_card(checkpoint: Checkpoint, *, repository: str | None = None) -> str:
         *_training(checkpoint),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _needs_embedder(checkpoint: Checkpoint) -> bool:
+    """Return whether the reader has to pass an embedder that the checkpoint cannot name."""
+    if checkpoint.embedder is not None or not is_registered(checkpoint.router):
+        return False
+    return issubclass(router_class(checkpoint.router), EmbeddingRouter)
 
 
 def _has_license(checkpoint: Checkpoint) -> bool:

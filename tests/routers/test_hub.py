@@ -77,7 +77,8 @@ class Api:
             raise self.error
 
     def upload_folder(self, *, repo_id, folder_path, commit_message):
-        self.files = {path.name: path.read_bytes() for path in Path(folder_path).iterdir()}
+        files = [path for path in Path(folder_path).rglob("*") if path.is_file()]
+        self.files = {path.relative_to(folder_path).as_posix(): path.read_bytes() for path in files}
         return SimpleNamespace(commit_url=f"https://hub/{repo_id}/commit/1")
 
 
@@ -113,3 +114,27 @@ def test_a_card_tells_pair_embedder_and_training() -> None:
         '"apgr": 0.7',
     ]:
         assert part in card
+
+
+@pytest.mark.parametrize(
+    ("router", "embedder", "needed"),
+    [
+        ("knn", None, True),
+        ("knn", "bundled", False),
+        ("bert", None, False),
+        ("ensemble", None, False),
+        ("of-a-package-that-is-not-here", None, False),
+    ],
+)
+def test_a_card_asks_for_an_embedder_only_where_one_is_needed(router, embedder, needed) -> None:
+    from routellm_core import Checkpoint, ModelPair
+
+    card = model_card(Checkpoint(router, pair=ModelPair("big", "small"), embedder=embedder))
+    assert (", embedder=embedder)" in card) == needed
+
+
+def test_an_ensemble_is_uploaded_with_its_members() -> None:
+    api = Api()
+    load_router("ensemble", members=["mf", "random"]).push_to_hub("own/router", api=api)
+    assert "members/mf/config.json" in api.files
+    assert "members/random/model.safetensors" in api.files
