@@ -160,6 +160,8 @@ class Runner:
         await asyncio.gather(*workers, return_exceptions=True)
         while self._in_flight:
             await asyncio.gather(*self._in_flight.values(), return_exceptions=True)
+            # From Python 3.12 on, waiting for what is done gives `_landed` no turn.
+            await asyncio.sleep(0)
 
     async def _carry_out(self, plan: Plan[T]) -> T:
         replies: Sequence[Reply | None] | None = None
