@@ -112,9 +112,9 @@ def train(
     _tell(rows.report)
     rows = _uncontaminated(rows, leave_out or [])
     result = _run(trainer, rows, {"pair": ModelPair(*pair), "seed": seed, **options}, name=name)
+    folder = result.save(out)
     if result.doubt is not None:
         notes().print(result.doubt, style="yellow", markup=False, soft_wrap=True)
-    folder = result.save(out)
     if work is None:
         shutil.rmtree(kept, ignore_errors=True)
     if json:

@@ -78,6 +78,7 @@ READERS = {
     "monitor": ["monitor"],
     "replay": ["replay"],
     "verify": ["verify"],
+    "label": ["label", "-o", "{tmp}/labels.jsonl", "--mode", "feedback"],
 }
 """Every way in which a command reads a file of rows."""
 
@@ -279,6 +280,7 @@ REST = {
     "evaluate": ["-r", "random", "-b", "outcomes={outcomes}"],
     "compare": ["random", "random", "-b", "outcomes={outcomes}"],
     "calibrate": ["-r", "random", "--outcomes", "{outcomes}"],
+    "label": ["{log}", "-o", "{tmp}/labels.jsonl", "--mode", "feedback"],
 }
 
 
