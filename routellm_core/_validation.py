@@ -173,8 +173,8 @@ def _phrase(fault: ErrorDetails, *, mapping: str) -> str:
     template = _SHOWN.get(fault["type"]) or _HIDDEN.get(fault["type"])
     if template is None:
         # Of a type that no model here can meet, or that a later pydantic adds.
-        phrase = re.sub(r"^(Input|Value) should ", "must ", fault["msg"])
-        return phrase.rstrip(".")
+        said = fault["msg"].rstrip(".")
+        return f"must {said.removeprefix('Input should ')}" if said.startswith("Input ") else said
     context = {name: _plain(value) for name, value in fault.get("ctx", {}).items()}
     return template.format(**context, mapping=mapping)
 
