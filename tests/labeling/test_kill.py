@@ -28,8 +28,10 @@ N_CALLS = 4 * N_PROMPTS
 
 # Importing LiteLLM takes seconds, so it is done once: each run is a process forked from this one.
 STARTER = """
-import json, os, sys
+import json, os, signal, sys
 from routellm_core._litellm import import_litellm
+# A job in the background of a shell ignores it, and so would the processes of its tests.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import_litellm()
 import routellm_core.labeling.labelling, routellm_core.labeling.logs, rich.progress
 from routellm_core.cli import main

@@ -53,8 +53,8 @@ def test_when_a_client_leaves_its_stream_the_model_is_left_at_once(
                 "POST", "/v1/chat/completions", json=body_of(EASY, stream=True)
             ) as response,
         ):
-            next(response.iter_bytes())
-            assert running(served) == 1
+            first = next(response.iter_bytes())
+            assert running(served) == 1, first[:200]
             left_s = time.monotonic()
         exchange = upstream.exchanges[0]
         wait_until(lambda: exchange.left_s is not None)
@@ -119,8 +119,10 @@ def test_a_slow_reader_does_not_make_the_server_hold_the_stream() -> None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
             before = resident_bytes()
             sock.sendall(
-                b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json"
-                b"\r\ncontent-length: %d\r\n\r\n" % len(request) + request
+                b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n"
+                b"content-type: application/json\r\ncontent-length: %d\r\n\r\n"
+                % len(request)
+                + request
             )
             for _ in range(10):
                 assert sock.recv(1024)
