@@ -2,6 +2,7 @@
 
 from routellm_core.answers.combining import all_of, any_of, first_failing, mean_of
 from routellm_core.answers.content import Answer, Prompt, Token, ToolCall
+from routellm_core.answers.logprobs import LogprobStatistic, logprob
 from routellm_core.answers.registry import (
     VERIFIER_ENTRY_POINT_GROUP,
     load_verifier,
@@ -9,6 +10,7 @@ from routellm_core.answers.registry import (
 )
 from routellm_core.answers.schemas import schema
 from routellm_core.answers.steps import Ask, Invocation, Plan, Request, Step, arun, run, together
+from routellm_core.answers.token_fields import read_tokens
 from routellm_core.answers.verifier import Score, Verifier, Watch
 
 __all__ = [
@@ -16,6 +18,7 @@ __all__ = [
     "Answer",
     "Ask",
     "Invocation",
+    "LogprobStatistic",
     "Plan",
     "Prompt",
     "Request",
@@ -30,7 +33,9 @@ __all__ = [
     "arun",
     "first_failing",
     "load_verifier",
+    "logprob",
     "mean_of",
+    "read_tokens",
     "run",
     "schema",
     "together",

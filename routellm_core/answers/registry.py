@@ -17,6 +17,7 @@ _BUILT_IN = {
     "all_of": "routellm_core.answers.combining:all_of",
     "any_of": "routellm_core.answers.combining:any_of",
     "first_failing": "routellm_core.answers.combining:first_failing",
+    "logprob": "routellm_core.answers.logprobs:logprob",
     "mean_of": "routellm_core.answers.combining:mean_of",
     "schema": "routellm_core.answers.schemas:schema",
 }
