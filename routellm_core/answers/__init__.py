@@ -1,8 +1,18 @@
 """Scores of an answer: verifiers for cascades and best-of, and similarities of texts."""
 
+from routellm_core.answers.checks import (
+    Predicate,
+    check,
+    has_length,
+    is_complete,
+    is_json,
+    is_python,
+    matches,
+)
 from routellm_core.answers.combining import all_of, any_of, first_failing, mean_of
 from routellm_core.answers.content import Answer, Prompt, Token, ToolCall
 from routellm_core.answers.logprobs import LogprobStatistic, logprob
+from routellm_core.answers.refusals import no_refusal, refusal_language
 from routellm_core.answers.registry import (
     VERIFIER_ENTRY_POINT_GROUP,
     load_verifier,
@@ -20,6 +30,7 @@ __all__ = [
     "Invocation",
     "LogprobStatistic",
     "Plan",
+    "Predicate",
     "Prompt",
     "Request",
     "Score",
@@ -31,11 +42,19 @@ __all__ = [
     "all_of",
     "any_of",
     "arun",
+    "check",
     "first_failing",
+    "has_length",
+    "is_complete",
+    "is_json",
+    "is_python",
     "load_verifier",
     "logprob",
+    "matches",
     "mean_of",
+    "no_refusal",
     "read_tokens",
+    "refusal_language",
     "run",
     "schema",
     "together",

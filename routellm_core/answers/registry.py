@@ -16,9 +16,11 @@ VERIFIER_ENTRY_POINT_GROUP = "routellm.verifiers"
 _BUILT_IN = {
     "all_of": "routellm_core.answers.combining:all_of",
     "any_of": "routellm_core.answers.combining:any_of",
+    "check": "routellm_core.answers.checks:check",
     "first_failing": "routellm_core.answers.combining:first_failing",
     "logprob": "routellm_core.answers.logprobs:logprob",
     "mean_of": "routellm_core.answers.combining:mean_of",
+    "no_refusal": "routellm_core.answers.refusals:no_refusal",
     "schema": "routellm_core.answers.schemas:schema",
 }
 

@@ -9,7 +9,7 @@ from routellm_core.errors import EmptyAnswerError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["holds_answer", "unusable_answer", "unusable_answer_error"]
+__all__ = ["holds_answer", "is_cut_off", "unusable_answer", "unusable_answer_error"]
 
 _ANSWER_FIELDS = (
     "content",
@@ -88,7 +88,18 @@ def unusable_answer(
         return "content_filter" if escalate_filtered else None
     if has_content:
         return None
-    return "length" if reason in _CUT_OFF else "empty"
+    return "length" if is_cut_off(reason) else "empty"
+
+
+def is_cut_off(finish_reason: str | None) -> bool:
+    """Return whether a model stopped at a limit of tokens, in any provider's words.
+
+    Examples
+    --------
+    >>> is_cut_off("MAX_TOKENS"), is_cut_off("stop"), is_cut_off(None)
+    (True, False, False)
+    """
+    return (finish_reason or "").strip().lower() in _CUT_OFF
 
 
 def unusable_answer_error(model: str, reason: str) -> EmptyAnswerError:
