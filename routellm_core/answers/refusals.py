@@ -24,12 +24,13 @@ _OPENERS = 4
 # Accents, Arabic vowel signs and hamzas, the Arabic lengthening sign, the Devanagari nukta.
 _DROPPED = {*range(0x300, 0x370), *range(0x64B, 0x656), 0x640, 0x670, 0x93C}
 
-Slots: TypeAlias = "tuple[tuple[str, ...], ...]"
+Slot: TypeAlias = "dict[str, tuple[str, ...]]"
+"""Alternatives by their first letter; "" for the empty one."""
 
 
 class _Language(NamedTuple):
-    openers: tuple[str, ...]
-    starts: tuple[Slots, ...]
+    openers: Slot
+    starts: tuple[tuple[Slot, ...], ...]
     exceptions: tuple[str, ...]
 
 
@@ -141,7 +142,8 @@ def _opened(text: str, language: _Language, openers: int, *, whole: bool) -> boo
         could_be_excepted = any(each.startswith(text) for each in language.exceptions)
         return None if could_be_excepted and not whole else True
     undecided = None in found
-    for opener in language.openers if openers else ():
+    undecided |= not text
+    for opener in language.openers.get(text[:1], ()) if openers else ():
         if text.startswith(opener):
             after = _opened(text[len(opener) :], language, openers - 1, whole=whole)
             if after:
@@ -152,12 +154,12 @@ def _opened(text: str, language: _Language, openers: int, *, whole: bool) -> boo
     return None if undecided else False
 
 
-def _filled(text: str, slots: Slots) -> bool | None:
+def _filled(text: str, slots: tuple[Slot, ...]) -> bool | None:
     """Return whether the text begins with one alternative of each slot in turn; None: not yet."""
     if not slots:
         return True
-    undecided = False
-    for alternative in slots[0]:
+    undecided = not text
+    for alternative in (*slots[0].get(text[:1], ()), *slots[0].get("", ())):
         if text.startswith(alternative):
             found = _filled(text[len(alternative) :], slots[1:])
             if found:
@@ -174,7 +176,8 @@ def _letters(text: str) -> str:
     return "".join(
         character
         for character in decomposed
-        if ord(character) not in _DROPPED and unicodedata.category(character)[0] in "LMN"
+        if character.isalnum()
+        or (ord(character) not in _DROPPED and unicodedata.category(character)[0] == "M")
     )
 
 
@@ -182,13 +185,17 @@ def _letters(text: str) -> str:
 def _languages() -> dict[str, _Language]:
     return {
         name: _Language(
-            _alternatives(phrases.openers),
-            tuple(tuple(_alternatives(slot) for slot in slots) for slots in phrases.starts),
-            _alternatives(phrases.exceptions) if phrases.exceptions else (),
+            _slot(phrases.openers),
+            tuple(tuple(_slot(slot) for slot in slots) for slots in phrases.starts),
+            tuple(_letters(each) for each in phrases.exceptions.split("|") if each),
         )
         for name, phrases in REFUSALS.items()
     }
 
 
-def _alternatives(slot: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(_letters(each) for each in slot.split("|")))
+def _slot(alternatives: str) -> Slot:
+    found: dict[str, dict[str, None]] = {}
+    for each in alternatives.split("|"):
+        letters = _letters(each)
+        found.setdefault(letters[:1], {})[letters] = None
+    return {first: tuple(several) for first, several in found.items()}
