@@ -28,7 +28,8 @@ def train(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="ROUTER", help="bert, causal_llm, cluster, knn, mf, mlp or sw_ranking."
+            metavar="ROUTER",
+            help="bert, causal_llm, cluster, ensemble, knn, mf, mlp or sw_ranking.",
         ),
     ],
     *,
@@ -58,7 +59,8 @@ def train(
     base: Annotated[
         str | None,
         typer.Option(
-            metavar="MODEL", help="For bert and causal_llm: the pretrained model to start from."
+            metavar="MODEL",
+            help="For bert and causal_llm, also as members: the pretrained model to start from.",
         ),
     ] = None,
     validation_share: Annotated[
@@ -188,7 +190,8 @@ def _source(name: str, *, embedder: str, base: str | None, work: Path) -> dict[s
     found = load_embedder(embedder)
     if not embedder.startswith("bundled"):
         found = CachedEmbedder(found, work / "embeddings.db")
-    return {"embedder": found, "show_progress": True}
+    tuned = {"base": base, "work": work} if name == "ensemble" else {}
+    return {"embedder": found, "show_progress": True, **tuned}
 
 
 def _run(
@@ -214,6 +217,8 @@ def _show(result: Trained, folder: Path, *, name: str) -> None:
     for key, value in result.metrics.items():
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             table.add_row(key, f"{value:.4g}")
+    for member, weight in result.metrics.get("weights", {}).items():
+        table.add_row(f"weight of {member}", f"{weight:.4g}")
     console = results()
     console.print(f"Validation of the {name} router:")
     console.print(table)

@@ -3,6 +3,7 @@
 from routellm_core.training.bert import train_bert
 from routellm_core.training.causal_llm import train_causal_llm
 from routellm_core.training.cluster import train_cluster
+from routellm_core.training.ensemble import train_ensemble
 from routellm_core.training.examples import TrainingData, read_data
 from routellm_core.training.knn import train_knn
 from routellm_core.training.mf import train_mf
@@ -19,6 +20,7 @@ __all__ = [
     "train_bert",
     "train_causal_llm",
     "train_cluster",
+    "train_ensemble",
     "train_knn",
     "train_mf",
     "train_mlp",

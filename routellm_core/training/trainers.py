@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from routellm_core.training.bert import train_bert
-from routellm_core.training.causal_llm import train_causal_llm
-from routellm_core.training.cluster import train_cluster
-from routellm_core.training.knn import train_knn
-from routellm_core.training.mf import train_mf
-from routellm_core.training.mlp import train_mlp
-from routellm_core.training.sw_ranking import train_sw_ranking
+from routellm_core.training.ensemble import train_ensemble
+from routellm_core.training.members import MEMBER_TRAINERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,13 +14,5 @@ if TYPE_CHECKING:
 
 __all__ = ["TRAINERS"]
 
-TRAINERS: dict[str, Callable[..., Trained]] = {
-    "bert": train_bert,
-    "causal_llm": train_causal_llm,
-    "cluster": train_cluster,
-    "knn": train_knn,
-    "mf": train_mf,
-    "mlp": train_mlp,
-    "sw_ranking": train_sw_ranking,
-}
+TRAINERS: dict[str, Callable[..., Trained]] = {**MEMBER_TRAINERS, "ensemble": train_ensemble}
 """The trainer of each router that learns, by the router's name."""

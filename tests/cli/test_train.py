@@ -36,6 +36,22 @@ def test_a_file_of_outcomes_becomes_a_checkpoint_that_loads(name, outcomes, tmp_
     assert not (tmp_path / f"{name}.work").exists()
 
 
+def test_an_ensemble_is_one_checkpoint_and_tells_its_weights(outcomes, tmp_path) -> None:
+    out = tmp_path / "both"
+    arguments = ["--data", str(outcomes), *PAIR, "--out", str(out), "--set", "folds=2"]
+    result = run("ensemble", *arguments, "--set", 'members=["knn", "mf"]')
+    assert result.exit_code == 0, result.output
+    assert "weight of knn" in result.stdout
+    assert f"Checkpoint: {out}" in result.stdout
+    router = load_router(str(out))
+    assert list(router.members) == ["knn", "mf"]
+    assert score(router, n=400) > 0.8
+    assert router.calibration is not None
+    result = run("ensemble", *arguments, "--set", 'members=["knn", "mff"]')
+    assert result.exit_code == 1
+    assert "Unknown member 'mff'. Did you mean 'mf'?" in result.stderr
+
+
 def test_bad_rows_are_told_with_their_lines_and_strict_stops(outcomes, tmp_path) -> None:
     path = tmp_path / "with_bad.jsonl"
     path.write_text('{"prompt": "", "model": "big", "quality": 1}\n' + outcomes.read_text())

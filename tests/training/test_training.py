@@ -23,7 +23,15 @@ from routellm_core.testing import HashingEmbedder
 from routellm_core.training import TRAINERS, read_data
 
 EMBEDDER = HashingEmbedder(dimension=64)
-NUMPY = ["cluster", "knn", "mf", "mlp", "sw_ranking"]
+NUMPY = ["cluster", "ensemble", "knn", "mf", "mlp", "sw_ranking"]
+SMALL = {
+    "cluster": {"sizes": (8,)},
+    "ensemble": {
+        "members": ("cluster", "mf"),
+        "settings": {"cluster": {"sizes": (8,)}},
+        "folds": 2,
+    },
+}
 
 
 @pytest.mark.parametrize("kind", ["outcomes", "battles"])
@@ -32,7 +40,8 @@ def test_a_trainer_recovers_a_planted_rule(name, kind) -> None:
     prompts, hard = planted(1200, seed=1)
     rows = outcome_rows(prompts, hard) if kind == "outcomes" else battle_rows(prompts, hard)
     data = read_outcomes(rows) if kind == "outcomes" else read_battles(rows)
-    result = TRAINERS[name](data, pair=PAIR, embedder=EMBEDDER)
+    options = {"members": ("mf", "mlp"), "folds": 2} if name == "ensemble" else {}
+    result = TRAINERS[name](data, pair=PAIR, embedder=EMBEDDER, **options)
     assert score(result.router) >= 0.9
 
 
@@ -43,7 +52,7 @@ def test_a_trainer_finds_nothing_in_shuffled_labels(name) -> None:
         prompts, hard = planted(800, seed=seed)
         shuffled = np.random.default_rng(seed).permutation(hard)
         data = read_outcomes(outcome_rows(prompts, shuffled))
-        options = {"sizes": (8,)} if name == "cluster" else {}
+        options = SMALL.get(name, {})
         router = TRAINERS[name](data, pair=PAIR, embedder=EMBEDDER, seed=seed, **options).router
         scores.append(score(router, seed=50 + seed, shuffled=True))
     assert np.mean(scores) == pytest.approx(0.5, abs=0.05)
@@ -53,7 +62,7 @@ def test_a_trainer_finds_nothing_in_shuffled_labels(name) -> None:
 def test_a_saved_router_carries_its_report_and_its_calibration(name, tmp_path) -> None:
     prompts, hard = planted(300, seed=2)
     data = read_outcomes(outcome_rows(prompts, hard))
-    result = TRAINERS[name](data, pair=PAIR, embedder=EMBEDDER)
+    result = TRAINERS[name](data, pair=PAIR, embedder=EMBEDDER, **SMALL.get(name, {}))
     folder = result.save(tmp_path / name)
     router = load_router(name, checkpoint=folder, embedder=EMBEDDER)
     np.testing.assert_allclose(
@@ -73,7 +82,7 @@ def test_a_saved_router_carries_its_report_and_its_calibration(name, tmp_path) -
 def test_the_same_seed_gives_the_same_router(name) -> None:
     prompts, hard = planted(200, seed=4)
     data = read_outcomes(outcome_rows(prompts, hard))
-    options = {"sizes": (8,)} if name == "cluster" else {}
+    options = SMALL.get(name, {})
     first, second, other = (
         TRAINERS[name](data, pair=PAIR, embedder=EMBEDDER, seed=seed, **options).router
         for seed in (1, 1, 2)
@@ -84,13 +93,14 @@ def test_the_same_seed_gives_the_same_router(name) -> None:
         assert not np.array_equal(first.win_rates(prompts), other.win_rates(prompts))
 
 
-@pytest.mark.parametrize("name", ["knn", "cluster", "mlp"])
+@pytest.mark.parametrize("name", ["knn", "cluster", "ensemble", "mlp"])
 def test_what_is_kept_has_seen_every_prompt_and_what_is_measured_has_not(name) -> None:
     rng = np.random.default_rng(0)
     prompts, _ = planted(400, seed=7)
     # Nothing can be learnt: only who has seen a prompt can know its label.
     rows = outcome_rows(prompts, rng.random(400) < 0.5)
-    result = TRAINERS[name](read_outcomes(rows), pair=PAIR, embedder=EMBEDDER, seed=0)
+    options = {"members": ("knn", "mlp"), "folds": 2} if name == "ensemble" else {}
+    result = TRAINERS[name](read_outcomes(rows), pair=PAIR, embedder=EMBEDDER, seed=0, **options)
     assert result.settings["n_train"] == len(set(prompts))
     assert result.metrics["apgr"] < 0.65
 
