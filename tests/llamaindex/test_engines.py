@@ -64,6 +64,9 @@ async def test_a_query_is_answered_as_by_the_chosen_model(
     assert router.prompts == ([question] if requests[0] else [])
 
 
+# LlamaIndex leaves OpenAI's stream open at the end of a synchronous query, of a direct model too;
+# Python 3.13 says so.
+@pytest.mark.filterwarnings("ignore:coroutine method 'aclose' of 'AsyncStream:RuntimeWarning")
 @pytest.mark.parametrize("mode", STREAMABLE, ids=lambda mode: mode.value)
 @BOTH
 async def test_a_streamed_query_is_answered_as_by_the_chosen_model(
