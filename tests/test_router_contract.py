@@ -8,6 +8,7 @@ import pytest
 from tiny_checkpoints import tiny_bert, tiny_llama
 
 from routellm_core import ModelPair, Router, load_router, router_names
+from routellm_core.routers._correction import Correction
 from routellm_core.routers.similarity import CosineIndex
 from routellm_core.testing import ROUTER_CHECKS, HashingEmbedder
 
@@ -30,6 +31,19 @@ def knn(k: int) -> Router:
 
 # One way to make each router, without a network.
 CASES: dict[str, Callable[[Path], Router]] = {
+    "adapted": lambda _: load_router(
+        "adapted",
+        prior=load_router("mf"),
+        correction=Correction(
+            np.full(8, 0.1),
+            np.full(8, 0.3),
+            np.linspace(-0.1, 0.2, 8),
+            bias=0.1,
+            length_weight=0.01,
+        ),
+        embedder=EMBEDDER,
+        pair=ModelPair("a", "c"),
+    ),
     "bert": lambda folder: load_router("bert", checkpoint=tiny_bert(folder / "bert")),
     "causal_llm": lambda folder: load_router(
         "causal_llm", checkpoint=tiny_llama(folder / "causal_llm"), dtype="float32"

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from routellm_core.cli.adapt import adapt
 from routellm_core.cli.calibrate import calibrate
 from routellm_core.cli.chat import chat
 from routellm_core.cli.compare import compare
@@ -43,6 +44,7 @@ app.command("playground")(playground)
 app.command("monitor")(monitor)
 app.command("replay")(replay)
 app.command("label")(label)
+app.command("adapt")(adapt)
 app.command("train")(train)
 app.command("evaluate")(evaluate)
 app.command("calibrate")(calibrate)

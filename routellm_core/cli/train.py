@@ -29,7 +29,7 @@ def train(
         str,
         typer.Argument(
             metavar="ROUTER",
-            help="bert, causal_llm, cluster, ensemble, knn, mf, mlp or sw_ranking.",
+            help="adapted, bert, causal_llm, cluster, ensemble, knn, mf, mlp or sw_ranking.",
         ),
     ],
     *,

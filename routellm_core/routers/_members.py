@@ -1,4 +1,4 @@
-"""The members of an ensemble: their names, and their folders inside the ensemble's."""
+"""Routers inside another router: their names, and their folders inside the other's."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def load_members(
         if sha256(text).hexdigest() != checksum:
             raise CheckpointError(
                 f"Member {name!r} of {str(folder.path)!r} is not the one that was saved there: the "
-                "checksum of its config.json does not match. Save the ensemble again."
+                "checksum of its config.json does not match. Save the router again."
             )
         try:
             kind = router_class(router)

@@ -21,6 +21,7 @@ class _Row(NamedTuple):
 
 
 _BUILT_IN = {
+    "adapted": _Row("routellm_core.routers.adapted:AdaptedRouter"),
     "bert": _Row("routellm_core.routers.bert:BERTRouter", extra="torch"),
     "causal_llm": _Row("routellm_core.routers.causal_llm:CausalLLMRouter", extra="torch"),
     "cluster": _Row("routellm_core.routers.cluster:ClusterRouter"),
