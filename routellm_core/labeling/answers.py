@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from routellm_core.answers.texts import sendable
 from routellm_core.labeling.calls import Call, Plan, Reply, user_message
-from routellm_core.labeling.texts import sendable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

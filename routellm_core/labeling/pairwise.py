@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from routellm_core.labeling.texts import json_in, sendable, shortened
+from routellm_core.answers.texts import json_in, sendable, shortened
 from routellm_core.labeling.verdicts import verdict_call, verdicts_plan
 
 if TYPE_CHECKING:

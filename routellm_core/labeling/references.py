@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from typing import TYPE_CHECKING
 
+from routellm_core.answers.final_answers import is_choice, number_of, words_of
 from routellm_core.errors import ConfigurationError, did_you_mean
 from routellm_core.labeling.code_checks import passes_tests
 
@@ -13,11 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["COMPARISONS", "is_right"]
-
-_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
-_CHOICE = re.compile(r"\(?\b([A-J])\b\)?")
-_STATED = re.compile(r"(?i:answer|option|choice)(?i:\s+is)?\s{0,3}[:=]?\s{0,3}\*{0,2}\(?([A-J])\b")
-_BREAK = re.compile(r"[\W_]+")
 
 
 def is_right(answer: str, reference: str, *, comparison: str) -> bool:
@@ -62,42 +56,17 @@ def _exact(answer: str, reference: str) -> bool:
 
 
 def _normalised(answer: str, reference: str) -> bool:
-    return _words(answer) == _words(reference)
+    return words_of(answer) == words_of(reference)
 
 
 def _contains(answer: str, reference: str) -> bool:
-    wanted = _words(reference)
-    return bool(wanted) and f" {wanted} " in f" {_words(answer)} "
+    wanted = words_of(reference)
+    return bool(wanted) and f" {wanted} " in f" {words_of(answer)} "
 
 
 def _number(answer: str, reference: str) -> bool:
-    said, known = _last_number(answer), _last_number(reference)
+    said, known = number_of(answer), number_of(reference)
     return said is not None and known is not None and abs(said - known) <= 1e-6 * max(1, abs(known))
-
-
-def _choice(answer: str, reference: str) -> bool:
-    known = _CHOICE.search(reference.strip().upper()[:8])
-    return known is not None and _letter(answer) == known.group(1)
-
-
-def _letter(answer: str) -> str | None:
-    """Return the letter that is stated as the answer, else the only one, else None."""
-    stated = _STATED.findall(answer)
-    if stated:
-        return str(stated[-1])
-    if answer.strip().strip("().*").upper() in tuple("ABCDEFGHIJ"):
-        return answer.strip().strip("().*").upper()
-    named = set(_CHOICE.findall(answer)) - {"A", "I"}  # which are words as well
-    return named.pop() if len(named) == 1 else None
-
-
-def _last_number(text: str) -> float | None:
-    found = _NUMBER.findall(text)
-    return float(found[-1].replace(",", "")) if found else None
-
-
-def _words(text: str) -> str:
-    return _BREAK.sub(" ", unicodedata.normalize("NFKC", text).casefold()).strip()
 
 
 COMPARISONS: dict[str, Callable[[str, str], bool]] = {
@@ -105,7 +74,7 @@ COMPARISONS: dict[str, Callable[[str, str], bool]] = {
     "normalised": _normalised,
     "contains": _contains,
     "number": _number,
-    "choice": _choice,
+    "choice": is_choice,
     "code": passes_tests,
 }
 """By name: from an answer and the known one to whether it is right."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from routellm_core.labeling.texts import sendable, shortened
+from routellm_core.answers.texts import sendable, shortened
 from routellm_core.labeling.verdicts import verdict_call, verdicts_plan
 
 if TYPE_CHECKING:
