@@ -1,5 +1,6 @@
 """Scores of an answer: verifiers for cascades and best-of, and similarities of texts."""
 
+from routellm_core.answers.agreement import Agreement, Similarity, consistency
 from routellm_core.answers.checks import (
     Predicate,
     check,
@@ -11,6 +12,8 @@ from routellm_core.answers.checks import (
 )
 from routellm_core.answers.combining import all_of, any_of, first_failing, mean_of
 from routellm_core.answers.content import Answer, Prompt, Token, ToolCall
+from routellm_core.answers.final_answers import final_answer
+from routellm_core.answers.judging import judge
 from routellm_core.answers.logprobs import LogprobStatistic, logprob
 from routellm_core.answers.refusals import no_refusal, refusal_language
 from routellm_core.answers.registry import (
@@ -19,12 +22,14 @@ from routellm_core.answers.registry import (
     verifier_names,
 )
 from routellm_core.answers.schemas import schema
+from routellm_core.answers.similarity import bert_sim
 from routellm_core.answers.steps import Ask, Invocation, Plan, Request, Step, arun, run, together
 from routellm_core.answers.token_fields import read_tokens
 from routellm_core.answers.verifier import Score, Verifier, Watch
 
 __all__ = [
     "VERIFIER_ENTRY_POINT_GROUP",
+    "Agreement",
     "Answer",
     "Ask",
     "Invocation",
@@ -34,6 +39,7 @@ __all__ = [
     "Prompt",
     "Request",
     "Score",
+    "Similarity",
     "Step",
     "Token",
     "ToolCall",
@@ -42,12 +48,16 @@ __all__ = [
     "all_of",
     "any_of",
     "arun",
+    "bert_sim",
     "check",
+    "consistency",
+    "final_answer",
     "first_failing",
     "has_length",
     "is_complete",
     "is_json",
     "is_python",
+    "judge",
     "load_verifier",
     "logprob",
     "matches",

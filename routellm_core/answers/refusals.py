@@ -176,8 +176,8 @@ def _letters(text: str) -> str:
     return "".join(
         character
         for character in decomposed
-        if character.isalnum()
-        or (ord(character) not in _DROPPED and unicodedata.category(character)[0] == "M")
+        if ord(character) not in _DROPPED
+        and (character.isalnum() or unicodedata.category(character)[0] == "M")
     )
 
 
