@@ -11,10 +11,10 @@ import typer
 
 from routellm_core._numbers import check_fraction
 from routellm_core.cli.console import notes, print_json, results
-from routellm_core.errors import ConfigurationError
+from routellm_core.errors import ConfigurationError, DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from routellm_core.data import RowReport
     from routellm_core.training import Trained, TrainingData
@@ -96,6 +96,10 @@ def train(
         ),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad row.")] = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Warn where the data speaks against training, and go on."),
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,
 ) -> None:
     """Train a router on your own data, and store how good it is and how it is calibrated."""
@@ -107,16 +111,18 @@ def train(
         check_fraction(options["validation_share"], name="validation_share", within="(0, 1)")
     kept = work or out.with_name(f"{out.name}.work")
     options |= _source(name, embedder=embedder, base=base, work=kept)
-    from routellm_core.training import read_data
+    from routellm_core.training import data_doubts, read_data
     from routellm_core.types import ModelPair
 
+    models = ModelPair(*pair)
     rows = read_data(data, strict=strict)
     _tell(rows.report)
     rows = _uncontaminated(rows, leave_out or [])
-    result = _run(trainer, rows, {"pair": ModelPair(*pair), "seed": seed, **options}, name=name)
+    _heed(data_doubts(rows, models), force=force)
+    result = _run(trainer, rows, {"pair": models, "seed": seed, **options}, name=name)
     folder = result.save(out)
     if result.doubt is not None:
-        notes().print(result.doubt, style="yellow", markup=False, soft_wrap=True)
+        _warn(result.doubt)
     if work is None:
         shutil.rmtree(kept, ignore_errors=True)
     if json:
@@ -205,9 +211,22 @@ def _run(
         raise ConfigurationError(f"Trainer {name!r}: {error}.") from error
 
 
+def _heed(doubts: Iterable[str], *, force: bool) -> None:
+    """Stop where something speaks against training; with `--force`, warn in the same words."""
+    said = list(doubts)
+    if said and not force:
+        raise DataError(f"{' '.join(said)} `--force` trains all the same.")
+    for doubt in said:
+        _warn(doubt)
+
+
 def _tell(report: RowReport) -> None:
-    if report.n_bad:
-        notes().print(str(report), style="yellow", markup=False, soft_wrap=True)
+    if str(report):
+        _warn(str(report))
+
+
+def _warn(text: str) -> None:
+    notes().print(text, style="yellow", markup=False, soft_wrap=True)
 
 
 def _show(result: Trained, folder: Path, *, name: str) -> None:

@@ -6,6 +6,7 @@ from routellm_core.training.causal_llm import train_causal_llm
 from routellm_core.training.cluster import train_cluster
 from routellm_core.training.ensemble import train_ensemble
 from routellm_core.training.examples import TrainingData, read_data
+from routellm_core.training.guards import data_doubts
 from routellm_core.training.knn import train_knn
 from routellm_core.training.mf import train_mf
 from routellm_core.training.mlp import train_mlp
@@ -17,6 +18,7 @@ __all__ = [
     "TRAINERS",
     "Trained",
     "TrainingData",
+    "data_doubts",
     "read_data",
     "train_adapted",
     "train_bert",
