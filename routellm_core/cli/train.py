@@ -118,7 +118,7 @@ def train(
     rows = read_data(data, strict=strict)
     _tell(rows.report)
     rows = _uncontaminated(rows, leave_out or [])
-    _heed(data_doubts(rows, models), force=force)
+    _heed(data_doubts(rows, models, trainer=name), force=force)
     result = _run(trainer, rows, {"pair": models, "seed": seed, **options}, name=name)
     folder = result.save(out)
     if result.doubt is not None:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from routellm_core.training.examples import check_models, pair_examples
+from routellm_core.data.battles import Battles
+from routellm_core.training.examples import check_models, check_signal, pair_examples
 
 if TYPE_CHECKING:
     from routellm_core.training.examples import PairExamples, TrainingData
     from routellm_core.types import ModelPair
 
-__all__ = ["data_doubts"]
+__all__ = ["MIN_PROMPTS", "data_doubts"]
+
+MIN_PROMPTS = 200
+"""How many prompts a training should have at least."""
 
 _SAME = 1e-12
 
 
-def data_doubts(data: TrainingData, pair: ModelPair) -> tuple[str, ...]:
+def data_doubts(data: TrainingData, pair: ModelPair, *, trainer: str) -> tuple[str, ...]:
     """Return what speaks against training on this data, a sentence or two each; () for nothing.
 
     The trainers themselves take such data. `routellm train` stops, unless `--force` is given.
@@ -26,27 +30,44 @@ def data_doubts(data: TrainingData, pair: ModelPair) -> tuple[str, ...]:
         Outcomes or battles, as read.
     pair
         The two models to choose between.
+    trainer
+        A name in `TRAINERS`: some learn from answers of other models, too.
 
     Raises
     ------
     UnknownModelError
         If the data does not know a model of the pair.
     DataError
-        If no prompt was answered by both.
+        If no prompt was answered by both, or there is nothing to learn: see `check_signal`.
 
     Examples
     --------
     >>> from routellm_core import ModelPair
     >>> from routellm_core.data import read_outcomes
     >>> rows = [{"prompt": "1+1?", "model": "big", "quality": 0.5},
-    ...         {"prompt": "1+1?", "model": "small", "quality": 1}]
-    >>> [doubt] = data_doubts(read_outcomes(rows), ModelPair(strong="big", weak="small"))
-    >>> doubt[:70]
-    "'big' is named as the strong model and is worse than 'small' on the 1 "
+    ...         {"prompt": "1+1?", "model": "small", "quality": 1},
+    ...         {"prompt": "2+2?", "model": "big", "quality": 1},
+    ...         {"prompt": "2+2?", "model": "small", "quality": 1}]
+    >>> pair = ModelPair(strong="big", weak="small")
+    >>> for doubt in data_doubts(read_outcomes(rows), pair, trainer="knn"):
+    ...     print(doubt.partition(":")[0])
+    'big' is named as the strong model and is worse than 'small' on the 2 prompts that both answered
+    Only 2 prompts to learn from that both models answered, and a router needs at least 200
     """
     check_models(data, pair)
     examples = pair_examples(data, pair)
-    return tuple(filter(None, [_worse(examples, pair)]))
+    if _uses_other_models(data, trainer):
+        few = _too_few(len(set(data.prompts)), "")
+    else:
+        check_signal(examples, pair)
+        few = _too_few(len(set(examples.prompts)), " that both models answered")
+    return tuple(filter(None, [_worse(examples, pair), few]))
+
+
+def _uses_other_models(data: TrainingData, trainer: str) -> bool:
+    """Return whether a trainer learns from battles between any two models of this data."""
+    learns = trainer == "sw_ranking" or (trainer == "mf" and isinstance(data, Battles))
+    return learns and len(data.models) > 2
 
 
 def _worse(examples: PairExamples, pair: ModelPair) -> str:
@@ -59,4 +80,13 @@ def _worse(examples: PairExamples, pair: ModelPair) -> str:
         f"{len(examples.prompts):,} prompts that both answered: mean quality {strong:.4g} against "
         f"{weak:.4g}. Name the better model first: `--pair {pair.weak} {pair.strong}`, in Python "
         f"`ModelPair(strong={pair.weak!r}, weak={pair.strong!r})`."
+    )
+
+
+def _too_few(n: int, which: str) -> str:
+    if n >= MIN_PROMPTS:
+        return ""
+    return (
+        f"Only {n:,} prompts to learn from{which}, and a router needs at least {MIN_PROMPTS}: "
+        "bring more rows, for example with `routellm label LOG --sample 1000`."
     )

@@ -128,6 +128,6 @@ def test_rows_without_a_difference_write_no_checkpoint(tmp_path) -> None:
 def test_few_validation_prompts_are_told(tmp_path) -> None:
     path = tmp_path / "few.jsonl"
     path.write_text("\n".join(json.dumps(row) for row in outcome_rows(*planted(60, seed=1))))
-    result = run("knn", "--data", str(path), *PAIR, "--out", str(tmp_path / "out"))
+    result = run("knn", "--data", str(path), *PAIR, "--out", str(tmp_path / "out"), "--force")
     assert result.exit_code == 0, result.output
     assert "validation prompts: the figures say little" in result.stderr

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from planted import outcome_rows, planted
+from planted import battle_rows, outcome_rows, planted
 
 from routellm_core import load_router
 
@@ -78,3 +78,41 @@ def test_answers_with_several_qualities_are_told(train) -> None:
     result = train([*ROWS, {**ROWS[0], "quality": 0.5}])
     assert result.exit_code == 0
     assert "1 answers were given different qualities" in result.stderr
+
+
+def test_few_prompts_stop(stops) -> None:
+    words = stops(ROWS[: 2 * 120])
+    n = len({row["prompt"] for row in ROWS[: 2 * 120]})
+    assert f"Only {n} prompts to learn from that both models answered" in words
+    assert "at least 200" in words
+    assert "routellm label" in words
+
+
+def test_prompts_that_one_model_alone_answered_do_not_count(train) -> None:
+    rows = [row for n, row in enumerate(ROWS) if n % 2 == 0 or n < 2 * 150]
+    result = train(rows)
+    assert result.exit_code == 1
+    assert "prompts to learn from that both models answered" in result.stderr
+
+
+def test_battles_of_other_models_count_for_a_trainer_that_learns_from_them(run, tmp_path) -> None:
+    rows = battle_rows(*planted(N, seed=3))
+    others = {"big": "huge", "small": "tiny"}
+    rows[100:] = [
+        {**row, "model_a": others[row["model_a"]], "model_b": others[row["model_b"]]}
+        for row in rows[100:]
+    ]
+    path = tmp_path / "battles.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    arguments = ["--data", str(path), "--pair", "big", "small", "--out", str(tmp_path / "out")]
+    stopped = run("train", "knn", *arguments)
+    assert stopped.exit_code == 1
+    assert "Only 1" in stopped.stderr
+    assert run("train", "sw_ranking", *arguments).exit_code == 0
+
+
+def test_rows_without_a_difference_are_told_before_their_number(train) -> None:
+    result = train([{**row, "quality": 1} for row in ROWS[:40]])
+    assert result.exit_code == 1
+    assert "are equally good on all" in result.stderr
+    assert "--force" not in result.stderr
