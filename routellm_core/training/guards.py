@@ -8,10 +8,14 @@ from routellm_core.data.battles import Battles
 from routellm_core.training.examples import check_models, check_signal, pair_examples
 
 if TYPE_CHECKING:
+    from routellm_core.data.rows import RowReport
     from routellm_core.training.examples import PairExamples, TrainingData
     from routellm_core.types import ModelPair
 
-__all__ = ["MIN_PROMPTS", "data_doubts"]
+__all__ = ["MAX_BAD_SHARE", "MIN_PROMPTS", "data_doubts"]
+
+MAX_BAD_SHARE = 0.05
+"""The share of rows that may be unusable before it is likely that the rest was misread, too."""
 
 MIN_PROMPTS = 200
 """How many prompts a training should have at least."""
@@ -61,13 +65,23 @@ def data_doubts(data: TrainingData, pair: ModelPair, *, trainer: str) -> tuple[s
     else:
         check_signal(examples, pair)
         few = _too_few(len(set(examples.prompts)), " that both models answered")
-    return tuple(filter(None, [_worse(examples, pair), few]))
+    return tuple(filter(None, [_many_bad(data.report), _worse(examples, pair), few]))
 
 
 def _uses_other_models(data: TrainingData, trainer: str) -> bool:
     """Return whether a trainer learns from battles between any two models of this data."""
     learns = trainer == "sw_ranking" or (trainer == "mf" and isinstance(data, Battles))
     return learns and len(data.models) > 2
+
+
+def _many_bad(report: RowReport) -> str:
+    if report.n_bad <= MAX_BAD_SHARE * report.n_rows:
+        return ""
+    reason = str(report.shown[0]).rstrip(".") if report.shown else "no reason is kept"
+    return (
+        f"{report.n_bad:,} of {report.n_rows:,} rows cannot be used, more than "
+        f"{MAX_BAD_SHARE:.0%}; {reason}. Correct these rows or take them out of the file."
+    )
 
 
 def _worse(examples: PairExamples, pair: ModelPair) -> str:

@@ -116,3 +116,27 @@ def test_rows_without_a_difference_are_told_before_their_number(train) -> None:
     assert result.exit_code == 1
     assert "are equally good on all" in result.stderr
     assert "--force" not in result.stderr
+
+
+BAD = {"prompt": "p", "model": "big", "quality": "good"}
+
+
+def test_more_than_one_bad_row_in_twenty_stops(stops) -> None:
+    n_bad = len(ROWS) // 19 + 1
+    words = stops([*ROWS, *[BAD] * n_bad])
+    assert f"{n_bad} of {len(ROWS) + n_bad} rows cannot be used, more than 5%" in words
+    assert "`quality` must be a number, got 'good'" in words
+
+
+def test_one_bad_row_in_twenty_is_left_out_and_told(train) -> None:
+    n_bad = len(ROWS) // 19
+    result = train([*ROWS, *[BAD] * n_bad])
+    assert result.exit_code == 0
+    assert f"{n_bad} of {len(ROWS) + n_bad} rows are bad and were left out." in result.stderr
+
+
+def test_everything_that_is_wrong_is_said_at_once(train) -> None:
+    result = train([*ROWS[:100], *[BAD] * 50], "--pair", "small", "big")
+    assert result.exit_code == 1
+    for words in ("rows cannot be used", "is worse than", "prompts to learn from"):
+        assert words in result.stderr.splitlines()[-1]
