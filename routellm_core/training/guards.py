@@ -60,7 +60,10 @@ def data_doubts(data: TrainingData, pair: ModelPair, *, trainer: str) -> tuple[s
     """
     check_models(data, pair)
     examples = pair_examples(data, pair)
-    if _uses_other_models(data, trainer):
+    if trainer == "adapted":  # made for few
+        check_signal(examples, pair)
+        few = ""
+    elif _uses_other_models(data, trainer):
         few = _too_few(len(set(data.prompts)), "")
     else:
         check_signal(examples, pair)

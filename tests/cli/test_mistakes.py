@@ -41,7 +41,7 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     rows = [
         {"prompt": f"Question {i}?", "model": model, "quality": quality}
-        for i in range(60)
+        for i in range(600)
         for model, quality in (("big", 1.0), ("small", float(i % 2)))
     ]
     record = {"prompt": "ok", "answer": 1}
@@ -277,6 +277,7 @@ REST = {
     "monitor": ["{log}"],
     "replay": ["{log}"],
     "train": TRAINED[1:],
+    "adapt": [*PAIR, "--out", "{tmp}/out", "--data", "{outcomes}"],
     "evaluate": ["-r", "random", "-b", "outcomes={outcomes}"],
     "compare": ["random", "random", "-b", "outcomes={outcomes}"],
     "calibrate": ["-r", "random", "--outcomes", "{outcomes}"],
