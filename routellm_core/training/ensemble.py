@@ -13,7 +13,7 @@ from routellm_core.embedders.base import identity_of
 from routellm_core.errors import ConfigurationError, DataError, did_you_mean
 from routellm_core.evaluation.metrics import apgr, brier
 from routellm_core.routers.ensemble import EnsembleRouter
-from routellm_core.training.examples import check_models, embed_all, pair_examples
+from routellm_core.training.examples import check_models, check_signal, embed_all, pair_examples
 from routellm_core.training.members import MEMBER_TRAINERS
 from routellm_core.training.progress import steps
 from routellm_core.training.stacking import stacked_weights
@@ -95,6 +95,7 @@ def train_ensemble(
         raise ConfigurationError(f"`method` must be 'stacked' or 'mean', got {method!r}.")
     check_models(data, pair)
     examples = pair_examples(data, pair)
+    check_signal(examples, pair)
     fold_of = _dealt(data.prompts, examples.prompts, folds=folds, seed=seed)
     plan.check(embedder)
     remembered = None
