@@ -14,6 +14,7 @@ from routellm_core.errors import ConfigurationError, DataError
 from routellm_core.labeling.asking import LiteLLMAsker
 from routellm_core.labeling.estimate import estimate
 from routellm_core.labeling.human_sample import judge_agreement
+from routellm_core.labeling.interrupts import run_interruptible
 from routellm_core.labeling.journal import Journal
 from routellm_core.labeling.label_rows import label_rows, write_rows
 from routellm_core.labeling.plans import labelling_plan
@@ -136,7 +137,7 @@ def label(
         finally:
             await close_loop_clients()
 
-    return asyncio.run(run())
+    return run_interruptible(run())
 
 
 async def alabel(
