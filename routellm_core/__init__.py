@@ -28,6 +28,7 @@ from routellm_core.errors import (
     UnknownRouterError,
     VerifierError,
 )
+from routellm_core.experts import Capabilities
 from routellm_core.monitoring import (
     CallRecord,
     JsonlSink,
@@ -39,21 +40,24 @@ from routellm_core.monitoring import (
     Sink,
     price_of,
 )
-from routellm_core.policy import (
-    DEFAULT_ROUTER_DEADLINE_S,
-    KNOWN_PARTS,
-    ROLE_NAMES,
+from routellm_core.plan import (
     Attempts,
     Breaker,
     BreakerSettings,
     Budget,
-    Capabilities,
-    Decider,
     Guards,
+    RetrySettings,
+    escalation_filter,
+    make_guards,
+)
+from routellm_core.policy import (
+    DEFAULT_ROUTER_DEADLINE_S,
+    KNOWN_PARTS,
+    ROLE_NAMES,
+    Decider,
     MessageView,
     Overrides,
     RecentValues,
-    RetrySettings,
     Role,
     Route,
     RoutingPolicy,
@@ -63,13 +67,11 @@ from routellm_core.policy import (
     check_drop_params,
     check_model,
     check_routing_text,
-    escalation_filter,
     fault_of,
     holds_answer,
     is_tool_result_content,
     known_capabilities,
     make_decider,
-    make_guards,
     modalities_of,
     read_turn,
     resolve_router,

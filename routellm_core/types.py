@@ -21,6 +21,7 @@ __all__ = [
     "Modality",
     "ModelPair",
     "Outcome",
+    "StepRecord",
     "Usage",
     "WinRates",
 ]
@@ -90,7 +91,12 @@ class Decision:
         Registered name of the router.
     reason
         "win_rate", "override", "sticky", "empty_prompt", "capability:<what>",
-        "router_error:<error class>", "budget", "escalation:<error class>" or "breaker_open".
+        "router_error:<error class>", "budget", "escalation:<error class>" or "breaker_open". With
+        a strategy also its name, "accepted:<verifier>", "rejected:<verifier>",
+        "verifier_error:<error class>", "best_of", "best_draft:<error class>" or "deadline".
+    order
+        The experts that may be asked, in the order in which one follows another; empty for that of
+        the table. No part of the record.
     """
 
     route: str
@@ -99,6 +105,7 @@ class Decision:
     threshold: float | None
     router: str
     reason: str
+    order: tuple[str, ...] = ()
 
     def record(self) -> DecisionRecord:
         """Return the decision as a new, JSON-safe mapping."""
@@ -138,6 +145,33 @@ class Usage:
     input_tokens: int | None = None
     output_tokens: int | None = None
     model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """One step of a call that took several, for its record.
+
+    Parameters
+    ----------
+    expert, model
+        Who was asked.
+    outcome
+        "accepted", "rejected", "answered", "abandoned", or "failed:<error class>". At most one
+        step of a call is "accepted" or "answered".
+    score
+        The verifier's, in [0, 1]; None when there is none.
+    seconds
+        From asking to the outcome, with the verifier's time.
+    usage
+        What the answer used; None when nobody counted.
+    """
+
+    expert: str
+    model: str
+    outcome: str
+    score: float | None = None
+    seconds: float | None = None
+    usage: Usage | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,10 @@ LAYERS = [
     ["_optional", "_warnings", "_litellm", "_validation", "checkpoints", "hub", "model_table"],
     ["data", "embedders", "ranking"],
     ["routers"],
+    ["experts"],
     ["policy", "calibration", "answers", "monitoring", "testing"],
+    ["plan"],
+    ["strategies"],
     ["training", "evaluation", "labeling"],
     ["controller", "server"],
     ["cli"],
@@ -21,7 +24,10 @@ LAYERS = [
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 ADAPTERS = ["langchain_routellm", "llamaindex_routellm"]
 # Adapters may use these and nothing deeper.
-PUBLIC = {"routellm_core", "routellm_core.testing"}
+PUBLIC = {
+    "routellm_core", "routellm_core.answers", "routellm_core.plan", "routellm_core.strategies",
+    "routellm_core.testing",
+}  # fmt: skip
 # Libraries that only an extra installs, or that take long to import.
 HEAVY = {
     "accelerate", "datasets", "fastapi", "gradio", "httpx", "huggingface_hub", "langchain",

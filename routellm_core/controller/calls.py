@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from routellm_core.controller.fleet import Fleet
-    from routellm_core.policy import Attempts, Decider, Guards, Turn
+    from routellm_core.plan import Attempts, Guards
+    from routellm_core.policy import Decider, Turn
     from routellm_core.types import Decision
 
 __all__ = ["Call", "Endpoint", "read_call"]

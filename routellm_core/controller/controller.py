@@ -20,14 +20,8 @@ from routellm_core.controller.streams import (
     usage_of,
 )
 from routellm_core.errors import ConfigurationError
-from routellm_core.policy import (
-    check_drop_params,
-    check_model,
-    check_threshold,
-    escalation_filter,
-    make_guards,
-    note_threshold,
-)
+from routellm_core.plan import escalation_filter, make_guards
+from routellm_core.policy import check_drop_params, check_model, check_threshold, note_threshold
 from routellm_core.types import RECORD_KEY
 
 if TYPE_CHECKING:
@@ -36,7 +30,7 @@ if TYPE_CHECKING:
 
     from routellm_core.controller.calls import Call
     from routellm_core.controller.config import RouterOptions
-    from routellm_core.policy import Attempts, BreakerSettings, Budget, RetrySettings
+    from routellm_core.plan import Attempts, BreakerSettings, Budget, RetrySettings
     from routellm_core.routers.base import Router
     from routellm_core.types import Decision
 

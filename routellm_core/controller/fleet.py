@@ -8,8 +8,8 @@ from routellm_core.calibration import router_threshold
 from routellm_core.controller.messages import OpenAIView
 from routellm_core.controller.names import AUTO, read_model_name, without_additions
 from routellm_core.errors import ConfigurationError, UnknownModelError, UnknownRouterError
+from routellm_core.experts import Capabilities
 from routellm_core.policy import (
-    Capabilities,
     Overrides,
     check_threshold,
     known_capabilities,

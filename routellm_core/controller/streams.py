@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from routellm_core.policy import Attempts
+    from routellm_core.plan import Attempts
 
 __all__ = ["AsyncRoutedStream", "RoutedStream", "check_answer", "usage_of"]
 

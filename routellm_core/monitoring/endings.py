@@ -8,7 +8,7 @@ import secrets
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import count
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from routellm_core.errors import MissingDependencyError
 from routellm_core.monitoring.prices import Price, price_of
@@ -18,7 +18,7 @@ from routellm_core.types import Usage
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from routellm_core.types import Decision, Outcome
+    from routellm_core.types import Decision, Outcome, StepRecord
 
 __all__ = ["Ending", "Pricing", "RecordMaker", "next_call_number", "text_digest"]
 
@@ -54,6 +54,7 @@ class Ending(NamedTuple):
     partial: bool
     usage: Usage | None
     text: str
+    steps: tuple[StepRecord, ...] = ()
 
 
 class Pricing:
@@ -114,10 +115,11 @@ class RecordMaker:
         decision, decided = ending.decision, ending.decided
         cost = self.pricing.cost_usd(decision.model, usage)
         strong = self.pricing.cost_usd(ending.strong_model, usage)
-        router_usd = self.decision_usd(ending)
+        router_usd, drafts_usd = self.decision_usd(ending), self.drafts_usd(ending)
         saved = None
-        if ending.outcome == "answered" and cost is not None and strong is not None:
-            saved = strong - cost - router_usd
+        if ending.outcome == "answered" and None not in (cost, strong, drafts_usd):
+            saved = cast("float", strong) - cast("float", cost) - router_usd
+            saved -= cast("float", drafts_usd)
         return CallRecord(
             call_id=call_id(ending.number),
             started_at=ending.started_at,
@@ -145,16 +147,44 @@ class RecordMaker:
             output_tokens=usage.output_tokens,
             cost_usd=cost,
             router_usd=router_usd,
+            drafts_usd=drafts_usd if ending.steps else None,
             strong_usd=strong,
             saved_usd=saved,
             prompt_hash=text_digest(ending.text, key=self.hash_key) if ending.text else None,
             prompt_chars=len(ending.text),
             prompt=ending.text[: self.keep_prompt_chars] if self.keep_prompt_chars else None,
+            steps=tuple(self._step(step) for step in ending.steps) or None,
         )
+
+    def drafts_usd(self, ending: Ending) -> float | None:
+        """Return what the rejected drafts cost; None when a price or a count is unknown."""
+        costs = [
+            self.pricing.cost_usd(step.model, step.usage or NO_USAGE)
+            for step in ending.steps
+            if step.outcome == "rejected"
+        ]
+        known = [cost for cost in costs if cost is not None]
+        return sum(known) if len(known) == len(costs) else None
+
+    def _step(self, step: StepRecord) -> dict[str, Any]:
+        usage = step.usage or NO_USAGE
+        values = {
+            "expert": step.expert,
+            "model": step.model,
+            "outcome": step.outcome,
+            "score": step.score,
+            "ms": _ms(step.seconds),
+            "input_tokens": usage.input_tokens,
+            "output_tokens": usage.output_tokens,
+            "cost_usd": self.pricing.cost_usd(step.model, usage),
+        }
+        return {name: value for name, value in values.items() if value is not None}
 
     def decision_usd(self, ending: Ending) -> float:
         """Return what the decision cost: nothing, when the router was not asked."""
-        return self.router_usd if ending.decided.reason == "win_rate" else 0.0
+        decided = ending.decided
+        was_asked = decided.win_rate is not None and decided.reason != "sticky"
+        return self.router_usd if was_asked else 0.0
 
 
 def call_id(number: int) -> str:

@@ -68,6 +68,8 @@ class LineMaker:
 
     def line(self, ending: Ending) -> str:
         """Return the line of a call, without its line break."""
+        if ending.steps:
+            return self._maker.record(ending).to_json()
         shared, maker, text, usage = self._shared_by(ending), self._maker, ending.text, ending.usage
         win_rate, first_chunk_s = ending.decided.win_rate, ending.first_chunk_s
         more = ""

@@ -62,16 +62,22 @@ class CallRecord:
         Price of the answer, in US dollars; None, never 0, when a price or a count is unknown.
     router_usd
         Price of the decision.
+    drafts_usd
+        Price of the drafts that were rejected; None where no strategy drafts, or when unknown.
     strong_usd
         What the same tokens would have cost at the strong model; None when unknown.
     saved_usd
-        `strong_usd` less `cost_usd` and `router_usd`; None when one is unknown, or no answer came.
+        `strong_usd` less `cost_usd`, `router_usd` and `drafts_usd`; None when one is unknown, or
+        no answer came.
     prompt_hash
         Keyed digest of the routed text, equal for equal texts under one key.
     prompt_chars
         Length of the routed text.
     prompt
         The routed text or its beginning; None unless keeping it was asked for.
+    steps
+        Of a call that followed a strategy's plan, each step: "expert", "model", "outcome", and as
+        far as they are known "score", "ms", "input_tokens", "output_tokens" and "cost_usd".
     """
 
     call_id: str
@@ -100,11 +106,13 @@ class CallRecord:
     output_tokens: int | None = None
     cost_usd: float | None = None
     router_usd: float = 0.0
+    drafts_usd: float | None = None
     strong_usd: float | None = None
     saved_usd: float | None = None
     prompt_hash: str | None = None
     prompt_chars: int = 0
     prompt: str | None = None
+    steps: tuple[Mapping[str, Any], ...] | None = None
 
     def values(self) -> dict[str, Any]:
         """Return the record's fields, and the format's version as "v"."""
@@ -142,7 +150,9 @@ json_of = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 
 _NAMES = tuple(field.name for field in fields(CallRecord))
 _TYPES = {field.name: str(field.type) for field in fields(CallRecord)}
-_OPTIONAL = frozenset({"prompt", "error", "first_chunk_ms", "answered_model", "checkpoint"})
+_OPTIONAL = frozenset(
+    {"prompt", "error", "first_chunk_ms", "answered_model", "checkpoint", "steps", "drafts_usd"}
+)
 _REQUIRED = (
     "call_id", "started_at", "outcome", "route", "model", "reason", "decided_route",
     "decided_reason", "win_rate", "threshold", "router",
@@ -154,6 +164,7 @@ _ACCEPTS: Mapping[str, frozenset[type]] = {
     "bool": frozenset({bool}),
     "None": frozenset({type(None)}),
     "tuple[str, ...]": frozenset({list}),
+    "tuple[Mapping[str, Any], ...]": frozenset({list}),
     "Outcome": frozenset({str}),
 }
 # What JSON makes of each field; exactly these classes, for `bool` is a subclass of `int`.
@@ -179,4 +190,8 @@ def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
         raise DataError(f"`outcome` must be one of {get_args(Outcome)}, got {values['outcome']!r}.")
     if "failures" in checked:
         checked["failures"] = tuple(str(failure) for failure in checked["failures"])
+    if checked.get("steps") is not None:
+        if not all(isinstance(step, dict) for step in checked["steps"]):
+            raise DataError("`steps` must be a list of objects.")
+        checked["steps"] = tuple(checked["steps"])
     return checked

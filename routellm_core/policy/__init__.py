@@ -1,15 +1,7 @@
-"""Everything between a win rate and an answer. No module here calls a model."""
+"""From a conversation and a win rate to a decision, and what an error means."""
 
 from routellm_core.policy.answers import holds_answer, unusable_answer, unusable_answer_error
-from routellm_core.policy.attempts import (
-    Attempts,
-    FailedAttempt,
-    RetrySettings,
-    escalation_filter,
-)
-from routellm_core.policy.breaker import Breaker, BreakerSettings, BreakerState, Permit
-from routellm_core.policy.budget import Budget, BudgetPeriod, OverBudget, Reservation
-from routellm_core.policy.capabilities import Capabilities, missing_capability
+from routellm_core.policy.capabilities import missing_capability
 from routellm_core.policy.conversation import (
     MessageView,
     Role,
@@ -19,10 +11,9 @@ from routellm_core.policy.conversation import (
     read_turn,
     speakers,
 )
-from routellm_core.policy.decider import Decider
+from routellm_core.policy.decider import Decider, FirstStep
 from routellm_core.policy.dropping import check_drop_params
 from routellm_core.policy.faults import Fault, fault_of, retry_after_of
-from routellm_core.policy.guards import Guards, make_guards
 from routellm_core.policy.known_models import known_capabilities
 from routellm_core.policy.memory import RecentValues
 from routellm_core.policy.model_check import check_model
@@ -52,24 +43,12 @@ __all__ = [
     "KNOWN_PARTS",
     "NO_OVERRIDES",
     "ROLE_NAMES",
-    "Attempts",
-    "Breaker",
-    "BreakerSettings",
-    "BreakerState",
-    "Budget",
-    "BudgetPeriod",
-    "Capabilities",
     "Decider",
-    "FailedAttempt",
     "Fault",
-    "Guards",
+    "FirstStep",
     "MessageView",
-    "OverBudget",
     "Overrides",
-    "Permit",
     "RecentValues",
-    "Reservation",
-    "RetrySettings",
     "Role",
     "Route",
     "RoutingPolicy",
@@ -80,14 +59,12 @@ __all__ = [
     "check_model",
     "check_routing_text",
     "check_threshold",
-    "escalation_filter",
     "fault_of",
     "holds_answer",
     "is_prompt_too_long",
     "is_tool_result_content",
     "known_capabilities",
     "make_decider",
-    "make_guards",
     "missing_capability",
     "modalities_of",
     "note_threshold",

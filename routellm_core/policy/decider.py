@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from routellm_core.policy.memory import ScoreMemory
 from routellm_core.policy.routing import NO_OVERRIDES, Overrides, RoutingPolicy
@@ -17,9 +17,24 @@ if TYPE_CHECKING:
     from routellm_core.routers.base import Router
     from routellm_core.types import Decision
 
-__all__ = ["Decider"]
+__all__ = ["Decider", "FirstStep"]
 
 logger = logging.getLogger(__name__)
+
+
+class FirstStep(Protocol):
+    """What a strategy tells the decider: where a call goes first."""
+
+    @property
+    def needs_win_rate(self) -> bool:
+        """Whether the router is asked."""
+        ...
+
+    def first(
+        self, policy: RoutingPolicy, turn: Turn, win_rate: float | None, overrides: Overrides
+    ) -> Decision:
+        """Return where the call goes first."""
+        ...
 
 
 class Decider:
@@ -38,10 +53,13 @@ class Decider:
         How many of the latest win rates are kept, for calls that ask again about a text, as the
         steps of an agent do. Batches are scored as they come.
     deadline_s
-        Seconds that a router may take for one text, unless it scores inline; None means any time.
+        Seconds that a router may take for one text, unless it scores inline; None for no limit.
+    strategy
+        Decides where a call goes first, unless the call sets its own threshold; None for a win rate
+        against the policy's threshold.
     """
 
-    __slots__ = ("_memory", "_scorer", "policy", "router")
+    __slots__ = ("_memory", "_scorer", "policy", "router", "strategy")
 
     def __init__(
         self,
@@ -50,9 +68,11 @@ class Decider:
         *,
         remember: int = 0,
         deadline_s: float | None = None,
+        strategy: FirstStep | None = None,
     ) -> None:
         self.router = router
         self.policy = policy
+        self.strategy = strategy
         self._scorer = Scorer(router, deadline_s=deadline_s)
         self._memory = ScoreMemory(self._scorer, size=remember)
 
@@ -65,7 +85,7 @@ class Decider:
             win_rate = self._memory.win_rate(turn.text)
         except Exception as error:  # noqa: BLE001 - a router's fault is never the caller's
             return self._survive(error, overrides)
-        return self.policy.after_scoring(win_rate, overrides)
+        return self._after(win_rate, turn, overrides)
 
     async def adecide(self, turn: Turn, overrides: Overrides = NO_OVERRIDES) -> Decision:
         """Return the decision for one turn without blocking the event loop."""
@@ -78,7 +98,7 @@ class Decider:
             win_rate = await self._memory.awin_rate(turn.text)
         except Exception as error:  # noqa: BLE001 - a router's fault is never the caller's
             return self._survive(error, overrides)
-        return self.policy.after_scoring(win_rate, overrides)
+        return self._after(win_rate, turn, overrides)
 
     def decide_many(self, turns: Sequence[Turn], overrides: Sequence[Overrides]) -> list[Decision]:
         """Return n decisions for n turns, scoring in one batch what has to be scored.
@@ -100,7 +120,7 @@ class Decider:
                 decisions[index] = self.decide(turns[index], overrides[index])
             return decisions
         for index, win_rate in zip(open_turns, win_rates.tolist(), strict=True):
-            decisions[index] = self.policy.after_scoring(win_rate, overrides[index])
+            decisions[index] = self._after(win_rate, turns[index], overrides[index])
         return decisions
 
     async def adecide_many(
@@ -121,13 +141,26 @@ class Decider:
                 decisions[index] = await self.adecide(turns[index], overrides[index])
             return decisions
         for index, win_rate in zip(open_turns, win_rates.tolist(), strict=True):
-            decisions[index] = self.policy.after_scoring(win_rate, overrides[index])
+            decisions[index] = self._after(win_rate, turns[index], overrides[index])
         return decisions
 
     def _before(self, turn: Turn, overrides: Overrides) -> Decision | None:
         if overrides.threshold is not None:
             note_threshold(self.router, overrides.threshold)
-        return self.policy.before_scoring(turn, overrides)
+        decision = self.policy.before_scoring(turn, overrides)
+        strategy = self.strategy
+        if decision is not None or strategy is None or overrides.threshold is not None:
+            return decision
+        return None if strategy.needs_win_rate else self._first(turn, None, overrides)
+
+    def _after(self, win_rate: float, turn: Turn, overrides: Overrides) -> Decision:
+        if self.strategy is None or overrides.threshold is not None:
+            return self.policy.after_scoring(win_rate, overrides)
+        return self._first(turn, win_rate, overrides)
+
+    def _first(self, turn: Turn, win_rate: float | None, overrides: Overrides) -> Decision:
+        assert self.strategy is not None  # noqa: S101 - callers see to it
+        return self.strategy.first(self.policy, turn, win_rate, overrides)
 
     def _before_scoring(
         self, turns: Sequence[Turn], overrides: Sequence[Overrides]

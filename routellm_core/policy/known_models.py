@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from routellm_core.errors import MissingDependencyError
+from routellm_core.experts.capabilities import Capabilities
 from routellm_core.model_table import table_entries
-from routellm_core.policy.capabilities import Capabilities
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from routellm_core._numbers import percent_hint
 from routellm_core.errors import ConfigurationError
-from routellm_core.policy.capabilities import Capabilities, missing_capability
+from routellm_core.experts import ExpertTable
+from routellm_core.policy.capabilities import missing_capability
 from routellm_core.types import Decision
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from routellm_core.policy.conversation import Turn
 
@@ -23,6 +24,8 @@ Route = Literal["strong", "weak"]
 
 ROUTES = ("strong", "weak")
 
+PAIR = ExpertTable.of_pair(strong_model="strong", weak_model="weak")
+
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
@@ -31,17 +34,24 @@ class Overrides:
     Parameters
     ----------
     route
-        Go there, whatever the router would say.
+        Go there, whatever the router would say: the name of an expert.
     threshold
         In [0, 1], instead of the policy's.
     """
 
-    route: Route | None = None
+    route: str | None = None
     threshold: float | None = None
 
     @classmethod
-    def of(cls, settings: Mapping[str, Any]) -> Overrides:
+    def of(cls, settings: Mapping[str, Any], *, routes: Sequence[str] = ROUTES) -> Overrides:
         """Read `routellm_route` and `routellm_threshold` from a call's settings.
+
+        Parameters
+        ----------
+        settings
+            They may hold anything else, too.
+        routes
+            The names of the experts.
 
         Raises
         ------
@@ -52,8 +62,9 @@ class Overrides:
         threshold = settings.get("routellm_threshold")
         if route is None and threshold is None:
             return NO_OVERRIDES
-        if route is not None and route not in ROUTES:
-            raise ConfigurationError(f"`routellm_route` must be 'strong' or 'weak', got {route!r}.")
+        if route is not None and route not in routes:
+            known = " or ".join(map(repr, sorted(routes)))
+            raise ConfigurationError(f"`routellm_route` must be {known}, got {route!r}.")
         if threshold is not None:
             threshold = check_threshold(threshold, name="routellm_threshold")
         return cls(route=route, threshold=threshold)
@@ -86,7 +97,8 @@ class RoutingPolicy:
     """Decide where a turn goes.
 
     The first of these that applies decides: the call's own override; a capability that only one
-    of the models has; the record of this turn's earlier answer; an empty text; the router.
+    of the models has; the record of this turn's earlier answer; an empty text; the router, or a
+    strategy that needs none.
 
     Parameters
     ----------
@@ -94,22 +106,18 @@ class RoutingPolicy:
         In [0, 1]: a win rate >= `threshold` goes to the strong model.
     router
         Name of the router, for the record.
-    strong_model, weak_model
-        Names of the models, for the record.
-    strong, weak
-        What the models can take.
+    experts
+        The models.
     sticky
         Whether a turn keeps the route of its earlier answer, through tool calls and retries.
     on_router_error, on_empty_prompt
-        The route when the router fails, and when there is no text to route.
+        The route when the router fails, and when there is no text to route. Where the experts are
+        no pair, "strong" stands for the last and "weak" for the first.
     """
 
     threshold: float
     router: str
-    strong_model: str = "strong"
-    weak_model: str = "weak"
-    strong: Capabilities = field(default_factory=Capabilities)
-    weak: Capabilities = field(default_factory=Capabilities)
+    experts: ExpertTable = PAIR
     sticky: bool = True
     on_router_error: Route = "strong"
     on_empty_prompt: Route = "strong"
@@ -123,35 +131,57 @@ class RoutingPolicy:
                 )
 
     @property
+    def strong_model(self) -> str:
+        """Name of the strong model, or of the last expert's: what savings are measured against."""
+        return self.experts.reference.model
+
+    @property
+    def weak_model(self) -> str:
+        """Name of the weak model, or of the first expert's."""
+        return self.experts.cheapest.model
+
+    @property
     def small_window(self) -> int | None:
-        """The smaller of the two context windows, in tokens, as far as they are known."""
-        windows = [self.strong.context_window, self.weak.context_window]
-        return min((window for window in windows if window is not None), default=None)
+        """The smallest of the context windows, in tokens, as far as they are known."""
+        return self.experts.small_window
 
     def before_scoring(self, turn: Turn, overrides: Overrides = NO_OVERRIDES) -> Decision | None:
         """Return the decision when no router is needed, or None when `turn.text` must be scored."""
         if overrides.route is not None:
-            return self._decision(overrides.route, "override", overrides)
-        strong_lacks = missing_capability(self.strong, turn)
-        weak_lacks = missing_capability(self.weak, turn)
-        if (strong_lacks is None) != (weak_lacks is None):
-            route: Route = "strong" if strong_lacks is None else "weak"
-            return self._decision(route, f"capability:{strong_lacks or weak_lacks}", overrides)
+            return self.decision(overrides.route, "override", overrides)
+        able, lacking = self.able(turn)
+        if len(able) == 1 and lacking is not None:
+            return self.decision(able[0], f"capability:{lacking}", overrides)
         if self.sticky and turn.record is not None:
             kept = self._kept(turn.record)
             if kept is not None:
                 return kept
         if not turn.text.strip():
-            return self._decision(self.on_empty_prompt, "empty_prompt", overrides)
+            return self.decision(self._named(self.on_empty_prompt), "empty_prompt", overrides)
         return None
 
+    def able(self, turn: Turn) -> tuple[Sequence[str], str | None]:
+        """Return the experts that can take a turn, and what the first of the others lacks.
+
+        Where none can, all may try; what is lacking is None where none lacks anything.
+        """
+        able: list[str] = []
+        lacking: str | None = None
+        for expert in self.experts:
+            lacks = missing_capability(expert.capabilities, turn)
+            if lacks is None:
+                able.append(expert.name)
+            elif lacking is None:
+                lacking = lacks
+        return able or self.experts.names, lacking
+
     def after_scoring(self, win_rate: float, overrides: Overrides = NO_OVERRIDES) -> Decision:
-        """Return the decision for a win rate in [0, 1]; ties go to the strong model."""
+        """Return the decision for a win rate in [0, 1]; ties go to the stronger model."""
         threshold = self.threshold if overrides.threshold is None else overrides.threshold
-        strong = win_rate >= threshold
+        expert = self.experts.reference if win_rate >= threshold else self.experts.cheapest
         return Decision(
-            route="strong" if strong else "weak",
-            model=self.strong_model if strong else self.weak_model,
+            route=expert.name,
+            model=expert.model,
             win_rate=win_rate,
             threshold=threshold,
             router=self.router,
@@ -162,28 +192,44 @@ class RoutingPolicy:
         self, error: BaseException, overrides: Overrides = NO_OVERRIDES
     ) -> Decision:
         """Return the decision when the router raised, or returned something that is no win rate."""
-        return self._decision(
-            self.on_router_error, f"router_error:{type(error).__name__}", overrides
-        )
+        route = self._named(self.on_router_error)
+        return self.decision(route, f"router_error:{type(error).__name__}", overrides)
 
-    def _decision(self, route: Route, reason: str, overrides: Overrides) -> Decision:
+    def decision(self, route: str, reason: str, overrides: Overrides = NO_OVERRIDES) -> Decision:
+        """Return a decision that no score led to.
+
+        Parameters
+        ----------
+        route
+            The name of an expert.
+        reason
+            For the record.
+        overrides
+            What the call changes.
+        """
         return Decision(
             route=route,
-            model=self.strong_model if route == "strong" else self.weak_model,
+            model=self.experts[route].model,
             win_rate=None,
             threshold=self.threshold if overrides.threshold is None else overrides.threshold,
             router=self.router,
             reason=reason,
         )
 
+    def _named(self, route: Route) -> str:
+        """Return the expert that a route of the pair stands for."""
+        if self.experts.is_pair:
+            return route
+        return (self.experts.reference if route == "strong" else self.experts.cheapest).name
+
     def _kept(self, record: Mapping[str, Any]) -> Decision | None:
         """Return the earlier decision of this turn, or None when its record is not believable."""
         route = record.get("route")
-        if route not in ROUTES:
+        if not isinstance(route, str) or route not in self.experts:
             return None
         return Decision(
-            route=str(route),
-            model=self.strong_model if route == "strong" else self.weak_model,
+            route=route,
+            model=self.experts[route].model,
             win_rate=_unit_interval(record.get("win_rate")),
             threshold=_unit_interval(record.get("threshold")),
             router=self.router,

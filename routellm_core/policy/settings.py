@@ -15,7 +15,7 @@ from routellm_core.calibration import (
     router_threshold,
 )
 from routellm_core.errors import ConfigurationError
-from routellm_core.policy.capabilities import Capabilities
+from routellm_core.experts import Capabilities, ExpertTable
 from routellm_core.policy.decider import Decider
 from routellm_core.policy.routing import RoutingPolicy, check_threshold
 from routellm_core.policy.threshold_notes import note_threshold
@@ -23,6 +23,7 @@ from routellm_core.routers.base import Router
 from routellm_core.routers.loading import load_router
 
 if TYPE_CHECKING:
+    from routellm_core.policy.decider import FirstStep
     from routellm_core.policy.routing import Route
 
 __all__ = [
@@ -186,10 +187,12 @@ def make_decider(
     max_cost: float | None = None,
     min_quality: float | None = None,
     call_tokens: tuple[float, float] | None = None,
-    strong_model: str,
-    weak_model: str,
+    strong_model: str = "",
+    weak_model: str = "",
     strong: Capabilities | None = None,
     weak: Capabilities | None = None,
+    experts: ExpertTable | None = None,
+    strategy: FirstStep | None = None,
     sticky: bool = True,
     on_router_error: Route = "strong",
     on_empty_prompt: Route = "strong",
@@ -198,6 +201,8 @@ def make_decider(
 ) -> Decider:
     """Return the decider for an adapter's arguments; see `RoutingPolicy` and `Decider` for each.
 
+    The models are a pair (`strong_model`, `weak_model`, `strong`, `weak`), or `experts`.
+
     Raises
     ------
     ConfigurationError
@@ -205,6 +210,10 @@ def make_decider(
     """
     if threshold is not None:
         note_threshold(router, check_threshold(threshold))
+    if experts is None:
+        experts = ExpertTable.of_pair(
+            strong_model=strong_model, weak_model=weak_model, strong=strong, weak=weak
+        )
     policy = RoutingPolicy(
         threshold=resolve_threshold(
             router,
@@ -213,16 +222,15 @@ def make_decider(
             max_cost=max_cost,
             min_quality=min_quality,
             call_tokens=call_tokens,
-            strong_model=strong_model,
-            weak_model=weak_model,
+            strong_model=experts.reference.model,
+            weak_model=experts.cheapest.model,
         ),
         router=router.name,
-        strong_model=strong_model,
-        weak_model=weak_model,
-        strong=strong or Capabilities(),
-        weak=weak or Capabilities(),
+        experts=experts,
         sticky=sticky,
         on_router_error=on_router_error,
         on_empty_prompt=on_empty_prompt,
     )
-    return Decider(router, policy, remember=remember, deadline_s=router_deadline_s)
+    return Decider(
+        router, policy, remember=remember, deadline_s=router_deadline_s, strategy=strategy
+    )

@@ -12,14 +12,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from routellm_core.controller.messages import offers_tools
-from routellm_core.policy import (
-    RetrySettings,
-    escalation_filter,
-    holds_answer,
-    make_guards,
-    unusable_answer,
-    unusable_answer_error,
-)
+from routellm_core.plan import RetrySettings, escalation_filter, make_guards
+from routellm_core.policy import holds_answer, unusable_answer, unusable_answer_error
 from routellm_core.server.errors import ApiError, NoAnswerError, UpstreamError
 from routellm_core.server.events import (
     DONE,
@@ -36,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     from routellm_core.controller.fleet import Fleet
-    from routellm_core.policy import Attempts
+    from routellm_core.plan import Attempts
     from routellm_core.server.requests import ChatRequest
     from routellm_core.server.settings import ServerSettings
     from routellm_core.server.upstream import Upstream

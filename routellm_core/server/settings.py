@@ -21,7 +21,8 @@ from pydantic import (
 from routellm_core._validation import validation_faults
 from routellm_core.controller.config import read_yaml
 from routellm_core.errors import ConfigurationError
-from routellm_core.policy import DEFAULT_ROUTER_DEADLINE_S, Capabilities, known_capabilities
+from routellm_core.experts import Capabilities
+from routellm_core.policy import DEFAULT_ROUTER_DEADLINE_S, known_capabilities
 from routellm_core.routers import router_names
 from routellm_core.server.hosts import check_host
 from routellm_core.server.origins import ANY, check_origin

@@ -19,10 +19,15 @@ from routellm_core import (
     escalation_filter,
     fault_of,
 )
-from routellm_core.policy import FailedAttempt, retry_after_of
+from routellm_core.experts import ExpertTable
+from routellm_core.plan import FailedAttempt
+from routellm_core.policy import retry_after_of
 
 WEAK = Decision("weak", "small", 0.1, 0.5, "scripted", "win_rate")
 STRONG = Decision("strong", "big", 0.9, 0.5, "scripted", "win_rate")
+
+
+PAIR = ExpertTable.of_pair(strong_model="big", weak_model="small")
 
 
 class Clock:
@@ -48,7 +53,7 @@ def machine(clock):
     def make(decision=WEAK, breakers=None, **retry) -> Attempts:
         return Attempts(
             decision,
-            strong_model="big",
+            experts=PAIR,
             worth_escalating=escalation_filter(None),
             retry=RetrySettings(**retry),
             breakers=breakers,

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from routellm_core import ConfigurationError
-from routellm_core.policy.breaker import Breaker, BreakerSettings, Permit
+from routellm_core.plan.breaker import Breaker, BreakerSettings, Permit
 
 
 class Clock:

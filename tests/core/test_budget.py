@@ -15,7 +15,8 @@ from routellm_core import (
     make_decider,
     make_guards,
 )
-from routellm_core.policy import Guards
+from routellm_core.experts import Expert
+from routellm_core.plan import Guards
 from routellm_core.testing import ScriptedRouter
 
 # A strong answer of 100 tokens to an empty prompt costs 1 USD, a weak one 0.1 USD.
@@ -38,7 +39,7 @@ def budget(limit_usd: float = 10.0, **options) -> Budget:
 
 
 def reserve(capped: Budget, decision: Decision = STRONG):
-    return capped.reserve(decision, weak_model="small", prompt_chars=0)
+    return capped.reserve(decision, cheapest=Expert("weak", "small"), prompt_chars=0)
 
 
 def test_a_call_that_fits_goes_where_it_was_going() -> None:

@@ -4,14 +4,15 @@ import os
 
 import pytest
 
-from routellm_core.policy import (
+from routellm_core.experts import ExpertTable
+from routellm_core.plan import (
     Attempts,
     Breaker,
     BreakerSettings,
     RetrySettings,
     escalation_filter,
-    fault_of,
 )
+from routellm_core.policy import fault_of
 from routellm_core.types import Decision
 
 # One provider for each way in which LiteLLM 1.110 reports what is missing before it sends anything.
@@ -100,13 +101,16 @@ def decision(route: str) -> Decision:
     )
 
 
+PAIR = ExpertTable.of_pair(strong_model="strong", weak_model="weak")
+
+
 @pytest.mark.parametrize("route", ["weak", "strong"])
 def test_a_configuration_fault_is_final_recorded_and_not_counted_by_a_breaker(route) -> None:
     breaker = Breaker(BreakerSettings(failures=1))
     endings = []
     attempts = Attempts(
         decision(route),
-        strong_model="strong",
+        experts=PAIR,
         worth_escalating=escalation_filter(None),
         retry=RetrySettings(retries=3),
         breakers={route: breaker},
@@ -120,9 +124,7 @@ def test_a_configuration_fault_is_final_recorded_and_not_counted_by_a_breaker(ro
 
 
 def test_the_strong_models_configuration_fault_is_raised_with_the_weak_ones_error() -> None:
-    attempts = Attempts(
-        decision("weak"), strong_model="strong", worth_escalating=escalation_filter(None)
-    )
+    attempts = Attempts(decision("weak"), experts=PAIR, worth_escalating=escalation_filter(None))
     weak, strong = ProviderError("Overloaded", 503), ProviderError("Missing credentials", 500)
     assert attempts.failed(weak)
     assert not attempts.failed(strong)

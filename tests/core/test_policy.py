@@ -25,6 +25,7 @@ from routellm_core import (
     make_decider,
     read_turn,
 )
+from routellm_core.experts import ExpertTable
 from routellm_core.testing import ScriptedRouter
 
 
@@ -56,7 +57,8 @@ def turn(*messages: Message, **options: Any) -> Turn:
 
 USER, SYSTEM = Message("user", "Why?"), Message("system", "Be brief.")
 STRONG = {"route": "strong", "win_rate": 0.9, "threshold": 0.5}
-POLICY = RoutingPolicy(threshold=0.5, router="scripted", strong_model="big", weak_model="small")
+MODELS = {"strong_model": "big", "weak_model": "small"}
+POLICY = RoutingPolicy(threshold=0.5, router="scripted", experts=ExpertTable.of_pair(**MODELS))
 
 
 # Conversations
@@ -142,7 +144,9 @@ def test_a_decision_names_everything_it_was_made_of() -> None:
     )
 
 
-NO_IMAGES = replace(POLICY, weak=Capabilities(modalities=frozenset()))
+NO_IMAGES = replace(
+    POLICY, experts=ExpertTable.of_pair(**MODELS, weak=Capabilities(modalities=frozenset()))
+)
 LOOKING = Turn("Look", record={"route": "weak"}, modalities=frozenset({"image"}))
 
 
@@ -159,21 +163,27 @@ def test_a_missing_capability_goes_before_stickiness() -> None:
 
 
 def test_a_strong_model_that_cannot_take_a_call_leaves_it_to_the_weak_one() -> None:
-    policy = replace(POLICY, strong=Capabilities(tools=False))
+    policy = replace(
+        POLICY, experts=ExpertTable.of_pair(**MODELS, strong=Capabilities(tools=False))
+    )
     decision = policy.before_scoring(Turn("Add", tools=True))
     assert decision is not None
     assert (decision.route, decision.reason) == ("weak", "capability:tools")
 
 
 def test_what_both_models_lack_decides_nothing() -> None:
-    policy = replace(NO_IMAGES, strong=Capabilities(modalities=frozenset()))
+    blind = Capabilities(modalities=frozenset())
+    policy = replace(POLICY, experts=ExpertTable.of_pair(**MODELS, strong=blind, weak=blind))
     assert policy.before_scoring(Turn("Look", modalities=frozenset({"image"}))) is None
 
 
 def test_a_prompt_too_long_for_the_weak_model_goes_to_the_strong_one() -> None:
-    policy = replace(
-        POLICY, weak=Capabilities(context_window=10), strong=Capabilities(context_window=1000)
+    experts = ExpertTable.of_pair(
+        **MODELS,
+        weak=Capabilities(context_window=10),
+        strong=Capabilities(context_window=1000),
     )
+    policy = replace(POLICY, experts=experts)
     assert policy.small_window == 10
     long = turn(Message("user", "x" * 41), small_window=policy.small_window)
     decision = policy.before_scoring(long)
@@ -384,7 +394,9 @@ WEAK = POLICY.after_scoring(0.1)
 
 
 def attempts(decision=WEAK, escalate_on=None) -> Attempts:
-    return Attempts(decision, strong_model="big", worth_escalating=escalation_filter(escalate_on))
+    return Attempts(
+        decision, experts=POLICY.experts, worth_escalating=escalation_filter(escalate_on)
+    )
 
 
 def test_a_weak_model_that_fails_is_followed_by_the_strong_one_once(caplog) -> None:

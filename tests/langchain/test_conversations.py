@@ -299,7 +299,7 @@ def test_a_litellm_model_that_the_table_knows_as_blind_gets_no_image() -> None:
     policy = routed._routing().decider.policy
     turn = routed._routing().turn([HumanMessage(["What is this?", IMAGE])], tools=False)
     assert policy.before_scoring(turn).reason == "capability:image"
-    assert policy.weak.context_window == 16_385
+    assert policy.experts["weak"].capabilities.context_window == 16_385
 
 
 def test_a_profile_that_leaves_something_open_is_completed_by_the_table(fake: Any) -> None:

@@ -7,7 +7,8 @@ import warnings
 import pytest
 
 from routellm_core._warnings import ignore_third_party_warnings
-from routellm_core.policy.attempts import Attempts
+from routellm_core.experts import ExpertTable
+from routellm_core.plan.attempts import Attempts
 from routellm_core.types import Decision
 
 PREAMBLE = """
@@ -67,6 +68,9 @@ def test_a_call_through_litellm_answers_where_every_warning_is_an_error(way: str
     assert done.stdout.splitlines()[-1:] == ["answered"], done.stderr[-2000:]
 
 
+PAIR = ExpertTable.of_pair(strong_model="s", weak_model="w")
+
+
 def named(typed_dict: str) -> str:
     return f"Item 'index' on TypedDict class '{typed_dict}' is using the `ReadOnly` qualifier."
 
@@ -80,7 +84,7 @@ def test_a_call_ignores_the_named_warnings_also_after_its_filters_were_reset() -
     for _ in range(2):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            Attempts(decision, strong_model="s", worth_escalating=lambda error: False)
+            Attempts(decision, experts=PAIR, worth_escalating=lambda error: False)
             warn_in("pydantic._internal._generate_schema", named("ChatCompletionThinkingBlock"))
 
 

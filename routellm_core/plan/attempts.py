@@ -1,4 +1,4 @@
-"""What to try next when a model fails: the attempt machine.
+"""Whom to ask next when a model fails: the state of one call.
 
 It does no input or output. A caller asks for the decision, makes the call, and reports what
 happened; sync and async callers drive the same object. One call, one machine: nothing is shared
@@ -11,22 +11,27 @@ import logging
 import random
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from routellm_core._warnings import ignore_third_party_warnings
-from routellm_core.errors import CircuitOpenError, ConfigurationError
+from routellm_core.errors import CircuitOpenError
+from routellm_core.plan.retrying import NO_RETRIES
 from routellm_core.policy.faults import fault_of, retry_after_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from typing import TypeAlias
 
-    from routellm_core.policy.breaker import Breaker, Permit
-    from routellm_core.types import Decision, Outcome, Usage
+    from routellm_core.answers.verifier import Verifier
+    from routellm_core.experts import ExpertTable
+    from routellm_core.plan.breaker import Breaker, Permit
+    from routellm_core.plan.retrying import RetrySettings
+    from routellm_core.plan.steps import Ask, AskAll
+    from routellm_core.types import Decision, Outcome, StepRecord, Usage
 
     Ending: TypeAlias = Callable[["Attempts", Outcome, Usage | None, BaseException | None], None]
 
-__all__ = ["Attempts", "FailedAttempt", "RetrySettings", "escalation_filter"]
+__all__ = ["Attempts", "FailedAttempt"]
 
 logger = logging.getLogger(__name__)
 
@@ -34,53 +39,6 @@ T = TypeVar("T")
 
 LONGEST_WAIT_S = 60.0
 """Without a deadline, a provider that asks for a longer pause is not waited for."""
-
-
-@dataclass(frozen=True, slots=True)
-class RetrySettings:
-    """How often and how long one call may be tried.
-
-    Parameters
-    ----------
-    retries
-        Further tries of the same model after a transient fault, at least 0. Provider clients
-        retry by themselves; ask for retries here where they do not.
-    backoff_s, max_backoff_s
-        The first pause and the longest, in seconds, at least 0. Pauses double and are drawn
-        between half and all of their length.
-    deadline_s
-        Seconds, above 0, after which no further attempt begins; None means never. Where calls are
-        asynchronous an attempt without content is given up then, too.
-    attempt_timeout_s
-        Seconds, above 0, that one attempt may take until its first content; None means any time.
-        It holds where calls are asynchronous. A synchronous call cannot be given up from outside:
-        set the timeout of the model's own client, which bounds both kinds.
-
-    Raises
-    ------
-    ConfigurationError
-        If a number is out of its range.
-    """
-
-    retries: int = 0
-    backoff_s: float = 0.5
-    max_backoff_s: float = 8.0
-    deadline_s: float | None = None
-    attempt_timeout_s: float | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("retries", "backoff_s", "max_backoff_s"):
-            if not getattr(self, name) >= 0:
-                raise ConfigurationError(
-                    f"`{name}` must be at least 0, got {getattr(self, name)!r}."
-                )
-        for name in ("deadline_s", "attempt_timeout_s"):
-            value = getattr(self, name)
-            if value is not None and not value > 0.0:
-                raise ConfigurationError(f"`{name}` must be above 0, got {value!r}.")
-
-
-NO_RETRIES = RetrySettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,36 +51,20 @@ class FailedAttempt:
     """Class of the error; its message may hold secrets."""
 
 
-def escalation_filter(
-    escalate_on: tuple[type[BaseException], ...] | None,
-) -> Callable[[BaseException], bool]:
-    """Return the test that an error must pass for another model to be tried.
-
-    Parameters
-    ----------
-    escalate_on
-        None: errors that another model may not have, as `fault_of` tells them ("transient",
-        "capacity" and "answer"). Otherwise exactly these classes; () means never.
-    """
-    if escalate_on is None:
-        return lambda error: fault_of(error) in ("transient", "capacity", "answer")
-    return lambda error: isinstance(error, escalate_on)
-
-
 class Attempts:
     """Follow one call from its decision to its answer.
 
-    Until the first content or tool-call chunk reached the caller, a failed weak model is followed
-    by the strong one; after it, never. The strong model never falls back to the weak one, and a
-    cancellation is never an occasion to try again. A weak model whose breaker is open is not
-    asked at all.
+    Until the first content or tool-call chunk reached the caller, a failed model is followed by
+    the next one in the decision's order, or in the table; after it, never. So the strong model
+    never falls back to the weak one. A cancellation is never an occasion to try again. A model
+    whose breaker is open is not asked.
 
     Parameters
     ----------
     decision
         Where the call goes first.
-    strong_model
-        Name of the strong model, for the record of an escalation.
+    experts
+        All models.
     worth_escalating
         The test that an error must pass.
     retry
@@ -144,14 +86,15 @@ class Attempts:
         "_breakers",
         "_clock",
         "_committed",
+        "_experts",
         "_jitter",
         "_last_error",
         "_on_end",
         "_permit",
+        "_rest",
         "_retries_left",
         "_retry",
         "_started",
-        "_strong_model",
         "_until",
         "_worth_escalating",
         "committed_s",
@@ -160,11 +103,20 @@ class Attempts:
         "wait_s",
     )
 
+    step: Ask | AskAll | None = None
+    """The current step of a plan; None without a plan."""
+    steps: Sequence[StepRecord] = ()
+    """The steps of a plan that are over, in order."""
+    given: Any = None
+    """The `Draft` that is the answer, once one is; None without a plan."""
+    verifier: Verifier | None = None
+    """What scores the whole answer of this step before it is given out."""
+
     def __init__(
         self,
         decision: Decision,
         *,
-        strong_model: str,
+        experts: ExpertTable,
         worth_escalating: Callable[[BaseException], bool],
         retry: RetrySettings = NO_RETRIES,
         breakers: Mapping[str, Breaker] | None = None,
@@ -178,7 +130,7 @@ class Attempts:
         """Seconds to wait before the next attempt."""
         self.failures: list[FailedAttempt] = []
         """The attempts that failed, in order."""
-        self._strong_model = strong_model
+        self._experts = experts
         self._worth_escalating = worth_escalating
         self._retry = retry
         self._retries_left = retry.retries
@@ -194,14 +146,15 @@ class Attempts:
         self._on_end: Ending | None = None
         self._last_error: BaseException | None = None
         self._permit: Permit | None = None
-        if self._breakers and not self._enter() and not self._escalate("breaker_open"):
+        self._rest: tuple[str, ...] | None = None
+        if not self._starts():
             raise self._circuit_open()
         self._on_end = on_end
 
     @property
     def may_escalate(self) -> bool:
-        """Whether an error could still lead to the strong model."""
-        return not self._committed and self.decision.route != "strong"
+        """Whether an error could still lead to another model."""
+        return not self._committed and bool(self._remaining())
 
     @property
     def remaining_s(self) -> float | None:
@@ -256,9 +209,7 @@ class Attempts:
 
     def succeeded(self, usage: Usage | None = None) -> None:
         """Report that the answer is complete, and what it used."""
-        if self._permit is not None:
-            self._permit.succeeded()
-            self._permit = None
+        self._release_permit()
         self._end("answered", usage)
 
     def close(self, usage: Usage | None = None) -> None:
@@ -288,9 +239,8 @@ class Attempts:
     def _goes_on(self, error: BaseException) -> bool:
         self._until = None
         self._report(error)
-        self.failures.append(
-            FailedAttempt(self.decision.route, self.decision.model, type(error).__name__)
-        )
+        decision = self.decision
+        self.failures.append(FailedAttempt(decision.route, decision.model, type(error).__name__))
         _chain(error, self._last_error)
         self._last_error = error
         if self._committed or not isinstance(error, Exception):
@@ -299,9 +249,7 @@ class Attempts:
         if pause is not None and (not self._breakers or self._enter()):
             self.wait_s = pause
             return True
-        return self._worth_escalating(error) and self._escalate(
-            f"escalation:{type(error).__name__}"
-        )
+        return self._worth_escalating(error) and self._advance(f"escalation:{type(error).__name__}")
 
     def _end(
         self, outcome: Outcome, usage: Usage | None, error: BaseException | None = None
@@ -319,6 +267,11 @@ class Attempts:
             self._permit.dropped()
         self._permit = None
 
+    def _release_permit(self) -> None:
+        if self._permit is not None:
+            self._permit.succeeded()
+            self._permit = None
+
     def _pause(self, error: Exception) -> float | None:
         """Return the pause before another try of the same model; None when there is none."""
         if self._retries_left <= 0 or fault_of(error) != "transient":
@@ -333,21 +286,44 @@ class Attempts:
         self._retries_left -= 1
         return pause
 
-    def _escalate(self, reason: str) -> bool:
-        """Turn to the strong model, if that is a change and may be asked; return whether so."""
-        failed = self.decision
-        if failed.route == "strong" or self.remaining_s == 0.0:
+    def _remaining(self) -> tuple[str, ...]:
+        """Return the experts that may follow this one, without a plan."""
+        if self._rest is None:
+            route, order = self.decision.route, self.decision.order
+            if order:
+                self._rest = order[order.index(route) + 1 :] if route in order else ()
+            else:
+                self._rest = tuple(expert.name for expert in self._experts.after(route))
+        return self._rest
+
+    def _starts(self) -> bool:
+        """Enter the first model's breaker, or turn to another model; return whether one may be."""
+        return not self._breakers or self._enter() or self._advance("breaker_open")
+
+    def _advance(self, reason: str) -> bool:
+        """Turn to the next model that may be asked; return whether there is one."""
+        before = self.decision
+        if self.remaining_s == 0.0:
             return False
-        self.decision = replace(failed, route="strong", model=self._strong_model, reason=reason)
-        if self._breakers and not self._enter():
-            self.decision = failed
-            return False
-        self.wait_s = 0.0
+        while rest := self._remaining():
+            self._rest = rest[1:]
+            self._turn_to(rest[0], reason)
+            if not self._breakers or self._enter():
+                self._note_turn(before, reason)
+                return True
+        self.decision = before
+        return False
+
+    def _turn_to(self, name: str, reason: str) -> None:
+        expert = self._experts[name]
+        self.decision = replace(self.decision, route=name, model=expert.model, reason=reason)
+
+    def _note_turn(self, before: Decision, reason: str) -> None:
+        self.wait_s, self._until = 0.0, None
         self._retries_left = self._retry.retries
         logger.warning(
-            "Model %r is passed over (%s); trying %r.", failed.model, reason, self._strong_model
+            "Model %r failed (%s); falling back to %r.", before.model, reason, self.decision.model
         )
-        return True
 
     def _enter(self) -> bool:
         breaker = self._breakers.get(self.decision.route)

@@ -1,4 +1,4 @@
-"""What stands around the calls of a routed model: retries, breakers, a budget and a monitor."""
+"""Retries, breakers, a budget and a monitor for each call."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING, Any
 from routellm_core.errors import BudgetExceededError, CircuitOpenError, ConfigurationError
 from routellm_core.monitoring.endings import Ending, next_call_number
 from routellm_core.monitoring.monitor import Monitor, as_monitor
-from routellm_core.policy.attempts import NO_RETRIES, Attempts, RetrySettings
-from routellm_core.policy.breaker import Breaker, BreakerSettings
-from routellm_core.policy.budget import Budget
+from routellm_core.plan.attempts import Attempts
+from routellm_core.plan.breaker import Breaker, BreakerSettings
+from routellm_core.plan.budget import Budget
+from routellm_core.plan.planned import PlannedAttempts
+from routellm_core.plan.retrying import NO_RETRIES, RetrySettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from routellm_core.policy.attempts import FailedAttempt
-    from routellm_core.policy.budget import Reservation
+    from routellm_core.plan.attempts import FailedAttempt
+    from routellm_core.plan.budget import Reservation
     from routellm_core.policy.decider import Decider
-    from routellm_core.types import Decision, Outcome, Usage
+    from routellm_core.types import Decision, Outcome, StepRecord, Usage
 
 __all__ = ["Guards", "make_guards"]
 
@@ -78,34 +80,46 @@ class Guards:
         CircuitOpenError
             If no model may be asked.
         """
-        policy = decider.policy
+        experts = decider.policy.experts
+        options = {
+            "experts": experts,
+            "worth_escalating": worth_escalating,
+            "retry": self.retry,
+            "breakers": self.breakers,
+        }
         if self.monitor is None and self.budget is None:
-            return Attempts(
-                decision,
-                strong_model=policy.strong_model,
-                worth_escalating=worth_escalating,
-                retry=self.retry,
-                breakers=self.breakers,
-            )
+            return _attempts(decision, decider, options)
         watch = _Watch(self, decision, decider, text, started_s)
+        options.update(on_end=watch.ended, clock=perf_counter)
         try:
             if self.budget is not None:
                 decision, watch.reservation = self.budget.reserve(
-                    decision, weak_model=policy.weak_model, prompt_chars=len(text)
+                    decision, cheapest=experts.cheapest, prompt_chars=len(text)
                 )
             watch.decision = decision
-            return Attempts(
-                decision,
-                strong_model=policy.strong_model,
-                worth_escalating=worth_escalating,
-                retry=self.retry,
-                breakers=self.breakers,
-                on_end=watch.ended,
-                clock=perf_counter,
-            )
+            affords = None if watch.reservation is None else watch.reservation.extend
+            return _attempts(decision, decider, options, affords)
         except (BudgetExceededError, CircuitOpenError) as error:
             watch.refused(error)
             raise
+
+
+def _attempts(
+    decision: Decision,
+    decider: Decider,
+    options: dict[str, Any],
+    affords: Callable[[str], bool] | None = None,
+) -> Attempts:
+    """Return the state of one call: by a plan where the strategy has one for this decision."""
+    strategy: Any = decider.strategy
+    plan = None if strategy is None else strategy.plan(decision, decider.policy.experts)
+    if plan is None:
+        return Attempts(decision, **options)
+    if affords is not None:
+        options["affords"] = affords
+    return PlannedAttempts(
+        decision, plan=plan, on_verifier_error=strategy.on_verifier_error, **options
+    )
 
 
 class _Watch:
@@ -123,6 +137,7 @@ class _Watch:
         "_outcome",
         "_started_at",
         "_started_s",
+        "_steps",
         "_text",
         "_usage",
         "begun_s",
@@ -150,6 +165,7 @@ class _Watch:
         self._attempts_failed: Sequence[FailedAttempt] = ()
         self._committed_s: float | None = None
         self._is_partial = False
+        self._steps: tuple[StepRecord, ...] = ()
 
     def ended(
         self,
@@ -161,13 +177,15 @@ class _Watch:
         """Settle the call's budget and hand its end to the monitor."""
         self.decision = attempts.decision
         self._attempts_failed = attempts.failures
+        self._steps = tuple(attempts.steps)
         self._committed_s = attempts.committed_s
         self._is_partial = attempts.is_committed and outcome != "answered"
         if self.reservation is not None:
             if outcome == "failed" and not attempts.is_committed:
                 self.reservation.release()
             else:
-                self.reservation.settle(self.decision.model, usage)
+                drafts = [(s.model, s.usage) for s in attempts.steps if s.outcome == "rejected"]
+                self.reservation.settle(self.decision.model, usage, drafts)
         self._hand_over(outcome, usage, error)
 
     def refused(self, error: Exception) -> None:
@@ -207,13 +225,18 @@ class _Watch:
             self.begun_s - started_s,
             self._ended_s - started_s,
             None if committed_s is None else committed_s - started_s,
-            len(failed) + finished,
+            len(failed) + finished + _n_rejected(self._steps),
             tuple([f"{attempt.route}:{attempt.error}" for attempt in failed]) if failed else (),
             self._error,
             self._is_partial,
             self._usage,
             self._text,
+            self._steps,
         )
+
+
+def _n_rejected(steps: Sequence[StepRecord]) -> int:
+    return sum(step.outcome == "rejected" for step in steps) if steps else 0
 
 
 def make_guards(

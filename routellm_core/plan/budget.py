@@ -14,8 +14,9 @@ from routellm_core.monitoring.endings import Pricing
 from routellm_core.types import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from routellm_core.experts import Expert
     from routellm_core.monitoring.prices import Price
     from routellm_core.types import Decision
 
@@ -133,7 +134,7 @@ class Budget:
             return self.limit_usd - self._spent_usd - self._reserved_usd
 
     def reserve(
-        self, decision: Decision, *, weak_model: str, prompt_chars: int
+        self, decision: Decision, *, cheapest: Expert, prompt_chars: int
     ) -> tuple[Decision, Reservation]:
         """Return where a call goes under this budget, and what is set aside for it.
 
@@ -141,7 +142,7 @@ class Budget:
         ----------
         decision
             Where it would go.
-        weak_model
+        cheapest
             Where it goes when that does not fit.
         prompt_chars
             Length of what is sent, as far as it is known.
@@ -155,22 +156,33 @@ class Budget:
         with self._lock:
             self._turn_over()
             if self._spent_usd + self._reserved_usd + expected > self.limit_usd:
-                decision, expected = self._over(decision, expected, weak_model, prompt_chars)
+                decision, expected = self._over(decision, expected, cheapest, prompt_chars)
             self._reserved_usd += expected
-            return decision, Reservation(self, expected, self._ends_at)
+            return decision, Reservation(self, expected, self._ends_at, prompt_chars)
+
+    def _extend(self, reservation: Reservation, model: str) -> bool:
+        expected = self._expected_usd(model, reservation.prompt_chars)
+        with self._lock:
+            self._turn_over()
+            if self._spent_usd + self._reserved_usd + expected > self.limit_usd:
+                return False
+            if reservation.ends_at == self._ends_at:
+                self._reserved_usd += expected
+                reservation.expected_usd += expected
+            return True
 
     def _over(
-        self, decision: Decision, expected: float, weak_model: str, prompt_chars: int
+        self, decision: Decision, expected: float, cheapest: Expert, prompt_chars: int
     ) -> tuple[Decision, float]:
         if self.over == "refuse":
             raise BudgetExceededError(
                 f"The budget of {self.limit_usd:g} USD per {self.period} is used up: "
                 f"{self._spent_usd:.6g} USD spent, {self._reserved_usd:.6g} USD reserved."
             )
-        if decision.route != "strong" or decision.reason.partition(":")[0] not in _MOVABLE:
+        if decision.route == cheapest.name or decision.reason.partition(":")[0] not in _MOVABLE:
             return decision, expected
-        moved = replace(decision, route="weak", model=weak_model, reason="budget")
-        return moved, self._expected_usd(weak_model, prompt_chars)
+        moved = replace(decision, route=cheapest.name, model=cheapest.model, reason="budget")
+        return moved, self._expected_usd(cheapest.model, prompt_chars)
 
     def _expected_usd(self, model: str, prompt_chars: int) -> float:
         mean = self._mean_usd.get(model)
@@ -183,19 +195,25 @@ class Budget:
             input_tokens=prompt_chars / _CHARS_PER_TOKEN, output_tokens=self._answer_tokens
         )
 
-    def _settle(self, reservation: Reservation, model: str, usage: Usage | None) -> None:
-        price = self.pricing.price(model)
-        cost = self.pricing.cost_usd(model, usage or Usage())
+    def _settle(
+        self, reservation: Reservation, answers: Iterable[tuple[str, Usage | None]]
+    ) -> None:
+        costs = [
+            (model, self.pricing.cost_usd(model, usage or Usage())) for model, usage in answers
+        ]
+        n_unpriced = sum(self.pricing.price(model) is None for model, _ in costs)
+        unknown = any(cost is None for _, cost in costs)
+        known = sum(cost for _, cost in costs if cost is not None)
         with self._lock:
             self._turn_over()
-            if price is None:
-                self.n_unpriced += 1
-            if cost is not None:
-                mean = self._mean_usd.get(model, cost)
-                self._mean_usd[model] = mean + _NEWEST * (cost - mean)
+            self.n_unpriced += n_unpriced > 0
+            for model, cost in costs:
+                if cost is not None:
+                    mean = self._mean_usd.get(model, cost)
+                    self._mean_usd[model] = mean + _NEWEST * (cost - mean)
             if reservation.ends_at == self._ends_at:
                 self._reserved_usd -= reservation.expected_usd
-            self._spent_usd += reservation.expected_usd if cost is None else cost
+            self._spent_usd += max(known, reservation.expected_usd) if unknown else known
 
     def _release(self, reservation: Reservation) -> None:
         with self._lock:
@@ -215,19 +233,36 @@ class Budget:
 class Reservation:
     """What a budget has set aside for one call."""
 
-    __slots__ = ("_budget", "_open", "ends_at", "expected_usd")
+    __slots__ = ("_budget", "_open", "ends_at", "expected_usd", "prompt_chars")
 
-    def __init__(self, budget: Budget, expected_usd: float, ends_at: float) -> None:
+    def __init__(
+        self, budget: Budget, expected_usd: float, ends_at: float, prompt_chars: int = 0
+    ) -> None:
         self._budget = budget
         self._open = True
         self.expected_usd = expected_usd
         self.ends_at = ends_at
+        self.prompt_chars = prompt_chars
 
-    def settle(self, model: str, usage: Usage | None) -> None:
-        """Exchange the reservation for what the call cost; the second time does nothing."""
+    def extend(self, model: str) -> bool:
+        """Set aside what one more answer is expected to cost; return whether it fits."""
+        return self._budget._extend(self, model)
+
+    def settle(
+        self, model: str, usage: Usage | None, drafts: Sequence[tuple[str, Usage | None]] = ()
+    ) -> None:
+        """Exchange the reservation for what the call cost; the second time does nothing.
+
+        Parameters
+        ----------
+        model, usage
+            Of the answer.
+        drafts
+            Models and usage of the answers before it.
+        """
         if self._open:
             self._open = False
-            self._budget._settle(self, model, usage)
+            self._budget._settle(self, ((model, usage), *drafts))
 
     def release(self) -> None:
         """Give back what a call without an answer did not spend; the second time does nothing."""

@@ -1,0 +1,34 @@
+"""From a decision to an answer: attempts, retries, breakers, budgets, plans and their drivers."""
+
+from routellm_core.plan.attempts import Attempts, FailedAttempt
+from routellm_core.plan.breaker import Breaker, BreakerSettings, BreakerState, Permit
+from routellm_core.plan.budget import Budget, BudgetPeriod, OverBudget, Reservation
+from routellm_core.plan.guards import Guards, make_guards
+from routellm_core.plan.planned import Draft, OnVerifierError, PlannedAttempts
+from routellm_core.plan.retrying import NO_RETRIES, RetrySettings, escalation_filter
+from routellm_core.plan.steps import Ask, AskAll, Plan, Report
+
+__all__ = [
+    "NO_RETRIES",
+    "Ask",
+    "AskAll",
+    "Attempts",
+    "Breaker",
+    "BreakerSettings",
+    "BreakerState",
+    "Budget",
+    "BudgetPeriod",
+    "Draft",
+    "FailedAttempt",
+    "Guards",
+    "OnVerifierError",
+    "OverBudget",
+    "Permit",
+    "Plan",
+    "PlannedAttempts",
+    "Report",
+    "Reservation",
+    "RetrySettings",
+    "escalation_filter",
+    "make_guards",
+]

@@ -1,0 +1,282 @@
+"""The state of a call that follows a plan: drafts, their scores, and the steps that are over."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from routellm_core.plan.attempts import Attempts
+from routellm_core.plan.steps import Ask, AskAll, Report
+from routellm_core.policy.faults import fault_of
+from routellm_core.types import StepRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from routellm_core.answers.verifier import Score, Verifier
+    from routellm_core.plan.steps import Plan
+    from routellm_core.types import Decision, Usage
+
+__all__ = ["Draft", "OnVerifierError", "PlannedAttempts"]
+
+logger = logging.getLogger(__name__)
+
+OnVerifierError = Literal["accept", "next"]
+"""What follows a draft that could not be scored."""
+
+
+class Draft(NamedTuple):
+    """A whole answer that has not been given out.
+
+    Parameters
+    ----------
+    answer
+        In the caller's own form.
+    decision
+        Who wrote it.
+    score
+        The verifier's, in [0, 1]; None when it has none.
+    usage
+        What it used; None when nobody counts.
+    """
+
+    answer: Any
+    decision: Decision
+    score: float | None
+    usage: Usage | None
+
+
+class PlannedAttempts(Attempts):
+    """Follow one call through the steps of a plan.
+
+    A rejected draft is followed by the plan's next step, as a failure is. Where no further model
+    may be asked, the best draft is the answer: see `given`.
+
+    Parameters
+    ----------
+    decision
+        The plan's first step, as a decision.
+    plan
+        Yields the steps.
+    affords
+        Whether a further model may be asked where there is a draft already, by the model's name.
+    on_verifier_error
+        Whether a draft that could not be scored is the answer.
+    options
+        Those of `Attempts`.
+
+    Raises
+    ------
+    CircuitOpenError
+        If no model may be asked.
+    """
+
+    __slots__ = (
+        "_affords",
+        "_best",
+        "_best_place",
+        "_outcome",
+        "_over_budget",
+        "_plan",
+        "_step_started",
+        "given",
+        "on_verifier_error",
+        "step",
+        "steps",
+    )
+
+    steps: list[StepRecord]
+
+    def __init__(
+        self,
+        decision: Decision,
+        *,
+        plan: Plan,
+        affords: Callable[[str], bool] = lambda _: True,
+        on_verifier_error: OnVerifierError = "next",
+        **options: Any,
+    ) -> None:
+        self.given: Draft | None = None
+        self.on_verifier_error = on_verifier_error
+        self.steps = []
+        self._affords = affords
+        self._best: Draft | None = None
+        self._best_place = 0
+        self._over_budget = False
+        self._plan = plan
+        self._outcome = Report()
+        self.step: Ask | AskAll | None = next(plan)
+        self._step_started = 0.0
+        super().__init__(decision, **options)
+
+    @property
+    def may_escalate(self) -> bool:
+        """Whether an error could still lead to another model, or to an earlier draft."""
+        return not self._committed
+
+    @property
+    def verifier(self) -> Verifier | None:  # type: ignore[override]
+        """What scores the whole answer of this step before it is given out."""
+        return None if self.step is None or self._committed else self.step.verifier
+
+    def judged(self, score: Score, answer: Any, usage: Usage | None = None) -> bool:
+        """Report the score of this step's whole answer; return whether the call has its answer.
+
+        Parameters
+        ----------
+        score
+            The verifier's.
+        answer
+            The draft, in the caller's own form.
+        usage
+            What it used.
+
+        Returns
+        -------
+        True if `given` is the answer: this draft, or the best of all where no further model may be
+        asked. False to ask again with the new `decision`.
+        """
+        step, draft = self.step, Draft(answer, self.decision, score.value, usage)
+        name = step.verifier.name if step is not None and step.verifier is not None else ""
+        if isinstance(step, Ask) and score.value >= step.accept:
+            return self._accepted(draft, f"accepted:{name}")
+        return self._rejected(draft, Report(score=score.value), f"rejected:{name}")
+
+    def unjudged(self, error: Exception, answer: Any, usage: Usage | None = None) -> bool:
+        """Report that the verifier failed on this step's answer; return what `judged` returns."""
+        draft = Draft(answer, self.decision, None, usage)
+        reason = f"verifier_error:{type(error).__name__}"
+        logger.warning("The answer of model %r was not scored (%s).", draft.decision.model, reason)
+        if self.on_verifier_error == "accept":
+            return self._accepted(draft, reason)
+        return self._rejected(draft, Report(error=error), reason)
+
+    def chosen(self, draft: Draft, *, steps: list[StepRecord], reason: str = "best_of") -> None:
+        """Report which of several drafts is the answer, and the step of each."""
+        self.steps += steps
+        self.decision = replace(draft.decision, reason=reason)
+        self.given = draft
+
+    def succeeded(self, usage: Usage | None = None) -> None:
+        """Report that the answer is complete, and what it used."""
+        given = self.given
+        if given is None:
+            self._note_step("answered", usage=usage)
+        super().succeeded(usage if given is None else given.usage)
+
+    def close(self, usage: Usage | None = None) -> None:
+        """Report that nobody waits for the answer any more."""
+        if self._on_end is not None:
+            self._note_step("abandoned", usage=usage)
+        super().close(usage)
+        self._plan.close()
+
+    def failed(self, error: BaseException, usage: Usage | None = None) -> bool:
+        """Report an error; return whether to try again with the new `decision` after `wait_s`.
+
+        On False `given` is the answer, if it is a draft; otherwise the caller raises the error.
+        """
+        self._outcome = Report(error=error)
+        self._note_step(f"failed:{type(error).__name__}", usage=usage)
+        if self._goes_on(error):
+            return True
+        if not self._gives_best(error):
+            self._end("failed" if isinstance(error, Exception) else "abandoned", usage, error)
+        return False
+
+    def _starts(self) -> bool:
+        self._step_started = self._clock()
+        return isinstance(self.step, AskAll) or super()._starts()
+
+    def _advance(self, reason: str) -> bool:
+        before = self.decision
+        if self.remaining_s == 0.0:
+            return False
+        while (step := self._following()) is not None:
+            name = step.experts[0] if isinstance(step, AskAll) else step.expert
+            if self._best is not None and not self._affords(self._experts[name].model):
+                self._over_budget = True
+                break
+            self._turn_to(name, reason)
+            if not self._breakers or isinstance(step, AskAll) or self._enter():
+                self.step, self._step_started = step, self._clock()
+                self._note_turn(before, reason)
+                return True
+            self._outcome = Report(error=self._circuit_open())
+        self.decision = before
+        return False
+
+    def _note_turn(self, before: Decision, reason: str) -> None:
+        if not reason.startswith("rejected:"):
+            super()._note_turn(before, reason)
+            return
+        self.wait_s, self._until = 0.0, None
+        self._retries_left = self._retry.retries
+        logger.info("Draft of %r: %s; asking %r.", before.model, reason, self.decision.model)
+
+    def _following(self) -> Ask | AskAll | None:
+        try:
+            return self._plan.send(self._outcome)
+        except StopIteration:
+            return None
+
+    def _accepted(self, draft: Draft, reason: str) -> bool:
+        self._release_permit()
+        self._note_step("accepted", score=draft.score, usage=draft.usage)
+        self.decision = replace(draft.decision, reason=reason)
+        self.given = draft
+        return True
+
+    def _rejected(self, draft: Draft, report: Report, reason: str) -> bool:
+        self._release_permit()
+        self._note_step("rejected", score=draft.score, usage=draft.usage)
+        best = self._best
+        if best is None or (draft.score or 0.0) > (best.score or 0.0):
+            self._best, self._best_place = draft, len(self.steps) - 1
+        self._outcome = report
+        if self._advance(reason):
+            return False
+        self._gives_best(None)
+        return True
+
+    def _gives_best(self, error: BaseException | None) -> bool:
+        """Make the best draft the answer, where there is one and nothing better can come."""
+        best = self._best
+        if best is None or self._committed:
+            return False
+        if error is not None and not _another_may_answer(error):
+            return False
+        if self._over_budget:
+            reason = "budget"
+        elif self.remaining_s == 0.0:
+            reason = "deadline"
+        elif error is None:
+            reason = "best_draft"
+        else:
+            reason = f"best_draft:{type(error).__name__}"
+        self.decision = replace(best.decision, reason=reason)
+        self.given = best
+        self.steps[self._best_place] = replace(self.steps[self._best_place], outcome="accepted")
+        return True
+
+    def _note_step(
+        self, outcome: str, *, score: float | None = None, usage: Usage | None = None
+    ) -> None:
+        now, decision = self._clock(), self.decision
+        self.steps.append(
+            StepRecord(
+                decision.route,
+                decision.model,
+                outcome,
+                score,
+                now - self._step_started,
+                usage,
+            )
+        )
+        self._step_started = now
+
+
+def _another_may_answer(error: BaseException) -> bool:
+    """Return whether an answer may hide this error: not a cancellation, nor a wrong setting."""
+    return isinstance(error, Exception) and fault_of(error) != "configuration"

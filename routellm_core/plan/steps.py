@@ -1,0 +1,74 @@
+"""What a plan asks for, and what it is told.
+
+A plan is a generator: it yields the next expert to ask and is sent what came of it, until it ends.
+It does no input or output, and it does not know who drives it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from routellm_core.answers.verifier import Verifier
+
+__all__ = ["Ask", "AskAll", "Plan", "Report"]
+
+
+class Ask(NamedTuple):
+    """Ask one expert.
+
+    Parameters
+    ----------
+    expert
+        Its name.
+    verifier
+        Scores the whole answer before it is given out; None to give it out as it comes.
+    accept
+        An answer whose score is at least this high is the answer to the call.
+    """
+
+    expert: str
+    verifier: Verifier | None = None
+    accept: float = 0.0
+
+
+class AskAll(NamedTuple):
+    """Ask several experts at once, and keep the answer with the highest score.
+
+    Parameters
+    ----------
+    experts
+        Their names; a name may stand there more than once, for several samples of one model.
+    verifier
+        Scores every answer; None where `compare` does.
+    compare
+        Takes the answers' texts and returns a score for each, where one answer is judged by the
+        others.
+    limit_s
+        Seconds after which the best of the answers that have come is given; None for no limit.
+    """
+
+    experts: tuple[str, ...]
+    verifier: Verifier | None = None
+    compare: object = None
+    limit_s: float | None = None
+
+
+class Report(NamedTuple):
+    """What came of the last step.
+
+    Parameters
+    ----------
+    score
+        In [0, 1]: of an answer that was rejected; None when there is no score.
+    error
+        The error of an expert that gave no answer, or of the verifier; None when there is none.
+    """
+
+    score: float | None = None
+    error: BaseException | None = None
+
+
+Plan: TypeAlias = Generator["Ask | AskAll", Report, None]
+"""Yields steps until there is nothing left to try."""
