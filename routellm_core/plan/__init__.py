@@ -3,7 +3,10 @@
 from routellm_core.plan.attempts import Attempts, FailedAttempt
 from routellm_core.plan.breaker import Breaker, BreakerSettings, BreakerState, Permit
 from routellm_core.plan.budget import Budget, BudgetPeriod, OverBudget, Reservation
+from routellm_core.plan.calls import RoutedCall
+from routellm_core.plan.gate import ChunkGate
 from routellm_core.plan.guards import Guards, make_guards
+from routellm_core.plan.loops import adrive, aopened, astream, drive, opened, stream
 from routellm_core.plan.planned import Draft, OnVerifierError, PlannedAttempts
 from routellm_core.plan.retrying import NO_RETRIES, RetrySettings, escalation_filter
 from routellm_core.plan.steps import Ask, AskAll, Plan, Report
@@ -18,6 +21,7 @@ __all__ = [
     "BreakerState",
     "Budget",
     "BudgetPeriod",
+    "ChunkGate",
     "Draft",
     "FailedAttempt",
     "Guards",
@@ -29,6 +33,13 @@ __all__ = [
     "Report",
     "Reservation",
     "RetrySettings",
+    "RoutedCall",
+    "adrive",
+    "aopened",
+    "astream",
+    "drive",
     "escalation_filter",
     "make_guards",
+    "opened",
+    "stream",
 ]

@@ -182,19 +182,20 @@ class Attempts:
         seconds = self.attempt_s
         if seconds is None:
             return await answer
-        import asyncio
-
         if self._until is None:
             self._until = self._clock() + seconds
-        seconds = max(0.0, self._until - self._clock())
+        return await _within(answer, max(0.0, self._until - self._clock()))
 
-        if hasattr(asyncio, "timeout"):  # stays in the caller's task, which older Pythons cannot
-            async with asyncio.timeout(seconds):
-                return await answer
-        try:
-            return await asyncio.wait_for(answer, seconds)
-        except asyncio.TimeoutError:  # a class of its own before Python 3.11
-            raise TimeoutError(f"No answer within {seconds:g} s.") from None
+    async def before_deadline(self, answer: Awaitable[T]) -> T:
+        """Wait for something until the call's deadline.
+
+        Raises
+        ------
+        TimeoutError
+            If that is over; what was waited for is then cancelled.
+        """
+        seconds = self.remaining_s
+        return await (answer if seconds is None else _within(answer, seconds))
 
     def commit(self) -> None:
         """Note that content reached the caller: from here on every error is final."""
@@ -338,6 +339,18 @@ class Attempts:
             f"Model {self.decision.model!r} failed repeatedly and is not asked for now. Seconds "
             f"until another try, by route: {waits}."
         )
+
+
+async def _within(answer: Awaitable[T], seconds: float) -> T:
+    import asyncio
+
+    if hasattr(asyncio, "timeout"):  # stays in the caller's task, which older Pythons cannot
+        async with asyncio.timeout(seconds):
+            return await answer
+    try:
+        return await asyncio.wait_for(answer, seconds)
+    except asyncio.TimeoutError:  # a class of its own before Python 3.11
+        raise TimeoutError(f"No answer within {seconds:g} s.") from None
 
 
 def _chain(error: BaseException, earlier: BaseException | None) -> None:

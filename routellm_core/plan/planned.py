@@ -12,7 +12,7 @@ from routellm_core.policy.faults import fault_of
 from routellm_core.types import StepRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from routellm_core.answers.verifier import Score, Verifier
     from routellm_core.plan.steps import Plan
@@ -118,7 +118,8 @@ class PlannedAttempts(Attempts):
     @property
     def verifier(self) -> Verifier | None:  # type: ignore[override]
         """What scores the whole answer of this step before it is given out."""
-        return None if self.step is None or self._committed else self.step.verifier
+        step = self.step
+        return step.verifier if isinstance(step, Ask) and not self._committed else None
 
     def judged(self, score: Score, answer: Any, usage: Usage | None = None) -> bool:
         """Report the score of this step's whole answer; return whether the call has its answer.
@@ -137,8 +138,9 @@ class PlannedAttempts(Attempts):
         True if `given` is the answer: this draft, or the best of all where no further model may be
         asked. False to ask again with the new `decision`.
         """
-        step, draft = self.step, Draft(answer, self.decision, score.value, usage)
-        name = step.verifier.name if step is not None and step.verifier is not None else ""
+        draft = Draft(answer, self.decision, score.value, usage)
+        step, verifier = self.step, self.verifier
+        name = "" if verifier is None else verifier.name
         if isinstance(step, Ask) and score.value >= step.accept:
             return self._accepted(draft, f"accepted:{name}")
         return self._rejected(draft, Report(score=score.value), f"rejected:{name}")
@@ -152,11 +154,34 @@ class PlannedAttempts(Attempts):
             return self._accepted(draft, reason)
         return self._rejected(draft, Report(error=error), reason)
 
-    def chosen(self, draft: Draft, *, steps: list[StepRecord], reason: str = "best_of") -> None:
-        """Report which of several drafts is the answer, and the step of each."""
-        self.steps += steps
-        self.decision = replace(draft.decision, reason=reason)
-        self.given = draft
+    def branch(self, name: str) -> Attempts:
+        """Return the state of one of the calls that this step makes at once.
+
+        Raises
+        ------
+        CircuitOpenError
+            If the expert's breaker is open.
+        """
+        expert = self._experts[name]
+        decision = replace(self.decision, route=name, model=expert.model, order=(name,))
+        return Attempts(
+            decision,
+            experts=self._experts,
+            worth_escalating=self._worth_escalating,
+            retry=self._retry,
+            breakers=self._breakers,
+            clock=self._clock,
+            jitter=self._jitter,
+        )
+
+    def chosen(self, drafts: Sequence[Draft], best: int) -> None:
+        """Report the drafts of a step that asked several experts, and which is the answer."""
+        for place, draft in enumerate(drafts):
+            self.decision = draft.decision
+            outcome = "accepted" if place == best else "rejected"
+            self._note_step(outcome, score=draft.score, usage=draft.usage)
+        self.given = drafts[best]
+        self.decision = replace(self.given.decision, reason="best_of")
 
     def succeeded(self, usage: Usage | None = None) -> None:
         """Report that the answer is complete, and what it used."""

@@ -10,7 +10,13 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from routellm_core.answers.verifier import Verifier
+    from collections.abc import Callable, Sequence
+
+    from routellm_core.answers.content import Answer, Prompt
+    from routellm_core.answers.steps import Plan as ScoringPlan
+    from routellm_core.answers.verifier import Score, Verifier
+
+    Choose: TypeAlias = Callable[[Prompt, Sequence[Answer]], ScoringPlan[Sequence[Score]]]
 
 __all__ = ["Ask", "AskAll", "Plan", "Report"]
 
@@ -34,24 +40,20 @@ class Ask(NamedTuple):
 
 
 class AskAll(NamedTuple):
-    """Ask several experts at once, and keep the answer with the highest score.
+    """Ask several experts at once, and give out the answer with the highest score.
 
     Parameters
     ----------
     experts
         Their names; a name may stand there more than once, for several samples of one model.
-    verifier
-        Scores every answer; None where `compare` does.
-    compare
-        Takes the answers' texts and returns a score for each, where one answer is judged by the
-        others.
+    choose
+        Plans the scores of the answers that came, one for each, in their order.
     limit_s
         Seconds after which the best of the answers that have come is given; None for no limit.
     """
 
     experts: tuple[str, ...]
-    verifier: Verifier | None = None
-    compare: object = None
+    choose: Choose
     limit_s: float | None = None
 
 

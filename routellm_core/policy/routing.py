@@ -175,9 +175,27 @@ class RoutingPolicy:
                 lacking = lacks
         return able or self.experts.names, lacking
 
-    def after_scoring(self, win_rate: float, overrides: Overrides = NO_OVERRIDES) -> Decision:
-        """Return the decision for a win rate in [0, 1]; ties go to the stronger model."""
-        threshold = self.threshold if overrides.threshold is None else overrides.threshold
+    def after_scoring(
+        self,
+        win_rate: float,
+        overrides: Overrides = NO_OVERRIDES,
+        *,
+        threshold: float | None = None,
+    ) -> Decision:
+        """Return the decision for a win rate in [0, 1]; ties go to the stronger model.
+
+        Parameters
+        ----------
+        win_rate
+            The router's.
+        overrides
+            Its threshold goes before every other.
+        threshold
+            In place of the policy's.
+        """
+        threshold = self.threshold if threshold is None else threshold
+        if overrides.threshold is not None:
+            threshold = overrides.threshold
         expert = self.experts.reference if win_rate >= threshold else self.experts.cheapest
         return Decision(
             route=expert.name,
@@ -186,6 +204,29 @@ class RoutingPolicy:
             threshold=threshold,
             router=self.router,
             reason="win_rate",
+        )
+
+    def planned(self, turn: Turn, strategy: str, *, win_rate: float | None = None) -> Decision:
+        """Return the first step of a strategy: the cheapest expert that can take the turn.
+
+        Parameters
+        ----------
+        turn
+            What was asked.
+        strategy
+            The strategy's name, which becomes the reason.
+        win_rate
+            The router's, where it was asked.
+        """
+        able, _ = self.able(turn)
+        return Decision(
+            route=able[0],
+            model=self.experts[able[0]].model,
+            win_rate=win_rate,
+            threshold=None,
+            router=self.router,
+            reason=strategy,
+            order=tuple(able),
         )
 
     def after_router_error(

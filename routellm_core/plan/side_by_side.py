@@ -1,0 +1,133 @@
+"""Ask several experts at once, and keep the best answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING, Any, cast
+
+from routellm_core.answers.steps import arun, run
+from routellm_core.errors import CircuitOpenError
+from routellm_core.plan.judging import content_of, usage_of
+from routellm_core.plan.planned import Draft
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from routellm_core.answers.verifier import Score
+    from routellm_core.plan.calls import RoutedCall
+    from routellm_core.plan.planned import PlannedAttempts
+    from routellm_core.plan.steps import AskAll
+
+    Call = RoutedCall[Any, Any]
+
+__all__ = ["abest_of", "best_of"]
+
+
+def best_of(call: Call, ask: Callable[[Any], Any], drive: Callable[[Any, Any], Any]) -> Any:
+    """Return the best of the answers that the current step's experts give.
+
+    Parameters
+    ----------
+    call
+        At a step that asks several experts.
+    ask
+        As `drive` takes it.
+    drive
+        Gets one answer.
+
+    Raises
+    ------
+    Exception
+        The first expert's, if none answers.
+    """
+    step, branches = _step(call), _branches(call)
+    if not branches:
+        raise CircuitOpenError("Every model failed repeatedly, and none is asked for now.")
+    pool = ThreadPoolExecutor(len(branches), thread_name_prefix="routellm-best-of")
+    try:
+        tasks = [
+            pool.submit(contextvars.copy_context().run, drive, branch, ask) for branch in branches
+        ]
+        wait(tasks, timeout=_limit(call, step))
+    finally:
+        # A model that is still at work cannot be stopped from outside; nobody waits for it.
+        pool.shutdown(wait=False, cancel_futures=True)
+    came = [(b, t) for b, t in zip(branches, tasks, strict=True) if t.done()]
+    if not came:
+        raise TimeoutError(f"No answer within {step.limit_s:g} s.")
+    drafts = _drafts(call, [(branch, task.exception(), task) for branch, task in came])
+    scores = run(_scoring(call, step, drafts), ask=call.ask_verifier) if len(drafts) > 1 else None
+    return _chosen(call, drafts, scores)
+
+
+async def abest_of(
+    call: Call, ask: Callable[[Any], Awaitable[Any]], adrive: Callable[[Any, Any], Awaitable[Any]]
+) -> Any:
+    """Return the best answer as `best_of` does; what is late is cancelled."""
+    step, branches = _step(call), _branches(call)
+    if not branches:
+        raise CircuitOpenError("Every model failed repeatedly, and none is asked for now.")
+    tasks = [asyncio.ensure_future(adrive(branch, ask)) for branch in branches]
+    try:
+        await asyncio.wait(tasks, timeout=_limit(call, step))
+        came = [(b, t) for b, t in zip(branches, tasks, strict=True) if t.done()]
+    finally:
+        late = [task for task in tasks if not task.done()]
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+    if not came:
+        raise TimeoutError(f"No answer within {step.limit_s:g} s.")
+    drafts = _drafts(call, [(branch, task.exception(), task) for branch, task in came])
+    scores = None
+    if len(drafts) > 1:
+        scores = await arun(_scoring(call, step, drafts), ask=call.ask_verifier)
+    return _chosen(call, drafts, scores)
+
+
+def _step(call: Call) -> AskAll:
+    return cast("AskAll", call.attempts.step)
+
+
+def _branches(call: Call) -> list[Call]:
+    """Return a call for every expert whose breaker lets it be asked."""
+    attempts, branches = cast("PlannedAttempts", call.attempts), []
+    for name in _step(call).experts:
+        try:
+            branches.append(call.branch(attempts.branch(name)))
+        except CircuitOpenError:
+            continue
+    return branches
+
+
+def _limit(call: Call, step: AskAll) -> float | None:
+    limits = (step.limit_s, call.attempts.remaining_s)
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _drafts(call: Call, came: Sequence[tuple[Call, BaseException | None, Any]]) -> list[Draft]:
+    """Return the answers that came; failures are noted on the call."""
+    drafts = []
+    for branch, error, task in came:
+        if error is None:
+            answer = task.result()
+            usage = usage_of(branch, answer)
+            drafts.append(Draft(answer, branch.decision, None, usage))
+        call.attempts.failures += branch.attempts.failures
+    if not drafts:
+        raise next(error for _, error, _ in came if error is not None)
+    return drafts
+
+
+def _scoring(call: Call, step: AskAll, drafts: Sequence[Draft]) -> Any:
+    return step.choose(call.prompt(), [content_of(call, draft.answer) for draft in drafts])
+
+
+def _chosen(call: Call, drafts: list[Draft], scores: Sequence[Score] | None) -> Any:
+    if scores is not None:
+        drafts = [d._replace(score=s.value) for d, s in zip(drafts, scores, strict=True)]
+    best = max(range(len(drafts)), key=lambda place: (drafts[place].score or 0.0, -place))
+    cast("PlannedAttempts", call.attempts).chosen(drafts, best)
+    return drafts[best].answer
