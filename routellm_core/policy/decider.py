@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from routellm_core.policy.memory import ScoreMemory
 from routellm_core.policy.routing import NO_OVERRIDES, Overrides, RoutingPolicy
@@ -13,6 +13,10 @@ from routellm_core.policy.threshold_notes import note_threshold
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from routellm_core.experts import ExpertTable
     from routellm_core.policy.conversation import Turn
     from routellm_core.routers.base import Router
     from routellm_core.types import Decision
@@ -30,8 +34,12 @@ class FirstStep(Protocol):
         """Whether the router is asked."""
         ...
 
+    def rated(self, experts: ExpertTable) -> Sequence[str] | None:
+        """Return the models whose qualities the router is asked for; None for a win rate."""
+        ...
+
     def first(
-        self, policy: RoutingPolicy, turn: Turn, win_rate: float | None, overrides: Overrides
+        self, policy: RoutingPolicy, turn: Turn, win_rate: Any, overrides: Overrides
     ) -> Decision:
         """Return where the call goes first."""
         ...
@@ -73,7 +81,10 @@ class Decider:
         self.router = router
         self.policy = policy
         self.strategy = strategy
-        self._scorer = Scorer(router, deadline_s=deadline_s)
+        models = None if strategy is None else strategy.rated(policy.experts)
+        self._scorer = Scorer(router, deadline_s=deadline_s, models=models)
+        if models is not None:
+            router.qualities((), models)  # refuses models that the router does not know, now
         self._memory = ScoreMemory(self._scorer, size=remember)
 
     def decide(self, turn: Turn, overrides: Overrides = NO_OVERRIDES) -> Decision:
@@ -119,7 +130,7 @@ class Decider:
             for index in open_turns:
                 decisions[index] = self.decide(turns[index], overrides[index])
             return decisions
-        for index, win_rate in zip(open_turns, win_rates.tolist(), strict=True):
+        for index, win_rate in zip(open_turns, self._values(win_rates), strict=True):
             decisions[index] = self._after(win_rate, turns[index], overrides[index])
         return decisions
 
@@ -140,7 +151,7 @@ class Decider:
             for index in open_turns:
                 decisions[index] = await self.adecide(turns[index], overrides[index])
             return decisions
-        for index, win_rate in zip(open_turns, win_rates.tolist(), strict=True):
+        for index, win_rate in zip(open_turns, self._values(win_rates), strict=True):
             decisions[index] = self._after(win_rate, turns[index], overrides[index])
         return decisions
 
@@ -153,12 +164,16 @@ class Decider:
             return decision
         return None if strategy.needs_win_rate else self._first(turn, None, overrides)
 
-    def _after(self, win_rate: float, turn: Turn, overrides: Overrides) -> Decision:
-        if self.strategy is None or overrides.threshold is not None:
+    def _values(self, scores: NDArray[np.float64]) -> Sequence[Any]:
+        return scores.tolist() if scores.ndim == 1 else list(scores)
+
+    def _after(self, win_rate: Any, turn: Turn, overrides: Overrides) -> Decision:
+        by_threshold = overrides.threshold is not None and isinstance(win_rate, float)
+        if self.strategy is None or by_threshold:
             return self.policy.after_scoring(win_rate, overrides)
         return self._first(turn, win_rate, overrides)
 
-    def _first(self, turn: Turn, win_rate: float | None, overrides: Overrides) -> Decision:
+    def _first(self, turn: Turn, win_rate: Any, overrides: Overrides) -> Decision:
         assert self.strategy is not None  # noqa: S101 - callers see to it
         return self.strategy.first(self.policy, turn, win_rate, overrides)
 

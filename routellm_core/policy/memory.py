@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from concurrent.futures import Future
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from routellm_core.errors import ConfigurationError
 
@@ -88,11 +88,11 @@ class ScoreMemory:
     def __init__(self, scorer: Scorer, *, size: int) -> None:
         self._scorer = scorer
         self._size = size
-        self._recent: RecentValues[Hashable, float] = RecentValues(size=size)
+        self._recent: RecentValues[Hashable, Any] = RecentValues(size=size)
         # `Future` of `concurrent.futures`, because it belongs to no event loop.
-        self._flights: dict[Hashable, Future[float | None]] = {}
+        self._flights: dict[Hashable, Future[Any]] = {}
 
-    def win_rate(self, text: str) -> float:
+    def win_rate(self, text: str) -> Any:
         """Return the win rate of a text."""
         if not self._size:
             return self._scorer.win_rate(text)
@@ -103,13 +103,13 @@ class ScoreMemory:
             self._recent.put(key, known)
         return known
 
-    async def awin_rate(self, text: str) -> float:
+    async def awin_rate(self, text: str) -> Any:
         """Return the win rate of a text without blocking the event loop."""
         if not self._size:
             return await self._scorer.awin_rate(text)
         key = _key(text)
         while (known := self._recent.get(key)) is None:
-            mine: Future[float | None] = Future()
+            mine: Future[Any] = Future()
             flight = self._flights.setdefault(key, mine)
             if flight is mine:
                 return await self._fly(key, text, mine)
@@ -118,7 +118,7 @@ class ScoreMemory:
                 return known
         return known
 
-    async def _fly(self, key: Hashable, text: str, flight: Future[float | None]) -> float:
+    async def _fly(self, key: Hashable, text: str, flight: Future[Any]) -> Any:
         """Ask the router on behalf of everybody who waits for this text."""
         known = None
         try:
@@ -131,7 +131,7 @@ class ScoreMemory:
             flight.set_result(known)
 
 
-async def _landed(flight: Future[float | None]) -> float | None:
+async def _landed(flight: Future[Any]) -> Any:
     from asyncio import shield, wrap_future
 
     # Shielded, because one who stops waiting must not cancel what the others wait for.

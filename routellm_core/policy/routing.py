@@ -219,14 +219,32 @@ class RoutingPolicy:
             The router's, where it was asked.
         """
         able, _ = self.able(turn)
+        return self.expert(able[0], strategy, order=able, win_rate=win_rate)
+
+    def expert(
+        self, name: str, reason: str, *, order: Sequence[str], win_rate: float | None = None
+    ) -> Decision:
+        """Return the decision for an expert that a strategy chose.
+
+        Parameters
+        ----------
+        name
+            The expert's.
+        reason
+            For the record.
+        order
+            The experts that may be asked, in the order in which one follows another.
+        win_rate
+            The router's, where it was asked.
+        """
         return Decision(
-            route=able[0],
-            model=self.experts[able[0]].model,
+            route=name,
+            model=self.experts[name].model,
             win_rate=win_rate,
             threshold=None,
             router=self.router,
-            reason=strategy,
-            order=tuple(able),
+            reason=reason,
+            order=tuple(order),
         )
 
     def after_router_error(

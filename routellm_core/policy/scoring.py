@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from routellm_core.errors import ConfigurationError
 from routellm_core.policy.workers import Workers
@@ -13,7 +13,6 @@ from routellm_core.routers.base import Router
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from routellm_core.types import WinRates
 
 __all__ = ["TIMEOUTS", "Scorer"]
 
@@ -44,6 +43,9 @@ class Scorer:
         Scores the texts.
     deadline_s
         Seconds, above 0, for one text; a batch of n has n times as long. None means no deadline.
+    models
+        Names of m models as the router knows them: it is then asked for their qualities, one row
+        of m numbers for each text. None for win rates.
 
     Raises
     ------
@@ -51,27 +53,30 @@ class Scorer:
         If the deadline is not above 0.
     """
 
-    __slots__ = ("_deadline_s", "_router", "_workers", "is_inline")
+    __slots__ = ("_deadline_s", "_models", "_router", "_workers", "is_inline")
 
-    def __init__(self, router: Router, *, deadline_s: float | None) -> None:
+    def __init__(
+        self, router: Router, *, deadline_s: float | None, models: Sequence[str] | None = None
+    ) -> None:
         if deadline_s is not None and not deadline_s > 0.0:
             raise ConfigurationError(f"`router_deadline_s` must be above 0, got {deadline_s!r}.")
         self._router = router
+        self._models = models
         self._deadline_s = deadline_s
         self.is_inline = router.inline and type(router).awin_rates is Router.awin_rates
         """Whether the event loop may wait for one text's win rate without a detour."""
         self._workers = Workers(threads=WORKERS, waiting=WAITING)
 
-    def win_rate(self, text: str) -> float:
-        """Return the win rate of one text, as `win_rates` does for many."""
-        return float(self.win_rates((text,))[0])
+    def win_rate(self, text: str) -> Any:
+        """Return the win rate, or the qualities, of one text, as `win_rates` does for many."""
+        return self._one(self.win_rates((text,)))
 
-    async def awin_rate(self, text: str) -> float:
+    async def awin_rate(self, text: str) -> Any:
         """Return the win rate of one text, as `awin_rates` does for many."""
-        return float((await self.awin_rates((text,)))[0])
+        return self._one(await self.awin_rates((text,)))
 
-    def win_rates(self, texts: Sequence[str]) -> WinRates:
-        """Return the win rates of n texts.
+    def win_rates(self, texts: Sequence[str]) -> Any:
+        """Return the win rates of n texts, or their qualities: shape (n,) or (n, m).
 
         Raises
         ------
@@ -81,13 +86,20 @@ class Scorer:
             If too many calls wait for the router already.
         """
         if self._deadline_s is None or self._router.inline:
-            return self._router.win_rates(texts)
-        ask = partial(self._router.win_rates, texts)
+            return self._ask(texts)
+        ask = partial(self._ask, texts)
         return self._workers.run(ask, timeout_s=self._deadline_s * len(texts))
 
-    async def awin_rates(self, texts: Sequence[str]) -> WinRates:
+    async def awin_rates(self, texts: Sequence[str]) -> Any:
         """Return the win rates of n texts, as `win_rates` does, off the event loop."""
         router = self._router
+        if self._models is not None:
+            ask = partial(self._ask, texts)
+            if self._deadline_s is None:
+                from asyncio import to_thread
+
+                return await to_thread(ask)
+            return await self._workers.arun(ask, timeout_s=self._deadline_s * len(texts))
         if self._deadline_s is None or (router.inline and len(texts) == 1):
             return await router.awin_rates(texts)
         timeout_s = self._deadline_s * len(texts)
@@ -96,3 +108,11 @@ class Scorer:
 
             return await wait_for(router.awin_rates(texts), timeout_s)
         return await self._workers.arun(partial(router.win_rates, texts), timeout_s=timeout_s)
+
+    def _ask(self, texts: Sequence[str]) -> Any:
+        if self._models is None:
+            return self._router.win_rates(texts)
+        return self._router.qualities(texts, self._models)
+
+    def _one(self, values: Any) -> Any:
+        return float(values[0]) if self._models is None else values[0]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from huggingface_hub import HfApi
+    from numpy.typing import NDArray
     from typing_extensions import Self
 
     from routellm_core.hub import CheckpointFolder
@@ -80,6 +81,39 @@ class Router(ABC):
     def win_rate(self, prompt: str) -> float:
         """Return the win rate of one prompt, as `win_rates` does for many."""
         return float(self.win_rates((prompt,))[0])
+
+    def qualities(self, prompts: Sequence[str], models: Sequence[str]) -> NDArray[np.float64]:
+        """Return the expected quality of each model on every prompt.
+
+        Parameters
+        ----------
+        prompts
+            n prompts.
+        models
+            m names, as this router's training data spell them.
+
+        Returns
+        -------
+        Shape (n, m), float64, in [0, 1], in the order of `models`. Of the router's own pair, the
+        win rate w stands for the strong model and 1 - w for the weak one; routers that tell more
+        models apart return what they expect of each.
+
+        Raises
+        ------
+        ConfigurationError
+            If the router tells no other models apart than those of its pair.
+        """
+        pair = self.pair
+        if pair is None or {*models} != {pair.strong, pair.weak} or len(models) != 2:
+            known = "" if pair is None else f" It was fitted for {pair.strong!r} and {pair.weak!r}."
+            raise ConfigurationError(
+                f"Router {self.name!r} compares two models and cannot rate {list(models)!r}."
+                f"{known} For more models, train 'knn', 'mlp' or 'cluster' on their outcomes, or "
+                "use 'mf'."
+            )
+        win_rates = self.win_rates(prompts)
+        columns = {pair.strong: win_rates, pair.weak: 1.0 - win_rates}
+        return np.stack([columns[model] for model in models], axis=1)
 
     async def awin_rates(self, prompts: Sequence[str]) -> WinRates:
         """Return the win rates without blocking the event loop.

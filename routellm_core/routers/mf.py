@@ -120,9 +120,8 @@ class MatrixFactorizationRouter(EmbeddingRouter):
         )
         self.outcome_model = outcome_model
         self.training = dict(training or {})
-        self._pair = _choose(
-            pair, outcome_model.models, strong_model, weak_model, dict(model_names or {})
-        )
+        self._names = dict(model_names or {})
+        self._pair = _choose(pair, outcome_model.models, strong_model, weak_model, self._names)
         models = outcome_model.models
         factors: Any = outcome_model.pair_factors(
             models.index(self._pair.strong), models.index(self._pair.weak)
@@ -155,6 +154,24 @@ class MatrixFactorizationRouter(EmbeddingRouter):
         model = self.outcome_model
         parts = self._embedded(check_prompts(prompts))
         return np.concatenate([model.quality(model.demands(part)) for part in parts])
+
+    def qualities(self, prompts: Sequence[str], models: Sequence[str]) -> NDArray[np.float64]:
+        """Return the probability that these models are right: shape (n, m), in [0, 1].
+
+        Parameters
+        ----------
+        prompts
+            n prompts.
+        models
+            Trained models, or common names that stand for the nearest trained one.
+
+        Raises
+        ------
+        UnknownModelError
+            If a model is neither trained nor known by another name.
+        """
+        trained = [resolve_model(model, self.models, names=self._names) for model in models]
+        return self.quality(prompts)[:, [self.models.index(model) for model in trained]]
 
     @classmethod
     def default(cls, **options: Any) -> Self:

@@ -105,6 +105,16 @@ class QualityRouter(EmbeddingRouter):
             return np.empty((0, len(self._models)))
         return np.concatenate([self._quality(part) for part in self._embedded(checked)])
 
+    def qualities(self, prompts: Sequence[str], models: Sequence[str]) -> NDArray[np.float64]:
+        """Return the predicted quality of these models on every prompt: (n, m), in [0, 1].
+
+        Raises
+        ------
+        UnknownModelError
+            If the router was not fitted for one.
+        """
+        return self.quality(prompts)[:, [column_of(model, self._models) for model in models]]
+
     def _score(self, embeddings: NDArray[Any]) -> WinRates:
         quality = self._quality(embeddings)
         strong, weak = self._columns

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,9 +36,19 @@ class Strategy(ABC):
     on_verifier_error: OnVerifierError = "next"
     """What follows a draft that could not be scored: it is accepted, or the next step is taken."""
 
+    def rated(self, experts: ExpertTable) -> Sequence[str] | None:  # noqa: ARG002
+        """Return the models whose qualities the router is asked for; None for a win rate.
+
+        Parameters
+        ----------
+        experts
+            The table; the names are returned in its order, as the router knows them.
+        """
+        return None
+
     @abstractmethod
     def first(
-        self, policy: RoutingPolicy, turn: Turn, win_rate: float | None, overrides: Overrides
+        self, policy: RoutingPolicy, turn: Turn, win_rate: Any, overrides: Overrides
     ) -> Decision:
         """Return where a call goes first.
 
@@ -49,7 +59,8 @@ class Strategy(ABC):
         turn
             What was asked.
         win_rate
-            In [0, 1]; None where the router was not asked.
+            In [0, 1]; None where the router was not asked; of a strategy that has models rated,
+            their qualities: shape (m,), each in [0, 1], in the order of the table.
         overrides
             What the call changes.
         """

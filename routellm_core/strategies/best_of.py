@@ -85,7 +85,7 @@ class BestOf(Strategy):
         self,
         policy: RoutingPolicy,
         turn: Turn,
-        win_rate: float | None,
+        win_rate: Any,
         overrides: Overrides,  # noqa: ARG002
     ) -> Decision:
         """Return the cheapest expert that can take the turn."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from routellm_core.answers.registry import load_verifier
 from routellm_core.answers.verifier import Verifier, check_level
@@ -70,7 +70,7 @@ class Cascade(Strategy):
         self,
         policy: RoutingPolicy,
         turn: Turn,
-        win_rate: float | None,
+        win_rate: Any,
         overrides: Overrides,  # noqa: ARG002
     ) -> Decision:
         """Return the cheapest expert that can take the turn."""

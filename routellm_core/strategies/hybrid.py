@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from routellm_core.errors import ConfigurationError
 from routellm_core.strategies.cascade import Cascade
@@ -61,7 +61,7 @@ class Hybrid(Cascade):
         self,
         policy: RoutingPolicy,
         turn: Turn,
-        win_rate: float | None,
+        win_rate: Any,
         overrides: Overrides,
     ) -> Decision:
         """Return the strong or the weak model, or the cascade's first expert."""
