@@ -97,6 +97,9 @@ class Decision:
     order
         The experts that may be asked, in the order in which one follows another; empty for that of
         the table. No part of the record.
+    qualities
+        What the router expects of each expert of `order`, in [0, 1]; empty where it was not asked.
+        No part of the record.
     """
 
     route: str
@@ -106,6 +109,7 @@ class Decision:
     router: str
     reason: str
     order: tuple[str, ...] = ()
+    qualities: tuple[float, ...] = ()
 
     def record(self) -> DecisionRecord:
         """Return the decision as a new, JSON-safe mapping."""

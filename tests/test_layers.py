@@ -10,17 +10,27 @@ ROOT = Path(__file__).parent.parent
 # The lowest first. A name stands for a module or a folder of `routellm_core`.
 LAYERS = [
     ["errors", "types", "_numbers"],
-    ["_optional", "_warnings", "_litellm", "_validation", "checkpoints", "hub", "model_table"],
+    [
+        "_optional",
+        "_registered",
+        "_warnings",
+        "_litellm",
+        "_validation",
+        "checkpoints",
+        "hub",
+        "model_table",
+    ],
     ["data", "embedders", "ranking"],
     ["routers"],
     ["experts"],
-    ["policy", "calibration", "answers", "monitoring", "testing"],
+    ["policy", "calibration", "answers", "monitoring"],
     ["plan"],
     ["strategies"],
+    ["testing"],
     ["training", "evaluation", "labeling"],
     ["controller", "server"],
     ["cli"],
-]
+]  # fmt: skip
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 ADAPTERS = ["langchain_routellm", "llamaindex_routellm"]
 # Adapters may use these and nothing deeper.

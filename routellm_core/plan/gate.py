@@ -43,7 +43,7 @@ class ChunkGate(Generic[C]):
         """Return the gate for a stream that is held back until its whole answer is accepted."""
         gate = call.gate()
         step, verifier = call.attempts.step, call.verifier
-        if verifier is not None and isinstance(step, Ask):
+        if verifier is not None and isinstance(step, Ask) and step.accept <= 1.0:
             gate._watch = verifier.watch(call.prompt(), accept=step.accept)
         return gate
 

@@ -76,6 +76,7 @@ class PlannedAttempts(Attempts):
         "_affords",
         "_best",
         "_best_place",
+        "_n_steps",
         "_outcome",
         "_over_budget",
         "_plan",
@@ -103,6 +104,7 @@ class PlannedAttempts(Attempts):
         self._affords = affords
         self._best: Draft | None = None
         self._best_place = 0
+        self._n_steps = 1
         self._over_budget = False
         self._plan = plan
         self._outcome = Report()
@@ -242,9 +244,11 @@ class PlannedAttempts(Attempts):
 
     def _following(self) -> Ask | AskAll | None:
         try:
-            return self._plan.send(self._outcome)
+            step = self._plan.send(self._outcome)
         except StopIteration:
             return None
+        self._n_steps += 1
+        return step
 
     def _accepted(self, draft: Draft, reason: str) -> bool:
         self._release_permit()
@@ -260,9 +264,13 @@ class PlannedAttempts(Attempts):
         if best is None or (draft.score or 0.0) > (best.score or 0.0):
             self._best, self._best_place = draft, len(self.steps) - 1
         self._outcome = report
+        n_steps = self._n_steps
         if self._advance(reason):
             return False
         self._gives_best(None)
+        if self._n_steps == n_steps and not self._over_budget and self.remaining_s != 0.0:
+            # The plan had nothing more to ask: it is content with the best so far.
+            self.decision = replace(self.decision, reason=reason.replace("rejected:", "accepted:"))
         return True
 
     def _gives_best(self, error: BaseException | None) -> bool:

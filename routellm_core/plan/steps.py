@@ -6,6 +6,7 @@ It does no input or output, and it does not know who drives it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
     Choose: TypeAlias = Callable[[Prompt, Sequence[Answer]], ScoringPlan[Sequence[Score]]]
 
-__all__ = ["Ask", "AskAll", "Plan", "Report"]
+__all__ = ["THE_PLAN_DECIDES", "Ask", "AskAll", "Plan", "Report"]
+
+
+THE_PLAN_DECIDES = math.inf
 
 
 class Ask(NamedTuple):
@@ -31,7 +35,9 @@ class Ask(NamedTuple):
     verifier
         Scores the whole answer before it is given out; None to give it out as it comes.
     accept
-        An answer whose score is at least this high is the answer to the call.
+        An answer whose score is at least this high is the answer to the call. With
+        `THE_PLAN_DECIDES` the plan is told every score, and ends where the best answer so far is
+        the answer.
     """
 
     expert: str

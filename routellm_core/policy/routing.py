@@ -222,7 +222,13 @@ class RoutingPolicy:
         return self.expert(able[0], strategy, order=able, win_rate=win_rate)
 
     def expert(
-        self, name: str, reason: str, *, order: Sequence[str], win_rate: float | None = None
+        self,
+        name: str,
+        reason: str,
+        *,
+        order: Sequence[str],
+        qualities: Sequence[float] = (),
+        win_rate: float | None = None,
     ) -> Decision:
         """Return the decision for an expert that a strategy chose.
 
@@ -234,6 +240,8 @@ class RoutingPolicy:
             For the record.
         order
             The experts that may be asked, in the order in which one follows another.
+        qualities
+            What the router expects of each expert of `order`.
         win_rate
             The router's, where it was asked.
         """
@@ -245,6 +253,7 @@ class RoutingPolicy:
             router=self.router,
             reason=reason,
             order=tuple(order),
+            qualities=tuple(qualities),
         )
 
     def after_router_error(

@@ -137,4 +137,9 @@ class Predict(Strategy):
         )
         best = ranked[0]
         better = [place for place in ranked if quality[place] >= quality[best]]
-        return policy.expert(names[best], self.name, order=[names[place] for place in better])
+        return policy.expert(
+            names[best],
+            self.name,
+            order=[names[place] for place in better],
+            qualities=quality[better].tolist(),
+        )

@@ -6,6 +6,8 @@ Run every check on a router of your own::
     def test_my_router_keeps_the_contract(check):
         check(MyRouter())
 
+And those of a strategy: `STRATEGY_CHECKS`, in the same way.
+
 Answer a routed application from this process, with the faults that a test needs::
 
     with FaultServer() as server:
@@ -18,9 +20,11 @@ from routellm_core.testing.checks import ROUTER_CHECKS
 from routellm_core.testing.openai_answers import Step
 from routellm_core.testing.openai_server import FaultServer, OpenAIServer, ReceivedRequest
 from routellm_core.testing.parts import HashingEmbedder, ScriptedRouter
+from routellm_core.testing.strategy_checks import STRATEGY_CHECKS
 
 __all__ = [
     "ROUTER_CHECKS",
+    "STRATEGY_CHECKS",
     "FaultServer",
     "HashingEmbedder",
     "OpenAIServer",

@@ -181,7 +181,10 @@ def test_equal_scores_go_to_the_cheaper_expert(way) -> None:
 
 
 def test_samples_of_one_expert_are_put_to_the_vote(way) -> None:
-    toy = Toy({"weak": ["It is 4.", "It is 5.", "So 4."]}, BestOf(3, choose="vote"))
+    toy = Toy(
+        {"weak": ["The answer is 4.", "The answer is 5.", "So the answer is 4."]},
+        BestOf(3, choose="vote"),
+    )
     assert toy.run(way).rstrip(".")[-1] == "4"
     assert toy.asked == ["weak"] * 3
 

@@ -67,6 +67,7 @@ class Toy:
     models: dict[str, Any]
     strategy: Any = None
     win_rate: float = 0.1
+    router: Any = None
     options: dict[str, Any] = field(default_factory=dict)
     delays: dict[str, float] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
@@ -76,7 +77,7 @@ class Toy:
     def __post_init__(self) -> None:
         self.table = ExpertTable(Expert(name, f"model-{name}") for name in self.models)
         self.decider = make_decider(
-            router=ScriptedRouter({}, default=self.win_rate),
+            router=self.router or ScriptedRouter({}, default=self.win_rate),
             threshold=0.5,
             experts=self.table,
             strategy=self.strategy,
