@@ -13,12 +13,13 @@ import json
 import platform
 import statistics
 import time
+from collections.abc import Callable
 
 from routellm_core import Turn, escalation_filter, make_decider, make_guards
 from routellm_core.answers import Answer, Prompt, check
 from routellm_core.experts import ExpertTable
 from routellm_core.plan import RoutedCall, drive
-from routellm_core.strategies import Cascade
+from routellm_core.strategies import Cascade, Strategy
 from routellm_core.testing import ScriptedRouter
 
 ROUNDS, CALLS = 15, 2_000
@@ -30,13 +31,16 @@ PAIR = ExpertTable.of_pair(strong_model="big", weak_model="small")
 class BareCall(RoutedCall[str, str]):
     """Read texts."""
 
-    def holds(self, answer):
+    def holds(self, answer: str) -> tuple[bool, str | None]:
+        """Tell whether there is a text."""
         return bool(answer), None
 
-    def prompt(self):
+    def prompt(self) -> Prompt:
+        """Return the one prompt."""
         return Prompt(TURN.text)
 
-    def answer_of(self, answer):
+    def answer_of(self, answer: str) -> Answer:
+        """Return the text."""
         return Answer(answer)
 
 
@@ -45,7 +49,7 @@ def say(_: object) -> str:
     return "Because of Rayleigh scattering."
 
 
-def routed(strategy=None):
+def routed(strategy: Strategy | None = None) -> Callable[[], str]:
     """Return a function that makes one routed call."""
     decider = make_decider(
         router=ScriptedRouter({}, default=0.1), threshold=0.5, experts=PAIR, strategy=strategy
@@ -60,7 +64,7 @@ def routed(strategy=None):
     return call
 
 
-def decided():
+def decided() -> Callable[[], str]:
     """Return a function that decides, begins a call and asks the model by hand."""
     decider = make_decider(router=ScriptedRouter({}, default=0.1), threshold=0.5, experts=PAIR)
     guards = make_guards()
@@ -77,8 +81,8 @@ def decided():
 
 def main() -> None:
     """Measure and print."""
-    sure = check(lambda prompt, answer: 1.0, name="sure")
-    never = check(lambda prompt, answer: 0.0, name="never")
+    sure = check(lambda *_: 1.0, name="sure")
+    never = check(lambda *_: 0.0, name="never")
     ways = {
         "decide, begin, ask by hand": decided(),
         "predict, driven": routed(),
