@@ -76,4 +76,28 @@ SAYINGS = {
     "MiniMax": (400, "invalid params, context window exceeds limit"),
     "Moonshot": (400, "Your request exceeded model token limit: 262144 (requested: 300000)"),
     "Zhipu": (400, "Prompt exceeds max length"),
+    "SGLang allowed": (400, "Input length (9000 tokens) exceeds the maximum allowed length (8186 "
+                       "tokens). Use a shorter input or enable --allow-auto-truncate."),
+    "llama-cpp-python": (500, "Requested tokens (4217) exceed context window of 4096"),
+    "MLC LLM": (400, "Request prompt has 9000 tokens in total, larger than the model input length "
+                "limit 4096."),
+    "MLC LLM capacity": (400, "Request prompt has 9000 tokens in total, larger than the model "
+                         "capacity 4096."),
+    "DeepInfra": (400, "Requested input length 39818 exceeds maximum input length 32767"),
+    "Bedrock Nova": (400, "The model returned the following errors: Input Tokens Exceeded: Number "
+                     "of input tokens exceeds maximum length. Please update the input to try "
+                     "again."),
+    "watsonx": (400, "Invalid input argument for Model 'granite': the number of input tokens 5000 "
+                "cannot exceed the total tokens limit 4096 for this model"),
+    "Workers AI": (413, "5021: The estimated number of input and maximum output tokens (9000) "
+                   "exceeded this model context window limit (8192)."),
+    "GitHub Models body": (413, "Request body too large for gpt-4o model. Max size: 8000 tokens."),
+    "GitHub Models quoted": (413, "upstream said {'message': 'No.', 'code': "
+                             "'tokens_limit_reached'}"),
+    "SiliconFlow": (400, "length of prompt_tokens (28094) must be less than max_seq_len (8193)."),
+    "SiliconFlow sum": (400, "max_total_tokens (33219) must be less than or equal to max_seq_len "
+                        "(32768)"),
+    "Doubao": (400, "Total tokens of image and text exceed max message tokens. Request id: 1"),
+    "LiteLLM's proxy": (400, "litellm.ContextWindowExceededError: litellm.BadRequestError: "
+                        "XException - Too big."),
 }  # fmt: skip

@@ -9,7 +9,15 @@ __all__ = ["is_prompt_too_long"]
 _STATUSES = frozenset({400, 413, 422, 429, 500})
 """Where a prompt too long is told. 401, 403 and 404 never tell it, whatever their words are."""
 
-_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error", "request_too_large"})
+_CODES = frozenset(
+    {
+        "context_length_exceeded",
+        "exceed_context_size_error",
+        "model_max_prompt_tokens_exceeded",
+        "request_too_large",
+        "tokens_limit_reached",
+    }
+)
 
 # Each wording is in lower case, and all of its parts must occur. Parts are plain substrings, so
 # that looking for them takes time in proportion to the message, whoever wrote it.
@@ -17,6 +25,8 @@ _WORDINGS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "any server, within the text of an error": (
         ("context_length_exceeded",),
         ("exceed_context_size_error",),
+        ("tokens_limit_reached",),
+        ("contextwindowexceedederror",),
     ),
     "OpenAI, vLLM, SGLang, Mistral, OpenRouter, DeepSeek, Fireworks": (
         ("maximum context length",),
@@ -38,27 +48,36 @@ _WORDINGS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "Amazon Bedrock": (
         ("input is too long for requested model",),
         ("too many input tokens",),
+        ("number of input tokens exceeds maximum length",),
     ),
     "Cerebras": (("current length is", "while limit is"),),
+    "Cloudflare Workers AI": (("exceeded this model context window limit",),),
     "Cohere": (("too many tokens", "prompt"),),
     "DashScope": (("range of input length should be",),),
+    "DeepInfra": (("requested input length", "exceeds maximum input length"),),
+    "Doubao": (("tokens of image and text exceed max message tokens",),),
     "Gemini": (
         ("exceeds the maximum number of tokens allowed",),
         ("input token count", "only supports up to"),
     ),
-    "GitHub Models": (("prompt token count", "exceeds the limit of"),),
+    "GitHub Models": (
+        ("prompt token count", "exceeds the limit of"),
+        ("request body too large for", "max size", "tokens"),
+    ),
     "Hugging Face TGI, Together": (
         ("`inputs` tokens + `max_new_tokens` must be",),
         ("`inputs` must have less than", "tokens"),
     ),
-    "llama.cpp": (
+    "llama.cpp and its Python binding": (
         ("exceeds the available context size",),
+        ("exceed context window of",),
         ("context size has been exceeded",),
     ),
     "LM Studio": (
         ("greater than the context length",),
         ("model is loaded with context length",),
     ),
+    "MLC LLM": (("request prompt has", "tokens in total, larger than the model"),),
     "MiniMax, Moonshot, Zhipu": (
         ("context window exceeds limit",),
         ("exceeded model token limit",),
@@ -69,12 +88,20 @@ _WORDINGS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("input length exceeds", "context length"),
         ("longer than the context length",),
     ),
-    "SGLang": (("longer than the model's context length",),),
+    "SGLang": (
+        ("longer than the model's context length",),
+        ("input length", "tokens) exceeds the maximum allowed length"),
+    ),
+    "SiliconFlow": (
+        ("length of prompt_tokens", "must be less than max_seq_len"),
+        ("max_total_tokens", "must be less than or equal to max_seq_len"),
+    ),
     "vLLM": (
         ("longer than the maximum model length",),
         ("too long to fit into the model",),
         ("context length is only",),
     ),
+    "watsonx": (("number of input tokens", "cannot exceed the total tokens limit"),),
     "xAI": (("maximum prompt length is",),),
 }
 

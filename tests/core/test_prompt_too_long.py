@@ -27,6 +27,8 @@ CODES = [
     {"type": "exceed_context_size_error"},
     {"body": {"code": 400, "type": "exceed_context_size_error"}},
     {"body": {"error": {"type": "request_too_large"}}},
+    {"code": "tokens_limit_reached"},
+    {"code": "model_max_prompt_tokens_exceeded"},
 ]
 
 
@@ -48,6 +50,8 @@ OTHERS = {
                            "Expected a string with maximum length 1024, but got 2000 instead."),
     "an odd temperature": (400, "temperature must be at most 2"),
     "a file too large": (413, "File too large"),
+    "a body too large": (413, "Request body too large. Max size: 4 MB."),
+    "a long name": (400, "Function name exceeds the maximum allowed length of 64."),
     "not found": (404, "This model's maximum context length is unknown: no such model"),
     "not allowed": (403, "prompt is too long for your plan"),
 }  # fmt: skip
