@@ -23,6 +23,7 @@ __all__ = [
     "ApiError",
     "NoAnswerError",
     "UpstreamError",
+    "all_words",
     "api_error",
     "error_body",
     "reported_error",
@@ -80,6 +81,10 @@ class UpstreamError(ApiError):
         See `ApiError`.
     reported
         The body that the model's provider sent, if a client may see it as it is.
+    kind
+        The error's type in the provider's words.
+    words
+        All that the provider said, where a gateway repeats another's error within its own.
     """
 
     def __init__(
@@ -90,9 +95,14 @@ class UpstreamError(ApiError):
         code: str | None = None,
         headers: Mapping[str, str] | None = None,
         reported: bytes | None = None,
+        kind: str | None = None,
+        words: str = "",
     ) -> None:
         super().__init__(message, status=status, code=code, headers=headers)
         self.reported = reported
+        # Read by the policy, as the attributes of these names of providers' own errors are.
+        self.type = kind
+        self.message = words or message
 
     @property
     def response(self) -> UpstreamError:
@@ -190,6 +200,36 @@ _WORDS = ("message", "detail", "msg", "errors", "error_message")
 """Where servers other than OpenAI's put an error's words."""
 
 _ASIDE = ("type", "param", "code")
+
+_REQUESTS = frozenset({"input", "messages", "prompt"})
+"""Where an error repeats the request."""
+
+_MAX_DEPTH = 4
+
+
+def all_words(error: Mapping[str, Any]) -> str:
+    r"""Return every text of an error, one a line, but for what it repeats of the request.
+
+    Examples
+    --------
+    >>> all_words({"message": "No.", "code": 400, "metadata": {"raw": "Too long."}})
+    'No.\nToo long.'
+    """
+    found: list[str] = []
+    level: list[Any] = [error]
+    for _ in range(_MAX_DEPTH):
+        level = [
+            child
+            for node in level
+            for child in (
+                [value for name, value in node.items() if name not in _REQUESTS]
+                if isinstance(node, dict)
+                else node
+            )
+        ]
+        found += [child for child in level if isinstance(child, str)]
+        level = [child for child in level if isinstance(child, (dict, list))]
+    return "\n".join(found)
 
 
 def _words(value: Any) -> str:

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from routellm_core.server.errors import UpstreamError, reported_error
+from routellm_core.server.errors import UpstreamError
 from routellm_core.types import Usage
 
 __all__ = [
@@ -27,6 +27,8 @@ MAX_EVENT_BYTES = 8 * 2**20
 
 _END = re.compile(rb"\r?\n\r?\n|\r\r")
 _FINISH = re.compile(rb'"finish_reason"\s*:\s*"[^"]')
+_UNFINISHED = frozenset({"", "none", "null"})
+"""What servers write for a reason while there is none; DashScope's says "null"."""
 _DONE = re.compile(rb"^data:[ \t]*\[DONE\][ \t]*$", re.MULTILINE)
 
 
@@ -99,30 +101,24 @@ class StreamProgress:
         return self.done or len(self._finished) >= self._n_choices
 
     def read(self, block: bytes) -> bytes:
-        """Note what a block says; return it without what follows the end.
-
-        Raises
-        ------
-        UpstreamError
-            If it says that the model failed.
-        """
+        """Note what a block says; return it without what follows the end."""
         end = _DONE.search(block)
         if end is not None:
             self.done = True
             block = block[: end.start()] + DONE
         # Most blocks hold a few words and none of these, and are not parsed.
-        if b'"error"' in block or b'"prompt_tokens"' in block or _FINISH.search(block):
+        if b'"prompt_tokens"' in block or _FINISH.search(block):
             for raw in block.split(b"\n\n"):
                 self._note(event_json(raw))
         return block
 
     def _note(self, chunk: Any) -> None:
-        _raise_reported(chunk)
         self.usage = usage_of(chunk) or self.usage
         for choice in _choices(chunk):
-            if choice.get("finish_reason"):
+            reason = str(choice.get("finish_reason") or "").strip()
+            if reason.lower() not in _UNFINISHED:
                 self._finished.add(choice.get("index"))
-                self.finish_reason = str(choice["finish_reason"])
+                self.finish_reason = reason
 
 
 def event(value: Any) -> bytes:
@@ -151,11 +147,6 @@ def event_json(raw: bytes) -> Any:
 def begins_answer(chunk: Any) -> bool:
     """Return whether a chunk says more than who speaks: content, or a call of a tool.
 
-    Raises
-    ------
-    UpstreamError
-        If the chunk is an error.
-
     Examples
     --------
     >>> begins_answer({"choices": [{"delta": {"role": "assistant", "content": ""}}]})
@@ -163,7 +154,6 @@ def begins_answer(chunk: Any) -> bool:
     >>> begins_answer({"choices": [{"delta": {"content": "Hi"}}]})
     True
     """
-    _raise_reported(chunk)
     for choice in _choices(chunk):
         delta = choice.get("delta")
         said = delta.items() if isinstance(delta, dict) else ()
@@ -193,14 +183,3 @@ def usage_of(answer: Any) -> Usage | None:
 def _choices(chunk: Any) -> list[dict[str, Any]]:
     choices = chunk.get("choices") if isinstance(chunk, dict) else None
     return [c for c in choices if isinstance(c, dict)] if isinstance(choices, list) else []
-
-
-def _raise_reported(chunk: Any) -> None:
-    error = reported_error(chunk)
-    if error is not None:
-        code = error.get("code")
-        raise UpstreamError(
-            f"The model failed: {error.get('message')}",
-            status=502,
-            code=code if isinstance(code, str) else None,
-        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from codecs import BOM_UTF8
 from io import BytesIO
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -15,10 +16,16 @@ import aiohttp
 from routellm_core.server.conversion import chunks_of, completion_of
 from routellm_core.server.errors import UpstreamError
 from routellm_core.server.events import DONE, EventSplitter, StreamProgress, event, event_json
-from routellm_core.server.upstream import answer_of, failure, openai_address, passed_on
+from routellm_core.server.upstream import (
+    answer_of,
+    failure,
+    openai_address,
+    passed_on,
+    stream_failure,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Sequence
 
     from routellm_core.server.upstream import Endpoint, ModelCall, Reply
 
@@ -67,7 +74,7 @@ class OpenAIUpstream:
                 response.close()
         except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
             raise self._unreachable(error) from error
-        return answer_of(_unstreamed(raw) or raw, self._endpoint)
+        return answer_of(self._unstreamed(raw) or raw, self._endpoint)
 
     async def stream(self, call: ModelCall) -> AsyncGenerator[bytes, None]:
         """Yield whole events, as many at a time as arrived together; see `Upstream`."""
@@ -77,22 +84,59 @@ class OpenAIUpstream:
             try:
                 if response.status != 200:
                     raise self._failure(response, await response.content.read(_MAX_ERROR_BYTES))
-                first = True
+                first, begun = True, False
                 async for data in response.content.iter_any():
-                    if first and data.lstrip().startswith(b"{"):
-                        yield self._streamed_answer(call, data + await response.content.read())
-                        return
-                    first = False
+                    if first:
+                        first, data = False, data.removeprefix(BOM_UTF8)
+                        if data.lstrip().startswith(b"{"):
+                            yield self._streamed_answer(call, data + await response.content.read())
+                            return
                     events = splitter.feed(data)
                     if events:
-                        yield b"".join(events)
+                        block = self._checked(events, begun=begun)
+                        begun = begun or b'"choices"' in block
+                        yield block
                 rest = splitter.rest()
                 if rest:
-                    yield rest
+                    yield self._checked([rest], begun=begun)
             finally:
                 response.close()
         except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
             raise self._unreachable(error) from error
+
+    def _checked(self, events: Sequence[bytes], *, begun: bool = False) -> bytes:
+        """Return events as one block.
+
+        Parameters
+        ----------
+        events
+            Whole ones.
+        begun
+            Whether a chunk of the answer came before them.
+
+        Raises
+        ------
+        UpstreamError
+            If one says that the model failed.
+        """
+        for raw in events:
+            # An error that does not call itself one, {"detail": ...}, comes in place of an answer.
+            if b'"error"' in raw or not (begun or b'"choices"' in raw):
+                error = stream_failure(event_json(raw), self._endpoint)
+                if error is not None:
+                    raise error
+        return b"".join(events)
+
+    def _unstreamed(self, raw: bytes) -> bytes | None:
+        """Return the answer that came as a whole stream; None where it is no stream, or a part."""
+        raw = raw.removeprefix(BOM_UTF8)
+        if not raw.lstrip().startswith((b"data:", b":", b"event:", b"id:", b"retry:")):
+            return None
+        splitter, progress = EventSplitter(), StreamProgress()
+        block = progress.read(self._checked([*splitter.feed(raw), splitter.rest()]))
+        parsed = (event_json(part) for part in block.split(b"\n\n"))
+        chunks = [chunk for chunk in parsed if isinstance(chunk, dict)]
+        return json.dumps(completion_of(chunks)).encode() if chunks and progress.complete else None
 
     def _streamed_answer(self, call: ModelCall, raw: bytes) -> bytes:
         """Return the events of an answer that came in one piece."""
@@ -173,16 +217,6 @@ class OpenAIUpstream:
 
 async def _note_reuse(_: object, context: SimpleNamespace, __: object) -> None:
     context.trace_request_ctx.reused = True
-
-
-def _unstreamed(raw: bytes) -> bytes | None:
-    """Return the answer that came as a whole stream; None where it is no stream, or a part."""
-    if not raw.lstrip().startswith((b"data:", b":", b"event:", b"id:", b"retry:")):
-        return None
-    splitter, progress = EventSplitter(), StreamProgress()
-    block = progress.read(b"".join(splitter.feed(raw)) + splitter.rest())
-    chunks = [chunk for part in block.split(b"\n\n") if isinstance(chunk := event_json(part), dict)]
-    return json.dumps(completion_of(chunks)).encode() if chunks and progress.complete else None
 
 
 def _proxy_for(url: str) -> str | None:

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from routellm_core._litellm import import_litellm
 from routellm_core.errors import ConfigurationError, MissingDependencyError
-from routellm_core.server.errors import NoAnswerError, UpstreamError, reported_error
+from routellm_core.server.errors import NoAnswerError, UpstreamError, all_words, reported_error
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -30,6 +30,7 @@ __all__ = [
     "failure",
     "passed_on",
     "reached_by",
+    "stream_failure",
 ]
 
 OPENAI_URL = "https://api.openai.com/v1"
@@ -39,7 +40,9 @@ _PASSED_ON = re.compile(
     r"retry-after(-ms)?|x-request-id|request-id|(x|anthropic)-ratelimit-[a-z0-9-]+"
 )
 _ABOUT_CONTENT = re.compile(
-    r"flagged|moderat|content[ _-]?(policy|filter)|safety|inappropriate|harmful", re.IGNORECASE
+    r"flagged|moderat|content[ _-]?(policy|filter)|guardrail|safety|inappropriate|harmful"
+    r"|prohibited",
+    re.IGNORECASE,
 )
 _LONGEST_WORDS = 2000
 
@@ -264,7 +267,7 @@ def failure(
         parsed = json.loads(text)
     error = reported_error(parsed)
     message = str(error.get("message")) if error is not None else _plain_words(text, parsed)
-    code = None if error is None else error.get("code")
+    code, kind = (None, None) if error is None else (error.get("code"), error.get("type"))
     whole = isinstance(parsed, dict) and isinstance(parsed.get("error"), dict)
     return UpstreamError(
         message or f"The {endpoint.tier} model failed with status {status}.",
@@ -272,14 +275,29 @@ def failure(
         code=code if isinstance(code, str) else None,
         headers=passed_on(headers),
         reported=json.dumps({"error": error}).encode() if whole else None,
+        kind=kind if isinstance(kind, str) else None,
+        words="" if error is None else all_words(error),
     )
 
 
+def stream_failure(chunk: Any, endpoint: Endpoint) -> UpstreamError | None:
+    """Return the error that a stream's event reports; None for any other event.
+
+    Its status is the one that the error names, as SGLang and OpenRouter do: theirs begin with 200.
+    """
+    error = reported_error(chunk)
+    if error is None:
+        return None
+    named = (error.get(name) for name in ("code", "status", "status_code", "http_status_code"))
+    status = next((s for s in named if isinstance(s, int) and 400 <= s < 600), 502)
+    raw = json.dumps({"error": error}).encode()
+    return failure(endpoint, status=status, raw=raw, headers={})
+
+
 def _plain_words(text: str, parsed: Any) -> str:
-    """Return what an error's body says that is neither an object nor a web page."""
+    """Return what an error's body of no known shape says; "" for a web page."""
     words = parsed if isinstance(parsed, str) else text
-    is_other = parsed is not None and not isinstance(parsed, str)
-    return "" if is_other or words.lstrip().startswith("<") else words.strip()[:_LONGEST_WORDS]
+    return "" if words.lstrip().startswith("<") else words.strip()[:_LONGEST_WORDS]
 
 
 def _is_provider(name: str) -> bool:

@@ -34,12 +34,20 @@ DONE = "data: [DONE]\n\n"
     ("events", "fields"),
     [
         ((said("a", end=""), said("b", end="")), {}),
+        ((said("a", end="null"), said("b", end="null")), {}),
         ((said("a", end="stop"), said("b", index=1)), {"n": 2}),
         ((said("a", end="stop"),), {"n": 2}),
         ((said("a"), 'data: {"error": {"message": "Overloaded."}}\n\n', DONE), {}),
         ((said("a"), 'data: {"object": "error", "message": "Overloaded."}\n\n', DONE), {}),
     ],
-    ids=["blank reason", "one of two", "one of two never begun", "error", "error, flat"],
+    ids=[
+        "blank reason",
+        "a word for none",
+        "one of two",
+        "one of two never begun",
+        "error",
+        "error, flat",
+    ],
 )
 def test_a_stream_that_ends_early_ends_in_an_error_and_never_in_done(
     served: Served, upstream: OpenAIServer, events: tuple[str, ...], fields: dict[str, Any]
@@ -61,8 +69,18 @@ def test_a_stream_that_ends_early_ends_in_an_error_and_never_in_done(
         (said("a", end="stop") + "data:[DONE]\n\n",),
         (said("a", end="stop"),),
         (said("a", end="stop").strip(),),
+        ("\ufeff" + said("a"), DONE),
     ],
-    ids=["no reason", "no blank", "no end", "done twice", "one block", "no done", "nothing after"],
+    ids=[
+        "no reason",
+        "no blank",
+        "no end",
+        "done twice",
+        "one block",
+        "no done",
+        "nothing after",
+        "byte order mark",
+    ],
 )
 def test_a_whole_stream_ends_in_done_once_and_is_no_failure(
     serve: Callable[..., Served], upstream: OpenAIServer, events: tuple[str, ...]
@@ -88,6 +106,57 @@ def test_a_stream_that_stays_open_after_done_does_not_keep_its_client(
         text = serve(upstream=upstream.base_url).post(EASY, stream=True).text
         assert time.monotonic() - began < 5.0
     assert text.endswith(DONE)
+
+
+@pytest.mark.parametrize(
+    ("reported", "status"),
+    [
+        ({"error": {"message": "Too hot for provider-key.", "code": 422}}, 422),
+        ({"error": {"message": "Too hot for provider-key.", "status": 429}}, 429),
+        ({"object": "error", "message": "Too hot for provider-key.", "code": 400}, 400),
+        ({"error": {"message": "Too hot for provider-key.", "code": "server_error"}}, 502),
+        ({"error": "Too hot for provider-key."}, 502),
+        ({"detail": "Too hot for provider-key."}, 502),
+    ],
+)
+def test_an_error_in_a_stream_has_its_status_and_words_and_no_key(
+    served: Served, upstream: OpenAIServer, reported: dict[str, Any], status: int
+) -> None:
+    told = f"data: {json.dumps(reported)}\n\n"
+    upstream.script(Step(events=(told, DONE)), model="big")
+    response = served.post(HARD, stream=True)
+    assert response.status_code == status
+    assert response.json()["error"]["message"] == "Too hot for ***."
+    upstream.script(Step(events=(told, DONE)), model="small")
+    escalates = status in (429, 502)
+    assert served.post(EASY, stream=True).status_code == (200 if escalates else status)
+    assert upstream.models_asked() == ["big", "small", "big"][: 3 if escalates else 2]
+
+
+def test_an_error_after_the_first_content_has_its_words_and_no_key(
+    served: Served, upstream: OpenAIServer
+) -> None:
+    chunk = {"choices": [{"index": 0, "delta": {}, "finish_reason": "error"}]}
+    told = f"data: {json.dumps({'error': {'message': 'No provider-key.'}, **chunk})}\n\n"
+    upstream.script(Step(events=(said("a"), told), piece_delay_s=0.1), model="big")
+    text = served.post(HARD, stream=True).text
+    assert json.loads(text.rstrip().rpartition("data: ")[2])["error"]["message"] == "No ***."
+    assert "provider-key" not in text
+
+
+def test_a_prompt_too_long_is_told_in_a_stream(served: Served, upstream: OpenAIServer) -> None:
+    error = {"message": "Input length (9 tokens) exceeds the maximum allowed length (8 tokens)."}
+    told = f"data: {json.dumps({'error': {**error, 'code': 400}})}\n\n"
+    upstream.script(Step(events=(told, DONE)), model="small")
+    assert served.post(EASY, stream=True).headers["x-routellm-route"] == "strong"
+
+
+def test_plain_json_with_a_byte_order_mark_is_streamed(
+    served: Served, upstream: OpenAIServer
+) -> None:
+    upstream.script(Step(body="\ufeff" + completion("hi")), model="small")
+    assert "hi" in served.post(EASY, stream=True).text
+    assert upstream.models_asked() == ["small"]
 
 
 @pytest.mark.parametrize("usage", [False, True])
@@ -195,7 +264,12 @@ def test_a_filtered_answer_is_followed_by_the_strong_model_where_that_is_set(
         (400, '{"error": "Too hot."}'),
         (400, '[{"error": {"code": 400, "message": "Too hot."}}]'),
         (400, '{"message": "Too hot."}'),
+        (400, '{"title": "Too hot.", "status": 400}'),
+        (400, '["Too hot."]'),
+        (400, '{"error": {"reason": "Too hot."}}'),
         (403, '{"error": {"message": "Too hot: flagged by moderation.", "code": 403}}'),
+        (403, '{"error": {"message": "Too hot: blocked by a guardrail."}}'),
+        (403, '{"detail": "Too hot: prohibited content."}'),
     ],
 )
 def test_a_providers_words_reach_the_client_without_the_key(

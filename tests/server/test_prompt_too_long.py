@@ -50,6 +50,35 @@ def test_it_goes_to_the_strong_model_in_the_words_of(
         upstream.reset()
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        {
+            "message": "Provider returned error",
+            "code": 400,
+            "metadata": {"raw": "Prompt is too long"},
+        },
+        {"message": "No.", "details": [{"message": "Prompt is too long"}]},
+        {"message": "No.", "type": "request_too_large"},
+    ],
+    ids=["OpenRouter", "details", "type"],
+)
+def test_it_is_found_wherever_an_error_tells_it(
+    retrying: Served, upstream: OpenAIServer, error: dict[str, Any]
+) -> None:
+    upstream.script(Step(status=400, body=json.dumps({"error": error})), model="small")
+    assert retrying.post(EASY).headers["x-routellm-reason"] == "escalation:UpstreamError"
+
+
+def test_it_is_not_read_from_the_prompt_that_an_error_repeats(
+    retrying: Served, upstream: OpenAIServer
+) -> None:
+    error = {"message": "No.", "input": "My prompt is too long"}
+    upstream.script(Step(status=400, body=json.dumps({"error": error})), model="small")
+    assert retrying.post(EASY).status_code == 400
+    assert upstream.models_asked() == ["small"]
+
+
 @pytest.fixture(scope="module")
 def translated(upstream: OpenAIServer) -> Iterator[Served]:
     """A process of its own, because LiteLLM keeps connections from one event loop to the next."""
