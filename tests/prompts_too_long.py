@@ -42,6 +42,7 @@ SAYINGS = {
                "(1048575)."),
     "Vertex": (400, "The input token count is 1200000 but model only supports up to 1048576."),
     "Anthropic": (400, "prompt is too long: 210000 tokens > 200000 maximum"),
+    "Anthropic size": (413, "Request exceeds the maximum size"),
     "Anthropic sum": (400, "input length and `max_tokens` exceed context limit: 199000 + 20000 > "
                       "200000, decrease input length or `max_tokens` and try again"),
     "xAI": (400, "This model's maximum prompt length is 131072 but the request contains 537812 "

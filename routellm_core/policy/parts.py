@@ -75,6 +75,8 @@ _INSIDE = ("cited_content", "content", "output", "parts", "source", "toolResult"
 """Where a part holds further parts."""
 
 _CALLS = frozenset(name for name in KNOWN_PARTS if name.endswith(("_call", "_call_chunk", "_use")))
+_CALLED = frozenset({"args", "function_call", "functionCall", "input", "tool_use", "toolUse"})
+"""Where a part without a type holds a call and its arguments."""
 _FILES = ("file", "fileData", "file_data", "inlineData", "inline_data", "source")
 """Where a part says of what type its bytes are."""
 
@@ -92,7 +94,7 @@ def modalities_of(content: Any) -> frozenset[Modality]:
     """Return what a message's content holds besides text, parts within parts included.
 
     A part of an unknown type counts as what it carries: by its mime type, a `data:` URL, or the
-    names of its keys; else as what its type's name suggests.
+    names of its keys; else as what its type's name suggests, or what its fields hold.
 
     Parameters
     ----------
@@ -140,7 +142,19 @@ def _modality(part: Mapping[str, Any]) -> Modality | None:
     if isinstance(kind, str) and kind in KNOWN_PARTS:
         known = KNOWN_PARTS[kind]
         return (_stated(part) or known) if known == "file" else known
-    return _stated(part) or _by_keys(part) or (_by_name(kind) if isinstance(kind, str) else None)
+    within = [v for name, v in part.items() if isinstance(v, Mapping) and name not in _CALLED]
+    return (
+        _stated(part)
+        or _by_keys(part)
+        or (_by_name(kind) if isinstance(kind, str) else None)
+        or next(filter(None, map(_stated_within, within)), None)
+    )
+
+
+def _stated_within(value: Mapping[str, Any]) -> Modality | None:
+    """Return what a part's own field says of its bytes, one field deeper included."""
+    inner = (_stated(held) for held in value.values() if isinstance(held, Mapping))
+    return _stated(value) or next(filter(None, inner), None)
 
 
 def _stated(part: Mapping[str, Any]) -> Modality | None:

@@ -44,6 +44,7 @@ _WORDINGS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "Anthropic": (
         ("prompt is too long",),
         ("exceed context limit",),
+        ("request exceeds the maximum size",),
     ),
     "Amazon Bedrock": (
         ("input is too long for requested model",),
