@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
     from routellm_core.types import Modality
 
-__all__ = ["CONVERSATION_FIELDS", "LoggedMessages", "prompt_field"]
+__all__ = ["CONVERSATION_FIELDS", "LoggedMessages", "are_messages", "prompt_field"]
 
 CONVERSATION_FIELDS = ("messages", "conversations", "conversation")
 """Where logs keep the messages of a conversation."""
@@ -75,8 +76,23 @@ class LoggedMessages:
         return message.get("content", message.get("value"))
 
 
+def are_messages(values: Sequence[Any]) -> bool:
+    """Return whether values are messages, each of which says who speaks.
+
+    Examples
+    --------
+    >>> are_messages([{"role": "user", "content": "Hi"}]), are_messages([{"x": 1}])
+    (True, False)
+    """
+    return bool(values) and all(
+        isinstance(value, Mapping) and value.keys() & {"role", "from", "type"} for value in values
+    )
+
+
 def prompt_field(row: Mapping[str, Any]) -> str:
     """Return a row's prompt: a text, or the last user message of a conversation in its place.
+
+    A table holds a conversation as JSON in a text. Other JSON is a prompt like any.
 
     Raises
     ------
@@ -90,6 +106,8 @@ def prompt_field(row: Mapping[str, Any]) -> str:
     """
     places = [name for name in ("prompt", *CONVERSATION_FIELDS) if row.get(name) is not None]
     value = row[places[0]] if places else None
+    if isinstance(value, str):
+        value = _decoded(value) or value
     if isinstance(value, str):
         if not value.strip():
             raise DataError(f"`{places[0]}` is blank.")
@@ -107,3 +125,14 @@ def prompt_field(row: Mapping[str, Any]) -> str:
             f"`prompt` must be a text, got nothing; the row's fields: {', '.join(map(str, row))}."
         )
     raise DataError(f"`{places[0]}` must be a text, got {type(value).__name__}.")
+
+
+def _decoded(text: str) -> list[Any] | None:
+    """Return the messages that JSON in a text holds; None for any other text."""
+    if not text.lstrip().startswith("["):
+        return None
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return values if are_messages(values) else None

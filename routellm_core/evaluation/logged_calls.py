@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from routellm_core.data.messages import CONVERSATION_FIELDS, LoggedMessages
+from routellm_core.data.messages import CONVERSATION_FIELDS, LoggedMessages, are_messages
 from routellm_core.data.rows import RowReport, parse_rows
 from routellm_core.errors import DataError
 from routellm_core.policy import read_turn
@@ -199,11 +199,8 @@ def _decoded(text: str, name: str, *, depth: int) -> LoggedInput | None:
     except (ValueError, RecursionError):
         return None
     asked = _input_in(value, depth=depth + 1)
-    is_messages = bool(asked.messages) and all(
-        message.keys() & {"role", "from", "type"} for message in asked.messages
-    )
     wraps = isinstance(value, Mapping) and name in ("inputs", "body", "request", "kwargs")
-    return asked if asked.text.strip() and (is_messages or wraps) else None
+    return asked if asked.text.strip() and (are_messages(asked.messages) or wraps) else None
 
 
 def _conversation(messages: list[Any], *, depth: int) -> LoggedInput:

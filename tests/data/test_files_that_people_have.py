@@ -147,6 +147,24 @@ def test_the_last_user_message_of_a_conversation_is_the_prompt_everywhere(name) 
     assert read_battles([fight]).prompts == ("Second",)
 
 
+@pytest.mark.parametrize("name", ["messages", "conversations", "prompt"])
+def test_a_tables_messages_are_read_out_of_their_text(name, tmp_path) -> None:
+    said = SAID.get(name) or SAID["messages"]
+    text = json.dumps(said)
+    fight = {name: text, "model_a": "x", "model_b": "y", "winner": "tie"}
+    (tmp_path / "battles.csv").write_text(csv_text([fight]))
+    assert read_battles(tmp_path / "battles.csv").prompts == ("Second",)
+    (tmp_path / "outcomes.csv").write_text(csv_text([{name: text, "model": "m", "quality": 1}]))
+    assert read_outcomes(tmp_path / "outcomes.csv").prompts == ("Second",)
+
+
+@pytest.mark.parametrize(
+    "text", ['["a", "b"]', '[{"x": 1}]', "[1, 2", "[]", '{"role": "user"}', "[" * 100_000]
+)
+def test_a_prompt_that_is_other_json_is_meant_as_it_is(text) -> None:
+    assert read_outcomes([{"prompt": text, "model": "m", "quality": 1}]).prompts == (text,)
+
+
 def test_blanks_around_a_models_name_are_not_part_of_it() -> None:
     rows = [{"prompt": "p", "model": name, "quality": 1} for name in (" big ", "big", "small\t")]
     outcomes = read_outcomes(rows)
