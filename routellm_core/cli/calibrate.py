@@ -10,7 +10,7 @@ import typer
 
 from routellm_core.cli.console import notes, print_json, results
 from routellm_core.cli.settings import CheckpointOption, RouterOption, open_router
-from routellm_core.errors import ConfigurationError
+from routellm_core.errors import ConfigurationError, DataError
 
 if TYPE_CHECKING:
     from routellm_core.calibration import CallTokens, CostTarget, QualityTarget, ShareTarget
@@ -197,23 +197,27 @@ def _texts(logged: LoggedCalls | None, judged: LoadedBenchmark | None) -> tuple[
 
 
 def _judged(outcomes: str, strong: str | None, weak: str | None) -> LoadedBenchmark:
+    from routellm_core.data.outcomes import sameness
     from routellm_core.evaluation import load_benchmark
     from routellm_core.types import ModelPair
 
     if (strong is None) != (weak is None):
         raise ConfigurationError("Name both `--strong-model` and `--weak-model`, or neither.")
-    if strong is not None and weak is not None:
-        return load_benchmark("outcomes", outcomes, pair=ModelPair(strong=strong, weak=weak))
-    return load_benchmark("outcomes", outcomes)
+    pair = None if strong is None or weak is None else ModelPair(strong=strong, weak=weak)
+    judged = load_benchmark("outcomes", outcomes, pair=pair)
+    same = sameness(judged.strong - judged.weak, judged.pair)
+    if same is not None:
+        raise DataError(
+            f"{same} Such outcomes calibrate nothing: bring rows on which the answers differ, or "
+            "leave `--outcomes` out."
+        )
+    return judged
 
 
 def _logged(prompts: str, field: str | None) -> LoggedCalls:
     from routellm_core.evaluation.logged_calls import read_logged_calls
 
-    logged = read_logged_calls(prompts, field=field)
-    if logged.report.n_bad:
-        notes().print(str(logged.report), markup=False, soft_wrap=True)
-    return logged
+    return read_logged_calls(prompts, field=field)
 
 
 def _names(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import traceback
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -15,7 +17,7 @@ from routellm_core.cli.routellm_options import with_our_names
 from routellm_core.cli.usage import UsageError, is_help, usage_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from rich.console import Console
 
@@ -52,7 +54,8 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the chosen command."""
         try:
-            value = super().invoke(ctx)
+            with _data_reports():
+                value = super().invoke(ctx)
             sys.stdout.flush()
         except UsageError as error:
             command = self.commands.get(ctx.invoked_subcommand or "")
@@ -84,6 +87,26 @@ def notes() -> Console:
     from rich.console import Console
 
     return Console(file=sys.stderr, highlight=False)
+
+
+class _Notes(logging.Handler):
+    """Print log records as notes."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a record's message."""
+        notes().print(record.getMessage(), style="yellow", markup=False, soft_wrap=True)
+
+
+@contextmanager
+def _data_reports() -> Iterator[None]:
+    """Show what is logged of the files that a command reads: once, whichever command it is."""
+    logger = logging.getLogger("routellm_core.data")
+    handler = _Notes(level=logging.WARNING)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 def print_json(value: Mapping[str, Any]) -> None:

@@ -93,6 +93,7 @@ def evaluate(
     loaded = open_benchmarks(benchmark, strong=strong_model, weak=weak_model)
     if strong_cost_usd is not None and weak_cost_usd is not None:
         loaded = [b.with_call_costs(weak=weak_cost_usd, strong=strong_cost_usd) for b in loaded]
+    _tell_sameness(loaded)
     candidates = [open_candidate(spec) for spec in router]
     with progress_bar() as tell:
         found = run(
@@ -113,6 +114,16 @@ def evaluate(
         write_results(found, Path(out) / "results.json")
         page = write_page(found, Path(out) / "report.html")
         notes().print(f"Wrote {page} and results.json beside it.", soft_wrap=True)
+
+
+def _tell_sameness(loaded: list[LoadedBenchmark]) -> None:
+    from routellm_core.data.outcomes import sameness
+
+    for benchmark in loaded:
+        same = sameness(benchmark.strong - benchmark.weak, benchmark.pair)
+        if same is not None:
+            said = f"{benchmark.name}: {same} No router can be told from another on it."
+            notes().print(said, style="yellow", markup=False, soft_wrap=True)
 
 
 def _prompts(files: list[str] | None) -> list[str] | None:

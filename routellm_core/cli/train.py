@@ -16,7 +16,6 @@ from routellm_core.errors import ConfigurationError, DataError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from routellm_core.data import RowReport
     from routellm_core.training import Trained, TrainingData
 
 __all__ = ["train"]
@@ -116,7 +115,6 @@ def train(
 
     models = ModelPair(*pair)
     rows = read_data(data, strict=strict)
-    _tell(rows.report)
     rows = _uncontaminated(rows, leave_out or [])
     _heed(data_doubts(rows, models, trainer=name), force=force)
     result = _run(trainer, rows, {"pair": models, "seed": seed, **options}, name=name)
@@ -218,11 +216,6 @@ def _heed(doubts: Iterable[str], *, force: bool) -> None:
         raise DataError(f"{' '.join(said)} `--force` trains all the same.")
     for doubt in said:
         _warn(doubt)
-
-
-def _tell(report: RowReport) -> None:
-    if str(report):
-        _warn(str(report))
 
 
 def _warn(text: str) -> None:

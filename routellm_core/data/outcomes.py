@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -28,13 +29,17 @@ __all__ = [
     "model_field",
     "number_field",
     "read_outcomes",
+    "sameness",
     "text_field",
 ]
+
+_LOGGER = logging.getLogger(__name__)
 
 # Grades that people give: stars, marks, percents.
 _SCALES = (5, 10, 100)
 # A few qualities above 1 are bad rows; more of them are another scale.
 _FEW = 5
+_SAME = 1e-12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -157,7 +162,10 @@ def read_outcomes(source: RowSource, *, strict: bool = False) -> Outcomes:
             f"{source_name(source)} has {len(too_high):,} qualities above 1 beside {n_good:,} in "
             f"[0, 1].{_scale_hint(too_high)}"
         )
-    return _table(cells, report)
+    outcomes = _table(cells, report)
+    for note in outcomes.report.notes:
+        _LOGGER.warning("%s: %s", source_name(source), note)
+    return outcomes
 
 
 class _Cell(NamedTuple):
@@ -256,6 +264,34 @@ def column_of(model: str, models: Sequence[str]) -> int:
             f"Unknown model {model!r}.{did_you_mean(model, list(models))} "
             f"Known models: {', '.join(models)}."
         ) from None
+
+
+def sameness(differences: NDArray[np.float64], pair: ModelPair) -> str | None:
+    """Return a sentence on two models that differ by the same everywhere; None for any others.
+
+    Parameters
+    ----------
+    differences
+        Shape (n,): the strong model's quality minus the weak one's, on any scale, by prompt.
+    pair
+        The two.
+
+    Examples
+    --------
+    >>> from routellm_core import ModelPair
+    >>> print(sameness(np.zeros(3), ModelPair(strong="big", weak="small")))
+    'big' and 'small' are equally good on all 3 prompts that both answered.
+    """
+    if not len(differences) or float(np.ptp(differences)) > _SAME:
+        return None
+    strong, weak, all_prompts = pair.strong, pair.weak, f"all {len(differences)} prompts"
+    if abs(differences[0]) <= _SAME:
+        return f"{strong!r} and {weak!r} are equally good on {all_prompts} that both answered."
+    better, worse = (strong, weak) if differences[0] > 0.0 else (weak, strong)
+    return (
+        f"{strong!r} and {weak!r} differ by the same on {all_prompts} that both answered: "
+        f"{better!r} is always better than {worse!r}."
+    )
 
 
 def text_field(row: Mapping[str, Any], name: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from routellm_core._numbers import check_fraction
 from routellm_core.data.battles import Battles, read_battles
-from routellm_core.data.outcomes import Outcomes, column_of, read_outcomes
+from routellm_core.data.outcomes import Outcomes, column_of, read_outcomes, sameness
 from routellm_core.data.rows import BadRowCount, numbered_rows, source_name
 from routellm_core.embedders.base import check_embeddings
 from routellm_core.errors import DataError
@@ -39,7 +39,6 @@ TrainingData: TypeAlias = "Battles | Outcomes"
 """What a router can learn from."""
 
 _AT_ONCE = 256
-_SAME = 1e-12
 _MIN_EACH = 2
 
 
@@ -162,18 +161,9 @@ def check_signal(examples: PairExamples, pair: ModelPair) -> None:
     DataError
         If all soft labels are equal.
     """
-    labels = examples.labels
-    if not len(labels) or float(np.ptp(labels)) > _SAME:
-        return
-    if abs(labels[0] - 0.5) <= _SAME:
-        found = f"are equally good on all {len(labels)} prompts that both answered"
-    else:
-        better, worse = (pair.strong, pair.weak) if labels[0] > 0.5 else (pair.weak, pair.strong)
-        found = (
-            f"differ by the same on all {len(labels)} prompts that both answered: {better!r} is "
-            f"always better than {worse!r}"
+    same = sameness(examples.labels - 0.5, pair)
+    if same is not None:
+        raise DataError(
+            f"{same} No router can learn from that which prompts need the strong model: bring rows "
+            "on which the answers differ."
         )
-    raise DataError(
-        f"{pair.strong!r} and {pair.weak!r} {found}. No router can learn from that which prompts "
-        "need the strong model: bring rows on which the answers differ."
-    )
