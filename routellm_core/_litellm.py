@@ -15,7 +15,7 @@ from routellm_core._warnings import ignore_third_party_warnings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["close_loop_clients", "import_litellm", "quiet_litellm"]
+__all__ = ["Quiet", "close_loop_clients", "import_litellm", "quiet_litellm"]
 
 _SWITCH = "LITELLM_LOCAL_MODEL_COST_MAP"
 
@@ -58,6 +58,28 @@ def quiet_litellm() -> Iterator[Any]:
         yield litellm
     finally:
         _quiet.leave(litellm)
+
+
+class Quiet:
+    """Keep LiteLLM from printing advice for calls that fail until `end`, if it is imported.
+
+    For calls of a model that may be one of LiteLLM's.
+    """
+
+    __slots__ = ("_litellm",)
+
+    def __init__(self) -> None:
+        self._litellm = sys.modules.get("litellm")
+        if not hasattr(self._litellm, "suppress_debug_info"):  # another thread is importing it
+            self._litellm = None
+        if self._litellm is not None:
+            _quiet.enter(self._litellm)
+
+    def end(self) -> None:
+        """Let it print again; a second time changes nothing."""
+        litellm, self._litellm = self._litellm, None
+        if litellm is not None:
+            _quiet.leave(litellm)
 
 
 async def close_loop_clients() -> None:

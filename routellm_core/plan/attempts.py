@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from routellm_core._litellm import Quiet
 from routellm_core._warnings import ignore_third_party_warnings
 from routellm_core.errors import CircuitOpenError
 from routellm_core.plan.retrying import NO_RETRIES
@@ -91,6 +92,7 @@ class Attempts:
         "_last_error",
         "_on_end",
         "_permit",
+        "_quiet",
         "_rest",
         "_retries_left",
         "_retry",
@@ -147,9 +149,12 @@ class Attempts:
         self._last_error: BaseException | None = None
         self._permit: Permit | None = None
         self._rest: tuple[str, ...] | None = None
+        self._quiet: Quiet | None = None
         if not self._starts():
             raise self._circuit_open()
         self._on_end = on_end
+        if self.may_escalate:
+            self._quiet = Quiet()  # its advice is on a failure that nobody would see
 
     @property
     def may_escalate(self) -> bool:
@@ -202,6 +207,7 @@ class Attempts:
         if not self._committed and self._on_end is not None:
             self.committed_s = self._clock()
         self._committed = True
+        self._end_quiet()
 
     @property
     def is_committed(self) -> bool:
@@ -252,9 +258,15 @@ class Attempts:
             return True
         return self._worth_escalating(error) and self._advance(f"escalation:{type(error).__name__}")
 
+    def _end_quiet(self) -> None:
+        if self._quiet is not None:
+            self._quiet.end()
+            self._quiet = None
+
     def _end(
         self, outcome: Outcome, usage: Usage | None, error: BaseException | None = None
     ) -> None:
+        self._end_quiet()
         on_end, self._on_end = self._on_end, None
         if on_end is not None:
             on_end(self, outcome, usage, error)
@@ -322,6 +334,7 @@ class Attempts:
     def _note_turn(self, before: Decision, reason: str) -> None:
         self.wait_s, self._until = 0.0, None
         self._retries_left = self._retry.retries
+        self._end_quiet()
         logger.warning(
             "Model %r failed (%s); falling back to %r.", before.model, reason, self.decision.model
         )

@@ -1,9 +1,11 @@
 """Retries, deadlines and breakers around one call."""
 
+import sys
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from json import JSONDecodeError
+from types import SimpleNamespace
 
 import pytest
 
@@ -230,3 +232,43 @@ def test_a_retry_after_header_is_seconds_or_a_date() -> None:
 def test_retry_settings_out_of_range_are_refused(bad) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(bad))):
         RetrySettings(**bad)
+
+
+@pytest.fixture
+def litellm(monkeypatch):
+    stand_in = SimpleNamespace(suppress_debug_info=False)
+    monkeypatch.setitem(sys.modules, "litellm", stand_in)
+    return stand_in
+
+
+def test_litellm_prints_no_advice_while_a_failure_would_be_answered(machine, litellm) -> None:
+    attempts = machine(retries=1)
+    assert litellm.suppress_debug_info
+    assert attempts.failed(Answer())  # the weak model is tried again
+    assert litellm.suppress_debug_info
+    assert attempts.failed(Answer())  # the strong model is asked, whose failure is final
+    assert not litellm.suppress_debug_info
+
+
+ENDS = {
+    "content": lambda attempts: attempts.commit(),
+    "an answer": lambda attempts: attempts.succeeded(),
+    "a final error": lambda attempts: attempts.failed(Answer(400)),
+    "nobody waiting": lambda attempts: attempts.close(),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_litellm_prints_as_before_after(machine, litellm, end) -> None:
+    first, second = machine(), machine()
+    for attempts in (first, second):
+        assert litellm.suppress_debug_info
+        ENDS[end](attempts)
+        ENDS[end](attempts)
+    assert not litellm.suppress_debug_info
+
+
+def test_litellm_is_let_alone_by_a_strong_call(machine, litellm) -> None:
+    attempts = machine(STRONG)
+    assert not litellm.suppress_debug_info
+    attempts.close()

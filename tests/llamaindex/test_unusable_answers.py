@@ -320,3 +320,22 @@ async def test_integrations_tell_why_an_answer_is_empty(
     server.script(step, model="gpt-4o-mini")
     await last_of(llm, endpoint)
     assert server.models_asked()[-1] == model
+
+
+@pytest.mark.loopback
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings:UserWarning")
+@pytest.mark.parametrize("endpoint", ["chat", "achat", "stream_chat", "astream_chat"])
+async def test_an_answered_call_prints_no_advice_of_litellm(
+    server: OpenAIServer, makers, router, endpoint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    llm = RoutedLLM(
+        strong=makers["LiteLLM"](server, "gpt-4o"),
+        weak=makers["LiteLLM"](server, "gpt-4o-mini"),
+        router=router,
+        threshold=0.5,
+    )
+    too_long = {"error": {"message": "maximum context length"}}
+    server.script(Step(status=400, body=json.dumps(too_long)), model="gpt-4o-mini")
+    await last_of(llm, endpoint)
+    assert server.models_asked() == ["gpt-4o-mini", "gpt-4o"]
+    assert "Give Feedback" not in "".join(capsys.readouterr())
