@@ -21,7 +21,7 @@ from routellm_core.server.upstream import (
     failure,
     openai_address,
     passed_on,
-    stream_failure,
+    reported_failure,
 )
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class OpenAIUpstream:
         for raw in events:
             # An error that does not call itself one, {"detail": ...}, comes in place of an answer.
             if b'"error"' in raw or not (begun or b'"choices"' in raw):
-                error = stream_failure(event_json(raw), self._endpoint)
+                error = reported_failure(event_json(raw), self._endpoint)
                 if error is not None:
                     raise error
         return b"".join(events)

@@ -30,7 +30,7 @@ __all__ = [
     "failure",
     "passed_on",
     "reached_by",
-    "stream_failure",
+    "reported_failure",
 ]
 
 OPENAI_URL = "https://api.openai.com/v1"
@@ -228,9 +228,9 @@ def answer_of(raw: bytes, endpoint: Endpoint) -> Reply:
         parsed = json.loads(raw)
         if isinstance(parsed, dict) and isinstance(parsed.get("choices"), list):
             return Reply(raw, parsed)
-        error = reported_error(parsed)
+        error = reported_failure(parsed, endpoint)
         if error is not None:
-            raise UpstreamError(endpoint.redacted(str(error.get("message"))), status=502)
+            raise error
     raise NoAnswerError(f"The {endpoint.tier} model's answer is not a completion.")
 
 
@@ -280,12 +280,12 @@ def failure(
     )
 
 
-def stream_failure(chunk: Any, endpoint: Endpoint) -> UpstreamError | None:
-    """Return the error that a stream's event reports; None for any other event.
+def reported_failure(parsed: Any, endpoint: Endpoint) -> UpstreamError | None:
+    """Return the error that comes with status 200, as an event or in an answer's place; or None.
 
-    Its status is the one that the error names, as SGLang and OpenRouter do: theirs begin with 200.
+    Its status is the one that the error names, as those of SGLang and OpenRouter do.
     """
-    error = reported_error(chunk)
+    error = reported_error(parsed)
     if error is None:
         return None
     named = (error.get(name) for name in ("code", "status", "status_code", "http_status_code"))

@@ -119,7 +119,7 @@ def test_a_stream_that_stays_open_after_done_does_not_keep_its_client(
         ({"detail": "Too hot for provider-key."}, 502),
     ],
 )
-def test_an_error_in_a_stream_has_its_status_and_words_and_no_key(
+def test_an_error_with_status_200_has_its_own_status_and_words_and_no_key(
     served: Served, upstream: OpenAIServer, reported: dict[str, Any], status: int
 ) -> None:
     told = f"data: {json.dumps(reported)}\n\n"
@@ -127,10 +127,12 @@ def test_an_error_in_a_stream_has_its_status_and_words_and_no_key(
     response = served.post(HARD, stream=True)
     assert response.status_code == status
     assert response.json()["error"]["message"] == "Too hot for ***."
+    upstream.script(Step(body=json.dumps(reported)), model="big")
+    assert served.post(HARD).status_code == status
     upstream.script(Step(events=(told, DONE)), model="small")
     escalates = status in (429, 502)
     assert served.post(EASY, stream=True).status_code == (200 if escalates else status)
-    assert upstream.models_asked() == ["big", "small", "big"][: 3 if escalates else 2]
+    assert upstream.models_asked() == ["big", "big", "small", "big"][: 4 if escalates else 3]
 
 
 def test_an_error_after_the_first_content_has_its_words_and_no_key(
