@@ -334,7 +334,8 @@ class Attempts:
     def _note_turn(self, before: Decision, reason: str) -> None:
         self.wait_s, self._until = 0.0, None
         self._retries_left = self._retry.retries
-        self._end_quiet()
+        if not self.may_escalate:
+            self._end_quiet()
         logger.warning(
             "Model %r failed (%s); falling back to %r.", before.model, reason, self.decision.model
         )
