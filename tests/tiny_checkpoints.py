@@ -80,6 +80,37 @@ def tiny_bert(folder: Path, *, num_labels: int = 3) -> Path:
     return folder
 
 
+def tiny_encoder(folder: Path) -> Path:
+    """Write an encoder whose tokenizer marks both ends of a text."""
+    from tokenizers import processors
+    from transformers import BertConfig, BertModel
+
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+    tokenizer = tiny_tokenizer(special, pad="[PAD]", unknown="[UNK]")
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    tokenizer.cls_token, tokenizer.sep_token = "[CLS]", "[SEP]"
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=64,
+        pad_token_id=0,
+    )
+    model = BertModel(config, add_pooling_layer=False)
+    fill(model, seed=5, scale=0.3)
+    # Without what all tokens have in common, many cosines are negative.
+    for name, weight in model.named_parameters():
+        if "LayerNorm.bias" in name:
+            weight.data.zero_()
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
 def tiny_llama(folder: Path, *, label_bias: float = 3.0, with_labels: bool = True) -> Path:
     """Write a causal language model in the layout of RouteLLM's published one."""
     import torch

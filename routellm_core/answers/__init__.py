@@ -14,6 +14,7 @@ from routellm_core.answers.combining import all_of, any_of, first_failing, mean_
 from routellm_core.answers.content import Answer, Prompt, Token, ToolCall
 from routellm_core.answers.final_answers import final_answer
 from routellm_core.answers.judging import judge
+from routellm_core.answers.likelihood import LanguageModel, TextNLL, text_nll
 from routellm_core.answers.logprobs import LogprobStatistic, logprob
 from routellm_core.answers.refusals import no_refusal, refusal_language
 from routellm_core.answers.registry import (
@@ -25,6 +26,7 @@ from routellm_core.answers.schemas import schema
 from routellm_core.answers.similarity import bert_sim
 from routellm_core.answers.steps import Ask, Invocation, Plan, Request, Step, arun, run, together
 from routellm_core.answers.token_fields import read_tokens
+from routellm_core.answers.token_matching import BERTScores, TokenEncoder, bert_score
 from routellm_core.answers.verifier import Score, Verifier, Watch
 
 __all__ = [
@@ -32,7 +34,9 @@ __all__ = [
     "Agreement",
     "Answer",
     "Ask",
+    "BERTScores",
     "Invocation",
+    "LanguageModel",
     "LogprobStatistic",
     "Plan",
     "Predicate",
@@ -41,13 +45,16 @@ __all__ = [
     "Score",
     "Similarity",
     "Step",
+    "TextNLL",
     "Token",
+    "TokenEncoder",
     "ToolCall",
     "Verifier",
     "Watch",
     "all_of",
     "any_of",
     "arun",
+    "bert_score",
     "bert_sim",
     "check",
     "consistency",
@@ -67,6 +74,7 @@ __all__ = [
     "refusal_language",
     "run",
     "schema",
+    "text_nll",
     "together",
     "verifier_names",
 ]

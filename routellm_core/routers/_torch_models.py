@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "batches_by_length",
     "check_files",
+    "encoder_limit",
     "file_checksums",
     "load_pretrained",
     "load_tokenizer",
@@ -120,6 +121,14 @@ def batches_by_length(
         rows = list(group)
         for start in range(0, len(rows), batch_size):
             yield rows[start : start + batch_size]
+
+
+def encoder_limit(config: Any, tokenizer: Any) -> int:
+    """Return how many tokens an encoder reads, specials included."""
+    positions = int(getattr(config, "max_position_embeddings", 512) or 512)
+    if "roberta" in str(config.model_type):
+        positions -= int(config.pad_token_id) + 1  # positions start after the padding's
+    return min(positions, int(tokenizer.model_max_length))
 
 
 def probability_of(labels: slice, logits: torch.Tensor) -> WinRates:

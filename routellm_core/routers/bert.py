@@ -10,7 +10,11 @@ from routellm_core._optional import require
 from routellm_core.embedders.texts import clean_texts
 from routellm_core.errors import ConfigurationError
 from routellm_core.routers._fine_tuned import MAX_CHARS, FineTunedRouter
-from routellm_core.routers._torch_models import batches_by_length, probability_of
+from routellm_core.routers._torch_models import (
+    batches_by_length,
+    encoder_limit,
+    probability_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -67,7 +71,7 @@ class BERTRouter(FineTunedRouter):
             )
         super().__init__(model=model, tokenizer=tokenizer, batch_size=batch_size, **options)
         self._label = _strong_label(model.config.id2label)
-        self._max_tokens = _limit(model.config, tokenizer)
+        self._max_tokens = encoder_limit(model.config, tokenizer)
 
     def _win_rates(self, prompts: Sequence[str]) -> WinRates:
         texts = clean_texts(prompts, max_chars=MAX_CHARS)
@@ -97,11 +101,3 @@ class BERTRouter(FineTunedRouter):
 def _strong_label(names: Mapping[int, str]) -> int:
     found = [number for number, name in names.items() if "strong" in str(name).lower()]
     return int(found[0]) if len(found) == 1 else 0
-
-
-def _limit(config: Any, tokenizer: Any) -> int:
-    """Return how many tokens the model reads, specials included."""
-    positions = int(getattr(config, "max_position_embeddings", 512) or 512)
-    if "roberta" in str(config.model_type):
-        positions -= int(config.pad_token_id) + 1  # positions start after the padding's
-    return min(positions, int(tokenizer.model_max_length))
