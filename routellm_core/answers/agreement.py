@@ -83,8 +83,12 @@ def consistency(
 
     References
     ----------
-    Wang et al., Self-consistency, arXiv:2203.11171. Departure: the share is that of the answer's
-    own class, and not of the largest one, since it is this answer that is given out or not.
+    Wang et al., Self-consistency, arXiv:2203.11171, which answers with the largest class of the
+    samples. Departure: the score is the share of the scored answer's own class. The share of the
+    largest class says how sure the model is of *some* answer: it is 1 where all samples contradict
+    the answer that is about to be given out. The two are equal where the answer is of the largest
+    class, so that nothing is lost there. The scored answer does not count as a sample, since it
+    always agrees with itself.
 
     Examples
     --------

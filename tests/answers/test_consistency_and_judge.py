@@ -22,6 +22,7 @@ from routellm_core.answers import (
     load_verifier,
 )
 from routellm_core.embedders import load_embedder
+from routellm_core.evaluation.metrics import auroc
 
 
 class Model:
@@ -86,6 +87,23 @@ def test_the_share_of_answers_that_agree(
 
 def test_an_answer_in_the_minority_is_not_saved_by_a_majority() -> None:
     assert consistency(3, ask=Model("5", "5", "5")).score("p", "4").value == 0.0
+
+
+def test_the_own_class_tells_right_drafts_from_wrong_ones_better_than_the_largest_class() -> None:
+    rng = np.random.default_rng(0)
+    own, largest, right = [], [], []
+    for _ in range(1000):
+        # A model that knows the answer, 0, that is unsure, or that is sure of a wrong answer, 1.
+        known, unsure, mistaken = [0.8, 0.1, 0.1], [0.5, 0.3, 0.2], [0.2, 0.7, 0.1]
+        chances = (known, unsure, mistaken)[int(rng.integers(3))]
+        draft, *samples = rng.choice(3, size=6, p=chances).tolist()
+        verifier = consistency(5, ask=Model(*map(str, samples)))
+        own.append(verifier.score("p", str(draft)).value)
+        largest.append(max(samples.count(answer) for answer in range(3)) / 5)
+        right.append(draft == 0)
+    assert auroc(own, right) > auroc(largest, right) + 0.05
+    agree = [o == m for o, m in zip(own, largest, strict=True)]
+    assert 0.5 < np.mean(agree) < 1.0
 
 
 def test_nothing_is_drawn_where_nothing_could_agree() -> None:
