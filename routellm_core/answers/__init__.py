@@ -1,6 +1,7 @@
 """Scores of an answer: verifiers for cascades and best-of, and similarities of texts."""
 
 from routellm_core.answers.agreement import Agreement, Similarity, consistency
+from routellm_core.answers.calibrated import ScoreCalibration, calibrated
 from routellm_core.answers.checks import (
     Predicate,
     check,
@@ -43,6 +44,7 @@ __all__ = [
     "Prompt",
     "Request",
     "Score",
+    "ScoreCalibration",
     "Similarity",
     "Step",
     "TextNLL",
@@ -56,6 +58,7 @@ __all__ = [
     "arun",
     "bert_score",
     "bert_sim",
+    "calibrated",
     "check",
     "consistency",
     "final_answer",

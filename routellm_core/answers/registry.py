@@ -16,6 +16,7 @@ VERIFIER_ENTRY_POINT_GROUP = "routellm.verifiers"
 _BUILT_IN = {
     "all_of": "routellm_core.answers.combining:all_of",
     "any_of": "routellm_core.answers.combining:any_of",
+    "calibrated": "routellm_core.answers.calibrated:calibrated",
     "check": "routellm_core.answers.checks:check",
     "consistency": "routellm_core.answers.agreement:consistency",
     "first_failing": "routellm_core.answers.combining:first_failing",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from routellm_core.answers.content import as_answer, as_prompt
 from routellm_core.answers.steps import arun, run
@@ -75,7 +75,7 @@ class Verifier:
     """How many alternatives of each token the answer should come with; None when the verifier does
     not read log-probabilities."""
 
-    is_calibrated: ClassVar[bool] = False
+    is_calibrated: bool = False
     """Whether a score is the probability that the answer is good enough."""
 
     def score(self, prompt: Prompt | str, answer: Answer | str, *, ask: Ask | None = None) -> Score:

@@ -1,6 +1,7 @@
 """From scores of real prompts to a threshold: for a share, for a cost, or for a quality floor."""
 
 from routellm_core.calibration.cost import CostTarget, calibrate_cost, check_max_cost
+from routellm_core.calibration.logistic import LogisticMap, fit_logistic
 from routellm_core.calibration.probability import ProbabilityMap, fit_isotonic, fit_platt
 from routellm_core.calibration.quality import QualityTarget, calibrate_quality, check_min_quality
 from routellm_core.calibration.share import (
@@ -31,6 +32,7 @@ __all__ = [
     "CalibrationWarning",
     "CallTokens",
     "CostTarget",
+    "LogisticMap",
     "ProbabilityMap",
     "QualityTarget",
     "ShareInterval",
@@ -44,6 +46,7 @@ __all__ = [
     "check_share",
     "cost_threshold",
     "fit_isotonic",
+    "fit_logistic",
     "fit_platt",
     "future_share_interval",
     "quality_threshold",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from routellm_core._numbers import bad_number, first_descent
+from routellm_core.calibration.logistic import sigmoid
 from routellm_core.calibration.thresholds import check_win_rates
 from routellm_core.errors import ConfigurationError
 
@@ -130,7 +131,7 @@ def fit_platt(win_rates: WinRates, labels: ArrayLike) -> ProbabilityMap:
     if slope <= 0.0:
         return ProbabilityMap(np.array([[0.5, observed.mean()]]))
     places = np.unique(np.quantile(win_rates, np.linspace(0.0, 1.0, _KNOTS)))
-    heights = _sigmoid(slope * _logit(places) + intercept)
+    heights = sigmoid(slope * _logit(places) + intercept)
     return ProbabilityMap(np.column_stack([places, np.maximum.accumulate(heights)]))
 
 
@@ -141,7 +142,7 @@ def _logistic(logits: NDArray[np.float64], labels: NDArray[np.float64]) -> tuple
     ridge = np.diag([1e-3, 1e-9])
     weights = np.zeros(2)
     for _ in range(50):
-        predicted = _sigmoid(design @ weights)
+        predicted = sigmoid(design @ weights)
         gradient = design.T @ (predicted - labels) + ridge @ weights
         spread = np.maximum(predicted * (1.0 - predicted), 1e-9)
         step = np.linalg.solve((design * spread[:, None]).T @ design + ridge, gradient)
@@ -169,8 +170,3 @@ def _logit(values: NDArray[np.float64]) -> NDArray[np.float64]:
     clipped = np.clip(values, _EDGE, 1.0 - _EDGE)
     logits: NDArray[np.float64] = np.log(clipped) - np.log1p(-clipped)
     return logits
-
-
-def _sigmoid(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    # The logistic function, written so that large values do not overflow.
-    return 0.5 * (1.0 + np.tanh(values / 2.0))

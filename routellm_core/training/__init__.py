@@ -13,11 +13,14 @@ from routellm_core.training.mlp import train_mlp
 from routellm_core.training.sw_ranking import train_sw_ranking
 from routellm_core.training.trained import Trained
 from routellm_core.training.trainers import TRAINERS
+from routellm_core.training.verifier_calibration import CalibratedScores, calibrate_verifier
 
 __all__ = [
     "TRAINERS",
+    "CalibratedScores",
     "Trained",
     "TrainingData",
+    "calibrate_verifier",
     "data_doubts",
     "read_data",
     "train_adapted",
