@@ -1,7 +1,6 @@
 """Scores of an answer: verifiers for cascades and best-of, and similarities of texts."""
 
 from routellm_core.answers.agreement import Agreement, Similarity, consistency
-from routellm_core.answers.calibrated import ScoreCalibration, calibrated
 from routellm_core.answers.checks import (
     Predicate,
     check,
@@ -15,6 +14,7 @@ from routellm_core.answers.combining import all_of, any_of, first_failing, mean_
 from routellm_core.answers.content import Answer, Prompt, Token, ToolCall
 from routellm_core.answers.final_answers import final_answer
 from routellm_core.answers.judging import judge
+from routellm_core.answers.learned_verifier import LearnedVerifier, learned
 from routellm_core.answers.likelihood import LanguageModel, TextNLL, text_nll
 from routellm_core.answers.logprobs import LogprobStatistic, logprob
 from routellm_core.answers.refusals import no_refusal, refusal_language
@@ -24,6 +24,7 @@ from routellm_core.answers.registry import (
     verifier_names,
 )
 from routellm_core.answers.schemas import schema
+from routellm_core.answers.score_calibration import ScoreCalibration, calibrated
 from routellm_core.answers.similarity import bert_sim
 from routellm_core.answers.steps import Ask, Invocation, Plan, Request, Step, arun, run, together
 from routellm_core.answers.token_fields import read_tokens
@@ -38,6 +39,7 @@ __all__ = [
     "BERTScores",
     "Invocation",
     "LanguageModel",
+    "LearnedVerifier",
     "LogprobStatistic",
     "Plan",
     "Predicate",
@@ -68,6 +70,7 @@ __all__ = [
     "is_json",
     "is_python",
     "judge",
+    "learned",
     "load_verifier",
     "logprob",
     "matches",

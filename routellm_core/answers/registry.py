@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from routellm_core.answers.verifier import Verifier
@@ -16,11 +18,12 @@ VERIFIER_ENTRY_POINT_GROUP = "routellm.verifiers"
 _BUILT_IN = {
     "all_of": "routellm_core.answers.combining:all_of",
     "any_of": "routellm_core.answers.combining:any_of",
-    "calibrated": "routellm_core.answers.calibrated:calibrated",
+    "calibrated": "routellm_core.answers.score_calibration:calibrated",
     "check": "routellm_core.answers.checks:check",
     "consistency": "routellm_core.answers.agreement:consistency",
     "first_failing": "routellm_core.answers.combining:first_failing",
     "judge": "routellm_core.answers.judging:judge",
+    "learned": "routellm_core.answers.learned_verifier:learned",
     "logprob": "routellm_core.answers.logprobs:logprob",
     "mean_of": "routellm_core.answers.combining:mean_of",
     "no_refusal": "routellm_core.answers.refusals:no_refusal",
@@ -41,7 +44,7 @@ def load_verifier(name: str, *arguments: Any, **options: Any) -> Verifier:
     Parameters
     ----------
     name
-        See `verifier_names`.
+        See `verifier_names`; "learned=CHECKPOINT", or the folder of a learned verifier.
     arguments, options
         Passed to the verifier's function; a combination takes its verifiers.
 
@@ -52,6 +55,9 @@ def load_verifier(name: str, *arguments: Any, **options: Any) -> Verifier:
     """
     target = _BUILT_IN.get(name) or _entry_points().get(name)
     if target is None:
+        checkpoint = _checkpoint_of(str(name))
+        if checkpoint is not None:
+            return load_verifier("learned", checkpoint, *arguments, **options)
         known = verifier_names()
         raise ConfigurationError(
             f"Unknown verifier {name!r}.{did_you_mean(str(name), known)} "
@@ -74,6 +80,14 @@ def load_verifier(name: str, *arguments: Any, **options: Any) -> Verifier:
             f"{type(made).__name__}."
         )
     return made
+
+
+def _checkpoint_of(name: str) -> str | None:
+    """Return the checkpoint of a learned verifier that a name states; None where it states none."""
+    head, equals, checkpoint = name.partition("=")
+    if equals and head == "learned":
+        return checkpoint
+    return name if os.sep in name or "/" in name or Path(name).is_dir() else None
 
 
 def _entry_points() -> dict[str, str]:

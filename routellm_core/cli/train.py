@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as json_module
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -16,11 +16,12 @@ from routellm_core.errors import ConfigurationError, DataError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from routellm_core.training import Trained, TrainingData
+    from routellm_core.training import Trained, TrainedVerifier, TrainingData
 
 __all__ = ["train"]
 
 _TUNED = ("bert", "causal_llm")
+_Result = TypeVar("_Result")
 
 
 def train(
@@ -28,7 +29,8 @@ def train(
         str,
         typer.Argument(
             metavar="ROUTER",
-            help="adapted, bert, causal_llm, cluster, ensemble, knn, mf, mlp or sw_ranking.",
+            help="adapted, bert, causal_llm, cluster, ensemble, knn, mf, mlp or sw_ranking; or "
+            "verifier, which scores answers.",
         ),
     ],
     *,
@@ -37,16 +39,20 @@ def train(
         typer.Option(
             metavar="FILE",
             help="Outcomes (prompt, model, quality) or battles (prompt, model_a, model_b, winner): "
-            ".jsonl, .json, .csv, .parquet, or a data set's name on the Hugging Face Hub.",
+            ".jsonl, .json, .csv, .parquet, or a data set's name on the Hugging Face Hub. For "
+            "verifier: graded answers (prompt, answer, quality).",
         ),
-    ],
-    pair: Annotated[
-        tuple[str, str],
-        typer.Option(metavar="STRONG WEAK", help="The two models, as the data spells them."),
     ],
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where the checkpoint goes.")
     ],
+    pair: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            metavar="STRONG WEAK",
+            help="The two models, as the data spells them. For every router, not for verifier.",
+        ),
+    ] = None,
     embedder: Annotated[
         str,
         typer.Option(
@@ -102,13 +108,25 @@ def train(
     json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,
 ) -> None:
     """Train a router on your own data, and store how good it is and how it is calibrated."""
-    trainer = _trainer(name)
     options = _settings(setting or [])
     if validation_share is not None:
         options["validation_share"] = validation_share
     if "validation_share" in options:
         check_fraction(options["validation_share"], name="validation_share", within="(0, 1)")
     kept = work or out.with_name(f"{out.name}.work")
+    if name == "verifier":
+        _refuse_for_verifier(pair=pair, base=base, leave_out=leave_out)
+        options |= {"seed": seed, **_source(name, embedder=embedder, base=None, work=kept)}
+        _train_verifier(data, out, options, strict=strict, force=force, json=json)
+        if work is None:
+            shutil.rmtree(kept, ignore_errors=True)
+        return
+    trainer = _trainer(name)
+    if pair is None:
+        raise ConfigurationError(
+            f"`routellm train {name}` needs `--pair STRONG WEAK`: the two models, as the data "
+            "spells them."
+        )
     options |= _source(name, embedder=embedder, base=base, work=kept)
     from routellm_core.training import data_doubts, read_data
     from routellm_core.types import ModelPair
@@ -127,6 +145,33 @@ def train(
         print_json({"checkpoint": str(folder), "bad_rows": rows.report.n_bad, **result.metrics})
     else:
         _show(result, folder, name=name)
+
+
+def _refuse_for_verifier(**given: Any) -> None:
+    for option, value in given.items():
+        if value:
+            raise ConfigurationError(
+                f"`--{option.replace('_', '-')}` is for routers: `routellm train verifier` learns "
+                "from graded answers (prompt, answer, quality) of one model or several."
+            )
+
+
+def _train_verifier(
+    data: str, out: Path, options: dict[str, Any], *, strict: bool, force: bool, json: bool
+) -> None:
+    from routellm_core.data import read_answers
+    from routellm_core.training import answer_doubts, train_verifier
+
+    rows = read_answers(data, strict=strict)
+    _heed(answer_doubts(rows, model=options.get("model")), force=force)
+    result = _run(train_verifier, rows, options, name="verifier")
+    folder = result.save(out)
+    for doubt in result.doubts:
+        _warn(doubt)
+    if json:
+        print_json({"checkpoint": str(folder), "bad_rows": rows.report.n_bad, **result.metrics})
+    else:
+        _show(result, folder, name="verifier")
 
 
 def _uncontaminated(rows: TrainingData, specs: list[str]) -> TrainingData:
@@ -199,8 +244,8 @@ def _source(name: str, *, embedder: str, base: str | None, work: Path) -> dict[s
 
 
 def _run(
-    trainer: Callable[..., Trained], rows: Any, options: dict[str, Any], *, name: str
-) -> Trained:
+    trainer: Callable[..., _Result], rows: Any, options: dict[str, Any], *, name: str
+) -> _Result:
     try:
         return trainer(rows, **options)
     except TypeError as error:
@@ -222,7 +267,7 @@ def _warn(text: str) -> None:
     notes().print(text, style="yellow", markup=False, soft_wrap=True)
 
 
-def _show(result: Trained, folder: Path, *, name: str) -> None:
+def _show(result: Trained | TrainedVerifier, folder: Path, *, name: str) -> None:
     from rich.table import Table
 
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
@@ -232,6 +277,7 @@ def _show(result: Trained, folder: Path, *, name: str) -> None:
     for member, weight in result.metrics.get("weights", {}).items():
         table.add_row(f"weight of {member}", f"{weight:.4g}")
     console = results()
-    console.print(f"Validation of the {name} router:")
+    what = name if name == "verifier" else f"{name} router"
+    console.print(f"Validation of the {what}:")
     console.print(table)
     console.print(f"Checkpoint: {folder}", markup=False, soft_wrap=True)

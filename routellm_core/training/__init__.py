@@ -13,13 +13,16 @@ from routellm_core.training.mlp import train_mlp
 from routellm_core.training.sw_ranking import train_sw_ranking
 from routellm_core.training.trained import Trained
 from routellm_core.training.trainers import TRAINERS
+from routellm_core.training.verifier import TrainedVerifier, answer_doubts, train_verifier
 from routellm_core.training.verifier_calibration import CalibratedScores, calibrate_verifier
 
 __all__ = [
     "TRAINERS",
     "CalibratedScores",
     "Trained",
+    "TrainedVerifier",
     "TrainingData",
+    "answer_doubts",
     "calibrate_verifier",
     "data_doubts",
     "read_data",
@@ -32,4 +35,5 @@ __all__ = [
     "train_mf",
     "train_mlp",
     "train_sw_ranking",
+    "train_verifier",
 ]

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from routellm_core.training.examples import PairExamples, TrainingData
     from routellm_core.types import ModelPair
 
-__all__ = ["MAX_BAD_SHARE", "MIN_PROMPTS", "data_doubts"]
+__all__ = ["MAX_BAD_SHARE", "MIN_PROMPTS", "data_doubts", "many_bad_rows"]
 
 MAX_BAD_SHARE = 0.05
 """The share of rows that may be unusable before it is likely that the rest was misread, too."""
@@ -68,7 +68,7 @@ def data_doubts(data: TrainingData, pair: ModelPair, *, trainer: str) -> tuple[s
     else:
         check_signal(examples, pair)
         few = _too_few(len(set(examples.prompts)), " that both models answered")
-    return tuple(filter(None, [_many_bad(data.report), _worse(examples, pair), few]))
+    return tuple(filter(None, [many_bad_rows(data.report), _worse(examples, pair), few]))
 
 
 def _uses_other_models(data: TrainingData, trainer: str) -> bool:
@@ -77,7 +77,8 @@ def _uses_other_models(data: TrainingData, trainer: str) -> bool:
     return learns and len(data.models) > 2
 
 
-def _many_bad(report: RowReport) -> str:
+def many_bad_rows(report: RowReport) -> str:
+    """Say that more rows are unusable than a few; "" where it is not so."""
     if report.n_bad <= MAX_BAD_SHARE * report.n_rows:
         return ""
     reason = str(report.shown[0]).rstrip(".") if report.shown else "no reason is kept"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from routellm_core._numbers import bad_number
-from routellm_core.answers.calibrated import ScoreCalibration, calibrated
+from routellm_core.answers.score_calibration import ScoreCalibration, calibrated
 from routellm_core.calibration.logistic import fit_logistic
 from routellm_core.calibration.probability import fit_isotonic, fit_platt
 from routellm_core.errors import ConfigurationError

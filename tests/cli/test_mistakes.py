@@ -45,8 +45,14 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
         for model, quality in (("big", 1.0), ("small", float(i % 2)))
     ]
     record = {"prompt": "ok", "answer": 1}
+    graded = [
+        {"prompt": f"Question {i}?", "answer": "Yes." * (i % 2), "quality": i % 2}
+        for i in range(250)
+    ]
     texts = {
         "outcomes.jsonl": "\n".join(map(json.dumps, rows)),
+        "graded.jsonl": "\n".join(map(json.dumps, graded)),
+        "few.jsonl": json.dumps(graded[0]),
         "prompts.txt": "one\ntwo\n",
         "empty.jsonl": "",
         "bad.jsonl": '{"prompt": "a"\n' * 30,
@@ -70,6 +76,7 @@ READERS = {
     "calibrate": CALIBRATE,
     "calibrate outcomes": [*CALIBRATE, "--outcomes"],
     "train": [*TRAIN, "--data"],
+    "train verifier": ["train", "verifier", "--out", "{tmp}/out", "--data"],
     "train leave-out": [*TRAINED, "--leave-out"],
     "train leave-out benchmark": [*TRAINED, "--leave-out", "outcomes="],
     "evaluate": [*EVALUATE, "-b", "outcomes="],
@@ -175,6 +182,22 @@ OTHERS = {
     ),
     "train: unknown embedder": ([*TRAINED, "--embedder", "openai"], "'openai'"),
     "train: unknown setting": ([*TRAINED, "--set", "nothing=1"], "nothing"),
+    "train: no pair": (
+        ["train", "knn", "--data", "{outcomes}", "--out", "{tmp}/out"],
+        "`routellm train knn` needs `--pair STRONG WEAK`",
+    ),
+    "train verifier: pair": (
+        ["train", "verifier", *TRAINED[2:]],
+        "`--pair` is for routers: `routellm train verifier` learns from graded answers",
+    ),
+    "train verifier: unknown setting": (
+        ["train", "verifier", "--data", "{graded}", "--out", "{tmp}/o", "--set", "ridge=1"],
+        "Trainer 'verifier': .*ridge",
+    ),
+    "train verifier: few rows": (
+        ["train", "verifier", "--data", "{few}", "--out", "{tmp}/o"],
+        "Only 1 answers to learn from.* `--force` trains all the same",
+    ),
     "train: no base": (["train", "bert", *TRAINED[2:]], "needs `--base`"),
     "train: output": (
         ["train", "knn", *PAIR, "--data", "{outcomes}", "--out", "{file}/out"],

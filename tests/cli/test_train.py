@@ -1,12 +1,15 @@
 """`routellm train`, from a file to a checkpoint."""
 
 import json
+import re
 
+import numpy as np
 import pytest
 from planted import battle_rows, outcome_rows, planted, score
 from typer.testing import CliRunner
 
 from routellm_core import load_router
+from routellm_core.answers import load_verifier
 from routellm_core.cli.app import app
 
 PAIR = ["--pair", "big", "small"]
@@ -131,3 +134,58 @@ def test_few_validation_prompts_are_told(tmp_path) -> None:
     result = run("knn", "--data", str(path), *PAIR, "--out", str(tmp_path / "out"), "--force")
     assert result.exit_code == 0, result.output
     assert "validation prompts: the figures say little" in result.stderr
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory):
+    rng = np.random.default_rng(11)
+    rows = [
+        {
+            "prompt": f"Which river flows past town {i}?",
+            "answer": f"The Rhine, past {i} towns." if good else "I'm sorry, but I can't help.",
+            "quality": float(good),
+            "model": "small",
+        }
+        for i, good in enumerate(rng.uniform(size=300) < 0.6)
+    ]
+    path = tmp_path_factory.mktemp("data") / "graded.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return path
+
+
+def test_graded_answers_become_a_verifier_that_loads_by_its_folder(graded, tmp_path) -> None:
+    out = tmp_path / "verifier"
+    result = run("verifier", "--data", str(graded), "--out", str(out), "--set", "model=small")
+    assert result.exit_code == 0, result.output
+    assert "Validation of the verifier:" in result.stdout
+    for figure in ("auroc", "auroc_low", "ece", "brier", "base_brier", "n_validation"):
+        assert re.search(rf"^{figure} +[0-9.e-]+ *$", result.stdout, re.MULTILINE), figure
+    assert f"Checkpoint: {out}" in result.stdout
+    assert "Only 60 answers are held back" in result.stderr
+    assert not (tmp_path / "verifier.work").exists()
+    verifier = load_verifier(str(out))
+    texts = ("The Rhine, past 4 towns.", "I'm sorry, but I can't help.")
+    good, bad = (verifier.score("Which river flows past town 4?", text).value for text in texts)
+    assert good > 0.8 > 0.2 > bad
+
+
+def test_a_verifiers_figures_are_json_for_machines(graded, tmp_path) -> None:
+    arguments = ["--data", str(graded), "--out", str(tmp_path / "v"), "--json"]
+    result = run("verifier", *arguments, "--validation-share", "0.5", "--seed", "3")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert (report["n_validation"], report["bad_rows"]) == (150, 0)
+    assert report["auroc"] > 0.95
+    assert report["auroc_win_rate"] is None
+
+
+def test_few_graded_answers_stop_and_force_goes_on(graded, tmp_path) -> None:
+    path = tmp_path / "few.jsonl"
+    path.write_text("\n".join(graded.read_text().splitlines()[:100]))
+    arguments = ["verifier", "--data", str(path), "--out", str(tmp_path / "v")]
+    stopped = run(*arguments)
+    assert (stopped.exit_code, stopped.stdout) == (1, "")
+    assert "a verifier needs at least 200" in stopped.stderr
+    forced = run(*arguments, "--force")
+    assert forced.exit_code == 0, forced.output
+    assert "a verifier needs at least 200" in forced.stderr
