@@ -12,6 +12,7 @@ from routellm_core.answers.checks import (
 )
 from routellm_core.answers.combining import all_of, any_of, first_failing, mean_of
 from routellm_core.answers.content import Answer, Prompt, Token, ToolCall
+from routellm_core.answers.draft_watch import DraftWatch, Rejection
 from routellm_core.answers.final_answers import final_answer
 from routellm_core.answers.judging import judge
 from routellm_core.answers.learned_verifier import LearnedVerifier, learned
@@ -37,6 +38,7 @@ __all__ = [
     "Answer",
     "Ask",
     "BERTScores",
+    "DraftWatch",
     "Invocation",
     "LanguageModel",
     "LearnedVerifier",
@@ -44,6 +46,7 @@ __all__ = [
     "Plan",
     "Predicate",
     "Prompt",
+    "Rejection",
     "Request",
     "Score",
     "ScoreCalibration",
