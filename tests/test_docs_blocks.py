@@ -25,6 +25,7 @@ PAGES = {
 # Pages whose answers are looked at, too, by a test of their own.
 RUN_ELSEWHERE = {
     "README.md": "tests/test_readme.py",
+    "answers.md": "tests/answers/test_guide.py",
     "langchain.md": "tests/langchain/test_guide.py",
     "llamaindex.md": "tests/llamaindex/test_guide.py",
 }

@@ -207,7 +207,7 @@ def bert_score(
         counts in the references; or pass the texts to count in.
     baseline
         What unrelated texts score. With it a score s becomes (s - b) / (1 - b), which spreads
-        scores that lie between 0.8 and 1, and changes no order. "published" takes the numbers of
+        scores that lie close together, and changes no order. "published" takes the numbers of
         `bert-score` for the encoder.
 
     Returns
