@@ -53,6 +53,10 @@ def adapt(
         ),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad row.")] = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Warn where the data speaks against training, and go on."),
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,
 ) -> None:
     """Correct a router by labels of your own, from a few dozen on.
@@ -70,5 +74,6 @@ def adapt(
         setting=[f"prior={json_module.dumps(prior)}"],
         leave_out=leave_out,
         strict=strict,
+        force=force,
         json=json,
     )

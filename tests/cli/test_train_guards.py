@@ -140,3 +140,20 @@ def test_everything_that_is_wrong_is_said_at_once(train) -> None:
     assert result.exit_code == 1
     for words in ("rows cannot be used", "is worse than", "prompts to learn from"):
         assert words in result.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("command", [["train", "adapted"], ["adapt"]])
+def test_every_command_that_stops_takes_the_option_that_it_names(
+    run, tmp_path: Path, command: list[str]
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(map(json.dumps, ROWS[:120])))
+    arguments = ["--data", str(path), "--pair", "small", "big", "--out", str(tmp_path / "out")]
+    stopped = run(*command, *arguments)
+    assert stopped.exit_code == 1
+    assert "is worse than 'big'" in stopped.stderr
+    assert "`--force` trains all the same." in stopped.stderr
+    forced = run(*command, *arguments, "--force")
+    assert forced.exit_code == 0, forced.output
+    assert "is worse than 'big'" in forced.stderr
+    assert load_router(str(tmp_path / "out")).pair.strong == "small"
