@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from inspect import signature
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -168,10 +168,10 @@ class _Plan:
     def check(self, embedder: Embedder | None) -> None:
         """Refuse to begin where a member's training could not."""
         for name, kind in self.members.items():
-            if self._takes(name, "embedder") and embedder is None:
+            if self._requires(name, "embedder") and embedder is None:
                 raise ConfigurationError(f"Member {name!r} needs `embedder`.")
             given = self._base is not None or "base" in self._settings.get(name, {})
-            if self._takes(name, "base") and not given:
+            if self._requires(name, "base") and not given:
                 raise ConfigurationError(
                     f"Member {name!r} needs `base`: the pretrained model that {kind!r} starts from."
                 )
@@ -203,6 +203,10 @@ class _Plan:
 
     def _takes(self, name: str, argument: str) -> bool:
         return argument in signature(MEMBER_TRAINERS[self.members[name]]).parameters
+
+    def _requires(self, name: str, argument: str) -> bool:
+        found = signature(MEMBER_TRAINERS[self.members[name]]).parameters.get(argument)
+        return found is not None and found.default is Parameter.empty
 
 
 class _Remembered:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from routellm_core.training.adapted import train_adapted
 from routellm_core.training.bert import train_bert
 from routellm_core.training.causal_llm import train_causal_llm
 from routellm_core.training.cluster import train_cluster
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["MEMBER_TRAINERS"]
 
 MEMBER_TRAINERS: dict[str, Callable[..., Trained]] = {
+    "adapted": train_adapted,
     "bert": train_bert,
     "causal_llm": train_causal_llm,
     "cluster": train_cluster,

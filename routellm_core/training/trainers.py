@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from routellm_core.training.adapted import train_adapted
 from routellm_core.training.ensemble import train_ensemble
 from routellm_core.training.members import MEMBER_TRAINERS
 
@@ -15,9 +14,5 @@ if TYPE_CHECKING:
 
 __all__ = ["TRAINERS"]
 
-TRAINERS: dict[str, Callable[..., Trained]] = {
-    **MEMBER_TRAINERS,
-    "adapted": train_adapted,
-    "ensemble": train_ensemble,
-}
+TRAINERS: dict[str, Callable[..., Trained]] = {**MEMBER_TRAINERS, "ensemble": train_ensemble}
 """The trainer of each router that learns, by the router's name."""

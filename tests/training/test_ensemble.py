@@ -9,8 +9,9 @@ from tiny_checkpoints import tiny_bert
 
 from routellm_core import ConfigurationError, DataError, load_router, read_checkpoint
 from routellm_core.data import read_battles, read_outcomes
+from routellm_core.embedders.bundled import BundledEmbedder
 from routellm_core.testing import HashingEmbedder
-from routellm_core.training import read_data, train_ensemble, train_knn
+from routellm_core.training import read_data, train_adapted, train_ensemble, train_knn
 from routellm_core.training.stacking import stacked_weights
 
 EMBEDDER = HashingEmbedder(dimension=32)
@@ -158,6 +159,38 @@ def test_equal_prompts_and_prompts_of_one_model_stay_out_of_sight() -> None:
         read_outcomes(rows), pair=PAIR, embedder=EMBEDDER, members=("knn",), folds=5
     )
     assert result.metrics["n_validation"] == len({row["prompt"] for row in rows[:120]})
+
+
+def test_an_adapted_router_is_a_member_that_is_fitted_without_the_fold(tmp_path) -> None:
+    result = train(
+        members=("adapted", "knn"), settings={"adapted": {"prior": load_router("random", seed=1)}}
+    )
+    alone = train_adapted(
+        DATA, pair=PAIR, embedder=EMBEDDER, prior=load_router("random", seed=1)
+    ).router
+    prompts = planted(50, seed=9)[0]
+    member = result.router.members["adapted"]
+    np.testing.assert_array_equal(member.win_rates(prompts), alone.win_rates(prompts))
+    folder = result.save(tmp_path / "both")
+    loaded = load_router(str(folder), embedder=EMBEDDER)
+    np.testing.assert_array_equal(loaded.win_rates(prompts), result.router.win_rates(prompts))
+    # Nothing can be learnt: only who has seen a prompt can know its label.
+    prompts, _ = planted(300, seed=7)
+    noise = read_outcomes(outcome_rows(prompts, np.random.default_rng(0).random(300) < 0.5))
+    blind = train_ensemble(
+        noise,
+        pair=PAIR,
+        embedder=EMBEDDER,
+        members=("adapted",),
+        settings={"adapted": {"prior": load_router("random"), "embedding_deviation": 9.0}},
+        folds=2,
+    )
+    assert blind.metrics["apgr"] < 0.6
+
+
+def test_an_adapted_member_has_an_embedder_of_its_own() -> None:
+    result = train(members=("adapted",), embedder=None)
+    assert result.router.members["adapted"].embedder.identity == BundledEmbedder().identity
 
 
 def test_a_fine_tuned_member_trains_beside_one_over_embeddings(tmp_path) -> None:
