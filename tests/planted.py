@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from routellm_core import ModelPair
 from routellm_core.evaluation.metrics import apgr
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 PAIR = ModelPair(strong="big", weak="small")
 HARD_SHARE = 0.15
 _HARD = ["prove", "quantum", "infinitely", "primes"]
 _EASY = ["what", "is", "the", "capital", "of", "france", "hello", "how", "do", "i", "sort", "list",
          "in", "python", "sum", "two", "numbers"]  # fmt: skip
+
+
+class UnlikeEmbedder:
+    """Gives each prompt a direction of its own: one can be recognised, and says nothing of others.
+
+    Whoever ranks such prompts right has seen their labels.
+    """
+
+    identity = "unlike"
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        seeds = [list(text.encode()) for text in texts]
+        return np.stack([np.random.default_rng(seed).normal(size=512) for seed in seeds])
 
 
 def planted(n: int, *, seed: int) -> tuple[list[str], np.ndarray]:

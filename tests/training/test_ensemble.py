@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from planted import PAIR, battle_rows, outcome_rows, planted
+from planted import PAIR, UnlikeEmbedder, battle_rows, outcome_rows, planted
 from tiny_checkpoints import tiny_bert
 
 from routellm_core import ConfigurationError, DataError, load_router, read_checkpoint
@@ -175,12 +175,12 @@ def test_an_adapted_router_is_a_member_that_is_fitted_without_the_fold(tmp_path)
     loaded = load_router(str(folder), embedder=EMBEDDER)
     np.testing.assert_array_equal(loaded.win_rates(prompts), result.router.win_rates(prompts))
     # Nothing can be learnt: only who has seen a prompt can know its label.
-    prompts, _ = planted(300, seed=7)
-    noise = read_outcomes(outcome_rows(prompts, np.random.default_rng(0).random(300) < 0.5))
+    prompts, _ = planted(200, seed=7)
+    noise = read_outcomes(outcome_rows(prompts, np.random.default_rng(0).random(200) < 0.5))
     blind = train_ensemble(
         noise,
         pair=PAIR,
-        embedder=EMBEDDER,
+        embedder=UnlikeEmbedder(),
         members=("adapted",),
         settings={"adapted": {"prior": load_router("random"), "embedding_deviation": 9.0}},
         folds=2,
