@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from routellm_core._numbers import check_fraction
 from routellm_core.checkpoints import Checkpoint, write_checkpoint
 from routellm_core.embedders.base import AsyncEmbedder, check_embeddings, identity_of
 from routellm_core.embedders.bundled import BundledEmbedder
 from routellm_core.embedders.loading import embedder_for
 from routellm_core.errors import CheckpointError, ConfigurationError
 from routellm_core.routers._correction import Correction, log_lengths
-from routellm_core.routers._members import embedders_of, load_members, replaced_members
+from routellm_core.routers._members import (
+    embedders_of,
+    load_members,
+    named_members,
+    replaced_members,
+)
 from routellm_core.routers.base import Router, check_prompts, check_win_rates
 from routellm_core.routers.embedding import EmbeddingRouter, check_embedder
 
@@ -38,8 +45,9 @@ class AdaptedRouter(Router):
     """Correct another router's win rates by what few labels of one's own say.
 
     The quality gap that the prior router expects, 2 w - 1, gets a correction that is linear in
-    itself, in the prompt's embedding and in the logarithm of its length. Without labels the
-    correction is 0 and the router is its prior.
+    itself, in the prompt's embedding and in the logarithm of its length. The corrected win rate is
+    averaged with those of routers that were trained from scratch on the same labels, which count
+    more where there are more labels. Without labels the router is its prior.
 
     Parameters
     ----------
@@ -52,13 +60,19 @@ class AdaptedRouter(Router):
         embedded once.
     pair
         The models that the labels compare.
+    scratch
+        Routers over the same embedder, by name, that were trained from scratch on the labels. A
+        name has letters, digits, ".", "_" and "-"; it is not "prior".
+    scratch_share
+        The weight of their mean, in [0, 1]; the corrected prior has the rest.
     calibration
         Win rates of representative prompts.
 
     Raises
     ------
     ConfigurationError
-        If `prior` is no router, or `embedder` has no `embed`.
+        If `prior` is no router, `embedder` has no `embed`, a router of `scratch` is not over it or
+        is for another pair, or the share is outside [0, 1], or above 0 without such a router.
     """
 
     name: ClassVar[str] = "adapted"
@@ -70,6 +84,8 @@ class AdaptedRouter(Router):
         correction: Correction,
         embedder: Embedder,
         pair: ModelPair,
+        scratch: Mapping[str, Router] | None = None,
+        scratch_share: float = 0.0,
         calibration: Calibration | None = None,
     ) -> None:
         if not isinstance(prior, Router):
@@ -78,6 +94,15 @@ class AdaptedRouter(Router):
         self.prior = prior
         self.correction = correction
         self._pair, self._calibration = pair, calibration
+        self._scratch = _checked_scratch(
+            scratch or {}, embedder=self.embedder, dimension=correction.dimension, pair=pair
+        )
+        check_fraction(scratch_share, name="scratch_share", within="[0, 1]")
+        if scratch_share > 0.0 and not self._scratch:
+            raise ConfigurationError(
+                f"`scratch_share` must be 0 without a router in `scratch`, got {scratch_share!r}."
+            )
+        self.scratch_share = scratch_share
 
     @classmethod
     def default(cls, **options: Any) -> Self:
@@ -103,6 +128,11 @@ class AdaptedRouter(Router):
         return tuple(found.values())
 
     @property
+    def scratch(self) -> Mapping[str, EmbeddingRouter]:
+        """The routers that were trained from scratch on the same labels, by name."""
+        return MappingProxyType(self._scratch)
+
+    @property
     def pair(self) -> ModelPair:
         """The models that the labels compare."""
         return self._pair
@@ -111,6 +141,28 @@ class AdaptedRouter(Router):
     def calibration(self) -> Calibration | None:
         """The stored win rates of representative prompts; None when there are none."""
         return self._calibration
+
+    def score_known(
+        self, prompts: Sequence[str], embeddings: NDArray[Any], prior: WinRates
+    ) -> WinRates:
+        """Return the win rates of n >= 1 prompts whose embeddings and prior win rates are known.
+
+        Parameters
+        ----------
+        prompts
+            n texts: their lengths count.
+        embeddings
+            Shape (n, d).
+        prior
+            Shape (n,): see `prior_win_rates`.
+        """
+        rates = self.correction.win_rates(prior, log_lengths(prompts), embeddings)
+        if not self.scratch_share:
+            return rates
+        scores = [router.score_embeddings(embeddings) for router in self._scratch.values()]
+        mean = np.mean(scores, axis=0)
+        averaged: WinRates = np.clip(rates + self.scratch_share * (mean - rates), 0.0, 1.0)
+        return averaged
 
     def prior_win_rates(self, prompts: Sequence[str], embeddings: NDArray[Any]) -> WinRates:
         """Return the prior's win rates of n >= 1 prompts that are embedded already: (n,)."""
@@ -138,20 +190,20 @@ class AdaptedRouter(Router):
             rates = await to_thread(self.prior_win_rates, checked, embeddings)
         else:
             rates = await prior.awin_rates(checked)
-        scores = await to_thread(self._scored, checked, embeddings, rates)
+        scores = await to_thread(self.score_known, checked, embeddings, rates)
         return check_win_rates(scores, n=len(checked), name=self.name)
 
     def save(self, folder: str | Path) -> Path:
-        """Write the router and, in a folder below, its prior; return the folder.
+        """Write the router and, in folders below, its prior and the others; return the folder.
 
         Raises
         ------
         CheckpointError
             If the folder holds something that is not a checkpoint.
         ConfigurationError
-            If the prior cannot be saved.
+            If one of them cannot be saved.
         """
-        with replaced_members({_PRIOR: self.prior}, folder) as saved:
+        with replaced_members({_PRIOR: self.prior, **self._scratch}, folder) as saved:
             return write_checkpoint(self._checkpoint(saved), folder)
 
     @property
@@ -160,19 +212,12 @@ class AdaptedRouter(Router):
         prior = self.prior
         if not isinstance(prior, EmbeddingRouter):
             return False
-        known = identity_of(self.embedder)
-        same = known is not None and known == identity_of(prior.embedder)
         own = type(prior)._win_rates is EmbeddingRouter._win_rates
-        return own and (same or prior.embedder is self.embedder)
+        return own and _same_embedder(prior.embedder, self.embedder)
 
     def _win_rates(self, prompts: Sequence[str]) -> WinRates:
         embeddings = self._embedded(prompts)
-        return self._scored(prompts, embeddings, self.prior_win_rates(prompts, embeddings))
-
-    def _scored(
-        self, prompts: Sequence[str], embeddings: NDArray[Any], prior: WinRates
-    ) -> WinRates:
-        return self.correction.win_rates(prior, log_lengths(prompts), embeddings)
+        return self.score_known(prompts, embeddings, self.prior_win_rates(prompts, embeddings))
 
     def _embedded(self, prompts: Sequence[str]) -> NDArray[Any]:
         return self._checked(self.embedder.embed(prompts), len(prompts))
@@ -187,6 +232,7 @@ class AdaptedRouter(Router):
             parameters={
                 **self.correction.parameters(),
                 "correction_embedder": identity_of(self.embedder),
+                "scratch_share": self.scratch_share,
                 "members": saved,
             },
             tensors=self.correction.tensors(),
@@ -207,7 +253,7 @@ class AdaptedRouter(Router):
         members_in: CheckpointFolder,
         embedder: Embedder | Sequence[Embedder] | None = None,
     ) -> Self:
-        """Read the prior, and with it the router.
+        """Read the prior and the others, and with them the router.
 
         Parameters
         ----------
@@ -221,20 +267,63 @@ class AdaptedRouter(Router):
         members = load_members(
             members_in, checkpoint.parameters.get("members"), embedders=given, options={}
         )
-        if members.keys() != {_PRIOR}:
+        if _PRIOR not in members:
             raise CheckpointError(f"The checkpoint must hold its prior, got {sorted(members)}.")
-        router = cls(
-            prior=members[_PRIOR],
-            correction=Correction.from_checkpoint(checkpoint),
-            embedder=_own_embedder(checkpoint, given, members),
-            pair=checkpoint.pair,
-            calibration=checkpoint.calibration,
-        )
+        embedder = _own_embedder(checkpoint, given, members)
+        try:
+            router = cls(
+                prior=members.pop(_PRIOR),
+                correction=Correction.from_checkpoint(checkpoint),
+                embedder=embedder,
+                pair=checkpoint.pair,
+                scratch=members,
+                scratch_share=_share(checkpoint),
+                calibration=checkpoint.calibration,
+            )
+        except ConfigurationError as error:
+            raise CheckpointError(f"The checkpoint's routers do not fit: {error}") from error
         used = [identity_of(each) for each in router.embedders]
         for each in given:
             if identity_of(each) not in used:
                 checkpoint.check_embedder(identity_of(each) or "one without an `identity`")
         return router
+
+
+def _same_embedder(one: Embedder, other: Embedder) -> bool:
+    known = identity_of(one)
+    return one is other or (known is not None and known == identity_of(other))
+
+
+def _checked_scratch(
+    routers: Mapping[str, Router], *, embedder: Embedder, dimension: int, pair: ModelPair
+) -> dict[str, EmbeddingRouter]:
+    found: dict[str, EmbeddingRouter] = {}
+    for name, router in (named_members(routers) if routers else {}).items():
+        if (
+            name == _PRIOR
+            or not isinstance(router, EmbeddingRouter)
+            or not _same_embedder(router.embedder, embedder)
+            or router.dimension != dimension
+        ):
+            raise ConfigurationError(
+                f"Router {name!r} of `scratch` must be one over the embedder of the correction, "
+                f"and not be called {_PRIOR!r}, got {type(router).__name__}."
+            )
+        if router.pair != pair:
+            raise ConfigurationError(
+                f"Router {name!r} of `scratch` must be for {pair.strong!r} over {pair.weak!r}, got "
+                f"{router.pair}."
+            )
+        found[name] = router
+    return found
+
+
+def _share(checkpoint: Checkpoint) -> float:
+    """Return the share of the routers from scratch; 0 of checkpoints that state none."""
+    share = checkpoint.parameters.get("scratch_share", 0.0)
+    if isinstance(share, bool) or not isinstance(share, (int, float)):
+        raise CheckpointError(f"Parameter `scratch_share` must be a number, got {share!r}.")
+    return float(share)
 
 
 def _own_embedder(

@@ -2,68 +2,51 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from routellm_core.embedders.bundled import BundledEmbedder
-from routellm_core.errors import ConfigurationError
-from routellm_core.routers._correction import Correction, log_lengths
+from routellm_core.errors import ConfigurationError, did_you_mean
+from routellm_core.routers._correction import log_lengths
 from routellm_core.routers.adapted import AdaptedRouter
 from routellm_core.routers.base import Router
 from routellm_core.routers.loading import load_router
-from routellm_core.training.examples import check_models, check_signal, embed_all, pair_examples
+from routellm_core.training.cluster import train_cluster
+from routellm_core.training.correction import Deviations, fit_correction, no_correction
+from routellm_core.training.examples import (
+    check_models,
+    check_signal,
+    has_signal,
+    pair_examples,
+)
 from routellm_core.training.folds import folds_of
-from routellm_core.training.layers import standardise
+from routellm_core.training.knn import train_knn
+from routellm_core.training.mlp import train_mlp
+from routellm_core.training.progress import steps
+from routellm_core.training.remembered import RememberedEmbedder
 from routellm_core.training.trained import trained
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from routellm_core.data.outcomes import Outcomes
     from routellm_core.embedders.base import Embedder
     from routellm_core.training.examples import TrainingData
     from routellm_core.training.trained import Trained
     from routellm_core.types import ModelPair, WinRates
 
-__all__ = ["Deviations", "fit_correction", "train_adapted"]
+__all__ = ["scratch_share", "train_adapted"]
 
-_LEAST_NOISE = 0.05
-_TINY = 1e-9
-
-
-@dataclass(frozen=True, slots=True)
-class Deviations:
-    """How far a correction is expected to go before a label is seen: standard deviations.
-
-    All are of the quality gap, strong minus weak, in [-1, 1], and fixed: below 100 labels a choice
-    by leave-one-out does harm.
-
-    Parameters
-    ----------
-    embedding
-        Of the part that is linear in the embedding, over typical prompts.
-    rescaling
-        Of the parts that are linear in the prior's gap and in the length, each for one standard
-        deviation of these.
-    bias
-        Of the constant, which is all but free: how much better a strong model is on average differs
-        from pair to pair.
-    """
-
-    embedding: float = 0.1
-    rescaling: float = 0.01
-    bias: float = 1.0
-
-    def __post_init__(self) -> None:
-        for name in ("embedding", "rescaling", "bias"):
-            value = getattr(self, name)
-            if not 0.0 <= value < np.inf:
-                raise ConfigurationError(
-                    f"The deviation of `{name}` must be a number from 0 on, got {value!r}."
-                )
+_FROM_SCRATCH: dict[str, Callable[..., Trained]] = {
+    "mlp": train_mlp,
+    "knn": train_knn,
+    "cluster": train_cluster,
+}
 
 
 def train_adapted(
@@ -74,6 +57,7 @@ def train_adapted(
     embedder: Embedder | None = None,
     embedding_deviation: float = 0.1,
     rescaling_deviation: float = 0.01,
+    from_scratch: Sequence[str] = tuple(_FROM_SCRATCH),
     validation_share: float = 0.2,
     seed: int = 0,
     show_progress: bool = False,
@@ -81,8 +65,10 @@ def train_adapted(
     """Correct a router by labels of one's own; a few dozen of them help already.
 
     The correction of the quality gap is a ridge regression in closed form, with prior deviations
-    that do not depend on the labels. In the end it is fitted to all of them. What is measured is
-    measured by folds: each prompt is scored by a fit that did not see it.
+    that do not depend on the labels. With more than 10 labels, the corrected win rate is averaged
+    with those of routers trained from scratch: see `scratch_share`. In the end everything is fitted
+    to all labels. What is measured is measured by folds: each prompt is scored by a fit that did
+    not see it.
 
     Parameters
     ----------
@@ -95,10 +81,12 @@ def train_adapted(
         What the correction is linear in; by default the prior's, or else the bundled one.
     embedding_deviation, rescaling_deviation
         See `Deviations`.
+    from_scratch
+        Which routers are trained from scratch, of "mlp", "knn" and "cluster"; () for none.
     validation_share
         The share of the prompts in a fold.
     seed
-        Which prompts share a fold. The router that is kept does not depend on it.
+        Which prompts share a fold, and of the routers from scratch.
 
     Returns
     -------
@@ -112,136 +100,141 @@ def train_adapted(
     UnknownModelError
         If the data does not know a model of the pair.
     ConfigurationError
-        If a deviation is negative, or `validation_share` outside (0, 1).
+        If a deviation is negative, `validation_share` outside (0, 1), or a router of `from_scratch`
+        is not known.
     """
     deviations = Deviations(embedding=embedding_deviation, rescaling=rescaling_deviation)
+    _check_trainers(from_scratch)
     check_models(data, pair)
-    examples = pair_examples(data, pair)
-    check_signal(examples, pair)
-    n = len(examples.prompts)
-    folds = folds_of(n, share=validation_share, seed=seed)
+    outcomes = data.of_pair(pair)
+    check_signal(pair_examples(outcomes, pair), pair)
+    folds = folds_of(len(outcomes), share=validation_share, seed=seed)
     prior = prior if isinstance(prior, Router) else load_router(str(prior))
     if embedder is None:
         embedder = getattr(prior, "embedder", None) or BundledEmbedder()
-    embeddings = embed_all(embedder, examples.prompts, show_progress=show_progress)
-    lengths = log_lengths(examples.prompts)
-
-    def router_of(correction: Correction) -> AdaptedRouter:
-        return AdaptedRouter(prior=prior, correction=correction, embedder=embedder, pair=pair)
-
-    rates = router_of(no_correction(embeddings.shape[1])).prior_win_rates(
-        examples.prompts, embeddings
+    fitting = _Fitting(
+        outcomes,
+        pair,
+        prior=prior,
+        embedder=embedder,
+        deviations=deviations,
+        from_scratch=from_scratch,
+        seed=seed,
+        show_progress=show_progress,
     )
-
-    def fitted(rows: NDArray[np.int64]) -> Correction:
-        return fit_correction(
-            rates[rows], lengths[rows], embeddings[rows], examples.labels[rows], deviations
-        )
-
+    scores = [
+        fitting.score(fitting.router(outside), inside)
+        for outside, inside in steps(folds, "folds", show=show_progress)
+    ]
     held = np.concatenate([inside for _, inside in folds])
-    scores = np.concatenate(
-        [
-            fitted(outside).win_rates(rates[inside], lengths[inside], embeddings[inside])
-            for outside, inside in folds
-        ]
-    )
-    validation = examples.select(held)
-    before = trained(prior, validation, settings={}, win_rates=rates[held]).metrics
+    validation = fitting.examples.select(held)
+    before = trained(prior, validation, settings={}, win_rates=fitting.rates[held]).metrics
+    router = fitting.router(np.arange(len(outcomes)))
     return trained(
-        router_of(fitted(np.arange(n))),
+        router,
         validation,
-        settings=_settings(prior, deviations) | {"seed": seed, "n_train": n},
+        settings={
+            "prior": prior.name,
+            "prior_checkpoint": prior.checkpoint_id,
+            "embedding_deviation": deviations.embedding,
+            "rescaling_deviation": deviations.rescaling,
+            "from_scratch": list(router.scratch),
+            "scratch_share": router.scratch_share,
+            "seed": seed,
+            "n_train": len(outcomes),
+        },
         metrics={f"prior_{name}": before[name] for name in ("apgr", "brier")},
         # Of the routers that had not seen these prompts.
-        win_rates=scores,
+        win_rates=np.concatenate(scores),
     )
 
 
-def fit_correction(
-    prior: WinRates,
-    lengths: NDArray[np.float64],
-    embeddings: NDArray[Any],
-    labels: WinRates,
-    deviations: Deviations,
-) -> Correction:
-    """Fit a correction of a router's win rates, by ridge regression in closed form.
+def scratch_share(n: int) -> float:
+    """Return how much routers from scratch count beside the corrected prior, with n labels.
 
-    Parameters
-    ----------
-    prior
-        Shape (n,): the win rates that are corrected.
-    lengths
-        Shape (n,): see `log_lengths`.
-    embeddings
-        Shape (n, d).
-    labels
-        Shape (n,), in [0, 1]: soft labels, see `PairExamples`.
-    deviations
-        How far the correction may go.
+    0.8 log(n / 10) / log(100), cut to [0, 0.8]: nothing up to 10 labels, 0.4 with 100, and 0.8 from
+    1,000 on. Chosen by holding out sources: see docs/results.md.
 
-    Notes
-    -----
-    With independent normal weights of these deviations and noise of the labels' variance, the
-    posterior mean. The embedding is standardised and divided by the square root of d, so that the
-    deviation means the same for every embedder.
+    Examples
+    --------
+    >>> [round(scratch_share(n), 2) for n in (10, 30, 100, 1000, 5000)]
+    [0.0, 0.19, 0.4, 0.8, 0.8]
     """
-    n, d = embeddings.shape
-    if not n:
-        return no_correction(d)
-    scaled = standardise(embeddings)
-    base = Correction(scaled.mean, scaled.scale, np.zeros(d))
-    gaps = 2.0 * prior - 1.0
-    (gap_mean, gap_scale), (length_mean, length_scale) = _moments(gaps), _moments(lengths)
-    design = np.column_stack(
-        [
-            np.full(n, deviations.bias),
-            (gaps - gap_mean) / gap_scale * deviations.rescaling,
-            (lengths - length_mean) / length_scale * deviations.rescaling,
-            base.standardised(embeddings) * (deviations.embedding / np.sqrt(d)),
-        ]
-    )
-    observed = 2.0 * labels - 1.0
-    noise = max(float(observed.var()), _LEAST_NOISE)
-    solution = _ridge(design, observed - gaps, noise)
-    prior_weight = float(solution[1]) * deviations.rescaling / gap_scale
-    length_weight = float(solution[2]) * deviations.rescaling / length_scale
-    bias = float(solution[0]) * deviations.bias
-    return Correction(
-        scaled.mean,
-        scaled.scale,
-        solution[3:] * (deviations.embedding / np.sqrt(d)),
-        bias=bias - prior_weight * gap_mean - length_weight * length_mean,
-        prior_weight=prior_weight,
-        length_weight=length_weight,
-    )
+    return 0.8 * min(1.0, max(0.0, math.log(max(n, 1) / 10.0) / math.log(100.0)))
 
 
-def no_correction(d: int) -> Correction:
-    """Return the correction of embeddings of length d that changes nothing."""
-    return Correction(np.zeros(d), np.ones(d), np.zeros(d))
+class _Fitting:
+    """Fits to some of n labelled prompts, which are embedded and scored by the prior once."""
+
+    def __init__(
+        self,
+        outcomes: Outcomes,
+        pair: ModelPair,
+        *,
+        prior: Router,
+        embedder: Embedder,
+        deviations: Deviations,
+        from_scratch: Sequence[str],
+        seed: int,
+        show_progress: bool,
+    ) -> None:
+        self.examples = pair_examples(outcomes, pair)
+        self._outcomes, self._pair, self._prior = outcomes, pair, prior
+        self._embedder, self._deviations = embedder, deviations
+        self._from_scratch, self._seed = from_scratch, seed
+        prompts = self.examples.prompts
+        self._known = RememberedEmbedder(embedder, prompts, show_progress=show_progress)
+        self._embeddings = self._known.embed(prompts)
+        self._lengths = log_lengths(prompts)
+        untouched = AdaptedRouter(
+            prior=prior,
+            correction=no_correction(self._embeddings.shape[1]),
+            embedder=embedder,
+            pair=pair,
+        )
+        self.rates = untouched.prior_win_rates(prompts, self._embeddings)
+
+    def router(self, rows: NDArray[np.int64]) -> AdaptedRouter:
+        """Return the router that is fitted to these rows."""
+        scratch = self._scratch(rows)
+        return AdaptedRouter(
+            prior=self._prior,
+            correction=fit_correction(
+                self.rates[rows],
+                self._lengths[rows],
+                self._embeddings[rows],
+                self.examples.labels[rows],
+                self._deviations,
+            ),
+            embedder=self._embedder,
+            pair=self._pair,
+            scratch=scratch,
+            scratch_share=scratch_share(len(rows)) if scratch else 0.0,
+        )
+
+    def score(self, router: AdaptedRouter, rows: NDArray[np.int64]) -> WinRates:
+        """Return a router's win rates on these rows, without embedding them again."""
+        prompts = self.examples.select(rows).prompts
+        return router.score_known(prompts, self._embeddings[rows], self.rates[rows])
+
+    def _scratch(self, rows: NDArray[np.int64]) -> dict[str, Any]:
+        if not scratch_share(len(rows)) or not has_signal(self.examples.select(rows)):
+            return {}
+        data = self._outcomes.select(rows)
+        found: dict[str, Any] = {}
+        for name in self._from_scratch:
+            train = _FROM_SCRATCH[name]
+            router: Any = train(data, pair=self._pair, embedder=self._known, seed=self._seed).router
+            # It was trained on vectors of these prompts alone.
+            router.embedder = self._embedder
+            found[name] = router
+        return found
 
 
-def _ridge(
-    design: NDArray[np.float64], targets: NDArray[np.float64], noise: float
-) -> NDArray[np.float64]:
-    """Return the minimum of |design w - targets|^2 / noise + |w|^2: (n, k), (n,) -> (k,)."""
-    n, k = design.shape
-    if n < k:
-        dual = np.linalg.solve(design @ design.T + noise * np.eye(n), targets)
-        return np.asarray(design.T @ dual)
-    return np.asarray(np.linalg.solve(design.T @ design + noise * np.eye(k), design.T @ targets))
-
-
-def _moments(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Return mean and deviation; 1 in place of a deviation that is all but 0."""
-    deviation = float(values.std())
-    return float(values.mean()), deviation if deviation > _TINY else 1.0
-
-
-def _settings(prior: Router, deviations: Deviations) -> dict[str, Any]:
-    return {
-        "prior": prior.name,
-        "prior_checkpoint": prior.checkpoint_id,
-        "embedding_deviation": deviations.embedding,
-        "rescaling_deviation": deviations.rescaling,
-    }
+def _check_trainers(names: Sequence[str]) -> None:
+    for name in [names] if isinstance(names, str) else names:
+        if name not in _FROM_SCRATCH or isinstance(names, str):
+            raise ConfigurationError(
+                f"`from_scratch` must be routers of {', '.join(_FROM_SCRATCH)}, got {name!r}."
+                f"{did_you_mean(str(name), list(_FROM_SCRATCH))}"
+            )

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from routellm_core.embedders.base import identity_of
 from routellm_core.errors import ConfigurationError, DataError, did_you_mean
 from routellm_core.evaluation.metrics import apgr, brier
 from routellm_core.routers.ensemble import EnsembleRouter
-from routellm_core.training.examples import check_models, check_signal, embed_all, pair_examples
+from routellm_core.training.examples import check_models, check_signal, pair_examples
 from routellm_core.training.members import MEMBER_TRAINERS
 from routellm_core.training.progress import steps
+from routellm_core.training.remembered import RememberedEmbedder
 from routellm_core.training.stacking import stacked_weights
 from routellm_core.training.trained import trained
 
@@ -100,7 +100,7 @@ def train_ensemble(
     plan.check(embedder)
     remembered = None
     if embedder is not None and plan.needs_embedder:
-        remembered = _Remembered(embedder, data.prompts, show_progress=show_progress)
+        remembered = RememberedEmbedder(embedder, data.prompts, show_progress=show_progress)
     row_folds = np.array([fold_of[prompt] for prompt in data.prompts])
     held_folds = np.array([fold_of[prompt] for prompt in examples.prompts])
     win_rates = np.empty((len(plan.names), len(examples.prompts)))
@@ -207,20 +207,6 @@ class _Plan:
     def _requires(self, name: str, argument: str) -> bool:
         found = signature(MEMBER_TRAINERS[self.members[name]]).parameters.get(argument)
         return found is not None and found.default is Parameter.empty
-
-
-class _Remembered:
-    """Embed every prompt once for all folds."""
-
-    def __init__(self, embedder: Embedder, prompts: Sequence[str], *, show_progress: bool) -> None:
-        unique = list(dict.fromkeys(prompts))
-        self.identity = identity_of(embedder)
-        self._vectors = embed_all(embedder, unique, show_progress=show_progress)
-        self._rows = {prompt: row for row, prompt in enumerate(unique)}
-
-    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return the vectors of known prompts: (n, d)."""
-        return self._vectors[[self._rows[text] for text in texts]]
 
 
 def _named(members: Sequence[str] | Mapping[str, str]) -> dict[str, str]:

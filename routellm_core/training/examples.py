@@ -30,10 +30,14 @@ __all__ = [
     "check_models",
     "check_signal",
     "embed_all",
+    "has_signal",
     "pair_examples",
     "read_data",
     "split_rows",
 ]
+
+_SAME = 1e-12
+"""Differences between labels that come of rounding."""
 
 TrainingData: TypeAlias = "Battles | Outcomes"
 """What a router can learn from."""
@@ -167,3 +171,8 @@ def check_signal(examples: PairExamples, pair: ModelPair) -> None:
             f"{same} No router can learn from that which prompts need the strong model: bring rows "
             "on which the answers differ."
         )
+
+
+def has_signal(examples: PairExamples) -> bool:
+    """Return whether the two models differ more on some prompts than on others."""
+    return len(examples.prompts) > 0 and float(np.ptp(examples.labels)) > _SAME

@@ -28,11 +28,16 @@ from routellm_core.routers._correction import Correction
 from routellm_core.routers.adapted import AdaptedRouter
 from routellm_core.testing import HashingEmbedder
 from routellm_core.training import train_adapted, train_knn
-from routellm_core.training.adapted import Deviations, fit_correction, no_correction
+from routellm_core.training.correction import Deviations, fit_correction, no_correction
 from routellm_core.training.folds import folds_of
 
 EMBEDDER = HashingEmbedder(dimension=64)
 BLIND = load_router("random", seed=1)
+
+
+def corrected(data, **options):
+    """Train without routers from scratch, which take most of the time."""
+    return train_adapted(data, **{"pair": PAIR, "from_scratch": (), **options})
 
 
 def outcomes(n: int, *, seed: int):
@@ -41,15 +46,14 @@ def outcomes(n: int, *, seed: int):
 
 def test_thirty_labels_help_a_prior_that_knows_nothing() -> None:
     scores = [
-        score(train_adapted(outcomes(30, seed=s), pair=PAIR, embedder=EMBEDDER).router)
-        - score(load_router("mf"))
+        score(corrected(outcomes(30, seed=s), embedder=EMBEDDER).router) - score(load_router("mf"))
         for s in range(5)
     ]
     assert np.mean(scores) > 0.0
 
 
 def test_with_many_labels_it_is_as_good_as_the_rule() -> None:
-    router = train_adapted(outcomes(1200, seed=1), pair=PAIR, prior=BLIND, embedder=EMBEDDER).router
+    router = corrected(outcomes(1200, seed=1), prior=BLIND, embedder=EMBEDDER).router
     assert score(router) > 0.9
 
 
@@ -95,7 +99,7 @@ def test_the_correction_is_the_posterior_mean(n: int) -> None:
 def test_labels_of_battles_and_of_outcomes_correct_alike() -> None:
     prompts, hard = planted(60, seed=3)
     routers = [
-        train_adapted(data, pair=PAIR, embedder=EMBEDDER).router
+        corrected(data, embedder=EMBEDDER).router
         for data in (
             read_outcomes(outcome_rows(prompts, hard)),
             read_battles(battle_rows(prompts, hard)),
@@ -107,12 +111,12 @@ def test_labels_of_battles_and_of_outcomes_correct_alike() -> None:
 
 def test_two_labels_are_enough_and_none_is_an_error() -> None:
     rows = outcome_rows(["Prove it.", "Hello."], np.array([True, False]))
-    result = train_adapted(read_outcomes(rows), pair=PAIR)
+    result = corrected(read_outcomes(rows))
     assert result.metrics["n_validation"] == 2
     hard, easy = result.router.win_rates(["Prove it.", "Hello."])
     assert hard > easy
     with pytest.raises(DataError, match="No prompt was answered by both"):
-        train_adapted(read_outcomes(rows[:1] + rows[-1:]), pair=PAIR)
+        corrected(read_outcomes(rows[:1] + rows[-1:]))
     with pytest.raises(UnknownModelError, match="bigg"):
         train_adapted(read_outcomes(rows), pair=ModelPair("bigg", "small"))
 
@@ -122,9 +126,7 @@ def test_every_prompt_is_measured_by_a_fit_that_did_not_see_it() -> None:
     noise = np.random.default_rng(0).random(200) < 0.5
     # Nothing can be learnt: only who has seen a prompt can know its label.
     data = read_outcomes(outcome_rows(prompts, noise))
-    result = train_adapted(
-        data, pair=PAIR, prior=BLIND, embedder=UnlikeEmbedder(), embedding_deviation=9.0
-    )
+    result = corrected(data, prior=BLIND, embedder=UnlikeEmbedder(), embedding_deviation=9.0)
     assert result.metrics["n_validation"] == result.settings["n_train"] == len(set(prompts))
     assert result.metrics["apgr"] < 0.6
     assert result.router.calibration is None
@@ -133,7 +135,7 @@ def test_every_prompt_is_measured_by_a_fit_that_did_not_see_it() -> None:
 
 def test_the_prior_is_measured_beside_it() -> None:
     data = outcomes(80, seed=2)
-    result = train_adapted(data, pair=PAIR, embedder=EMBEDDER)
+    result = corrected(data, embedder=EMBEDDER)
     rates = load_router("mf").win_rates(data.prompts)
     gaps = data.quality[:, 0] - data.quality[:, 1]
     assert result.metrics["prior_brier"] == pytest.approx(
@@ -157,18 +159,18 @@ def test_as_many_folds_are_held_back_as_it_takes(n: int, share: float, held: int
 @pytest.mark.parametrize("share", [0.0, 1.0, float("nan")])
 def test_a_share_of_nothing_or_of_all_is_refused(share: float) -> None:
     with pytest.raises(ConfigurationError, match="validation_share"):
-        train_adapted(outcomes(20, seed=1), pair=PAIR, validation_share=share)
+        corrected(outcomes(20, seed=1), validation_share=share)
 
 
 @pytest.mark.parametrize("value", [-0.1, float("nan"), float("inf")])
 def test_a_deviation_that_is_none_is_refused(value: float) -> None:
     with pytest.raises(ConfigurationError, match=r"deviation of `embedding`.*from 0 on"):
-        train_adapted(outcomes(20, seed=1), pair=PAIR, embedding_deviation=value)
+        corrected(outcomes(20, seed=1), embedding_deviation=value)
 
 
 def test_saved_and_loaded_it_is_the_same_to_the_bit(tmp_path) -> None:
     prompts, _ = planted(40, seed=9)
-    result = train_adapted(outcomes(40, seed=1), pair=PAIR)
+    result = corrected(outcomes(40, seed=1))
     folder = result.save(tmp_path / "mine")
     for router in (load_router(str(folder)), load_router("adapted", checkpoint=folder)):
         np.testing.assert_array_equal(router.win_rates(prompts), result.router.win_rates(prompts))
@@ -185,15 +187,13 @@ def test_saved_and_loaded_it_is_the_same_to_the_bit(tmp_path) -> None:
 
 
 def test_an_adapted_router_can_be_adapted_again(tmp_path) -> None:
-    first = train_adapted(outcomes(40, seed=1), pair=PAIR).save(tmp_path / "first")
-    second = train_adapted(outcomes(40, seed=2), pair=PAIR, prior=first)
+    first = corrected(outcomes(40, seed=1)).save(tmp_path / "first")
+    second = corrected(outcomes(40, seed=2), prior=first)
     prompts, _ = planted(20, seed=9)
     loaded = load_router(str(second.save(tmp_path / "second")))
     np.testing.assert_array_equal(loaded.win_rates(prompts), second.router.win_rates(prompts))
     # What is in its place is replaced.
-    third = load_router(
-        str(train_adapted(outcomes(40, seed=3), pair=PAIR).save(tmp_path / "second"))
-    )
+    third = load_router(str(corrected(outcomes(40, seed=3)).save(tmp_path / "second")))
     assert third.prior.name == "mf"
 
 
@@ -201,7 +201,7 @@ def test_a_router_over_an_embedder_without_a_name_takes_it_from_the_caller(tmp_p
     data = outcomes(60, seed=1)
     prior = train_knn(data, pair=PAIR, embedder=EMBEDDER).save(tmp_path / "knn")
     prior = load_router(str(prior), embedder=EMBEDDER)
-    result = train_adapted(data, pair=PAIR, prior=prior)
+    result = corrected(data, prior=prior)
     assert result.router.embedder is EMBEDDER
     folder = result.save(tmp_path / "mine")
     loaded = load_router(str(folder), embedder=EMBEDDER)
@@ -213,7 +213,7 @@ def test_a_router_over_an_embedder_without_a_name_takes_it_from_the_caller(tmp_p
 
 
 def test_an_embedder_that_nothing_was_fitted_on_is_refused(tmp_path) -> None:
-    folder = train_adapted(outcomes(40, seed=1), pair=PAIR).save(tmp_path / "mine")
+    folder = corrected(outcomes(40, seed=1)).save(tmp_path / "mine")
     with pytest.raises(CheckpointError, match="got 'hashing-64'"):
         load_router(str(folder), embedder=EMBEDDER)
 
@@ -222,7 +222,7 @@ def test_correction_and_prior_may_have_embedders_of_their_own(tmp_path) -> None:
     data = outcomes(60, seed=1)
     narrow = HashingEmbedder(dimension=16)
     prior = train_knn(data, pair=PAIR, embedder=narrow).router
-    result = train_adapted(data, pair=PAIR, prior=prior, embedder=EMBEDDER)
+    result = corrected(data, prior=prior, embedder=EMBEDDER)
     loaded = load_router(str(result.save(tmp_path / "mine")), embedder=[EMBEDDER, narrow])
     expected = result.router.win_rates(data.prompts)
     np.testing.assert_array_equal(loaded.win_rates(data.prompts), expected)
@@ -234,7 +234,7 @@ def test_correction_and_prior_may_have_embedders_of_their_own(tmp_path) -> None:
 
 
 def test_a_prior_of_another_checkpoint_is_refused(tmp_path) -> None:
-    folder = train_adapted(outcomes(40, seed=1), pair=PAIR).save(tmp_path / "mine")
+    folder = corrected(outcomes(40, seed=1)).save(tmp_path / "mine")
     prior = folder / "members" / "prior"
     load_router("mf", strong_model="gpt-4").save(prior)
     with pytest.raises(CheckpointError, match="not the one that was saved there"):
@@ -253,7 +253,7 @@ def test_a_prior_of_another_checkpoint_is_refused(tmp_path) -> None:
     ],
 )
 def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path, key, value, message) -> None:
-    folder = train_adapted(outcomes(40, seed=1), pair=PAIR).save(tmp_path / "mine")
+    folder = corrected(outcomes(40, seed=1)).save(tmp_path / "mine")
     stored = read_checkpoint(folder)
     write_checkpoint(replace(stored, parameters={**stored.parameters, key: value}), folder)
     with pytest.raises(CheckpointError, match=message):
@@ -263,14 +263,14 @@ def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path, key, value, message
 def test_members_that_are_not_a_prior_are_refused(tmp_path) -> None:
     folder = load_router("ensemble", members=["random", "mf"]).save(tmp_path / "mine")
     members = read_checkpoint(folder).parameters["members"]
-    stored = read_checkpoint(train_adapted(outcomes(40, seed=1), pair=PAIR).save(tmp_path / "a"))
+    stored = read_checkpoint(corrected(outcomes(40, seed=1)).save(tmp_path / "a"))
     write_checkpoint(replace(stored, parameters={**stored.parameters, "members": members}), folder)
     with pytest.raises(CheckpointError, match="must hold its prior"):
         load_router(str(folder))
 
 
 def test_options_that_it_does_not_take_are_named(tmp_path) -> None:
-    folder = train_adapted(outcomes(40, seed=1), pair=PAIR).save(tmp_path / "mine")
+    folder = corrected(outcomes(40, seed=1)).save(tmp_path / "mine")
     with pytest.raises(ConfigurationError, match="strong_model"):
         load_router(str(folder), strong_model="gpt-4")
     with pytest.raises(ConfigurationError, match="`routellm adapt`"):
@@ -287,9 +287,7 @@ def test_an_embedder_that_waits_is_awaited(prior: str) -> None:
             return self.embed(texts)
 
     embedder = Waiting(dimension=64)
-    router = train_adapted(
-        outcomes(40, seed=1), pair=PAIR, prior=load_router(prior), embedder=embedder
-    ).router
+    router = corrected(outcomes(40, seed=1), prior=load_router(prior), embedder=embedder).router
     prompts, _ = planted(20, seed=9)
     found = asyncio.run(router.awin_rates(prompts))
     np.testing.assert_allclose(found, router.win_rates(prompts), atol=1e-12)
@@ -307,7 +305,7 @@ def test_prompts_are_embedded_once_where_the_prior_takes_the_same_embeddings() -
     counting = Counting(dimension=64)
     data = outcomes(60, seed=1)
     prior = train_knn(data, pair=PAIR, embedder=counting).router
-    router = train_adapted(data, pair=PAIR, prior=prior).router
+    router = corrected(data, prior=prior).router
     counting.calls = 0
     router.win_rates(list(data.prompts))
     assert counting.calls == 1
