@@ -56,7 +56,7 @@ def train_adapted(
     prior: str | Path | Router = "mf",
     embedder: Embedder | None = None,
     embedding_deviation: float = 0.1,
-    rescaling_deviation: float = 0.01,
+    rescaling_deviation: float = 0.03,
     from_scratch: Sequence[str] = tuple(_FROM_SCRATCH),
     validation_share: float = 0.2,
     seed: int = 0,

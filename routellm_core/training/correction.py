@@ -42,7 +42,7 @@ class Deviations:
     """
 
     embedding: float = 0.1
-    rescaling: float = 0.01
+    rescaling: float = 0.03
     bias: float = 1.0
 
     def __post_init__(self) -> None:

@@ -89,7 +89,7 @@ def test_the_correction_is_the_posterior_mean(n: int) -> None:
     gap = 2.0 * prior - 1.0
     units = [(gap - gap.mean()) / gap.std(), (lengths - lengths.mean()) / lengths.std()]
     z = np.clip((embeddings - embeddings.mean(0)) / embeddings.std(0), -5.0, 5.0)
-    kernel = 1.0 + sum(1e-4 * np.outer(unit, unit) for unit in units) + 1e-2 * z @ z.T / 20
+    kernel = 1.0 + sum(9e-4 * np.outer(unit, unit) for unit in units) + 1e-2 * z @ z.T / 20
     observed = 2.0 * labels - 1.0
     added = kernel @ np.linalg.solve(kernel + observed.var() * np.eye(n), observed - gap)
     expected = np.clip(prior + added / 2.0, 0.0, 1.0)
