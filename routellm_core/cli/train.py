@@ -14,7 +14,7 @@ from routellm_core.cli.console import notes, print_json, results
 from routellm_core.errors import ConfigurationError, DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from routellm_core.training import Trained, TrainedVerifier, TrainingData
 
@@ -29,8 +29,9 @@ def train(
         str,
         typer.Argument(
             metavar="ROUTER",
-            help="adapted, bert, causal_llm, cluster, ensemble, knn, mf, mlp or sw_ranking; or "
-            "verifier, which scores answers.",
+            help="adapted, bert, causal_llm, cluster, ensemble, knn, mf, mlp or sw_ranking; "
+            "auto, which tries what the data allows and keeps the best; or verifier, which scores "
+            "answers.",
         ),
     ],
     *,
@@ -277,7 +278,27 @@ def _show(result: Trained | TrainedVerifier, folder: Path, *, name: str) -> None
     for member, weight in result.metrics.get("weights", {}).items():
         table.add_row(f"weight of {member}", f"{weight:.4g}")
     console = results()
+    if isinstance(result.metrics.get("tried"), dict):
+        _show_tried(result.metrics["tried"], chosen=result.metrics["chosen"])
     what = name if name == "verifier" else f"{name} router"
     console.print(f"Validation of the {what}:")
     console.print(table)
     console.print(f"Checkpoint: {folder}", markup=False, soft_wrap=True)
+
+
+def _show_tried(tried: Mapping[str, Mapping[str, float | None]], *, chosen: str) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for title in ("tried", "Brier score", "APGR", "95 % interval", ""):
+        table.add_column(title)
+    for name, found in sorted(tried.items(), key=lambda row: float(row[1]["brier"] or 0.0)):
+        value = found["apgr"]
+        apgr, interval = "not defined", ""
+        if value is not None:
+            apgr = f"{value:.3f}"
+            interval = f"{found['apgr_low']:.3f} to {found['apgr_high']:.3f}"
+        kept = "kept" if name == chosen else ""
+        table.add_row(name, f"{found['brier']:.4f}", apgr, interval, kept)
+    results().print(table)
+    results().print()

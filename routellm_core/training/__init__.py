@@ -1,6 +1,7 @@
 """From battles or outcomes to a router, measured and calibrated on prompts it did not see."""
 
 from routellm_core.training.adapted import train_adapted
+from routellm_core.training.auto import train_auto
 from routellm_core.training.bert import train_bert
 from routellm_core.training.causal_llm import train_causal_llm
 from routellm_core.training.cluster import train_cluster
@@ -27,6 +28,7 @@ __all__ = [
     "data_doubts",
     "read_data",
     "train_adapted",
+    "train_auto",
     "train_bert",
     "train_causal_llm",
     "train_cluster",

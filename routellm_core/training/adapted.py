@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from routellm_core.training.trained import Trained
     from routellm_core.types import ModelPair, WinRates
 
-__all__ = ["scratch_share", "train_adapted"]
+__all__ = ["AdaptedFits", "scratch_share", "train_adapted"]
 
 _FROM_SCRATCH: dict[str, Callable[..., Trained]] = {
     "mlp": train_mlp,
@@ -112,7 +112,7 @@ def train_adapted(
     prior = prior if isinstance(prior, Router) else load_router(str(prior))
     if embedder is None:
         embedder = getattr(prior, "embedder", None) or BundledEmbedder()
-    fitting = _Fitting(
+    fitting = AdaptedFits(
         outcomes,
         pair,
         prior=prior,
@@ -163,7 +163,7 @@ def scratch_share(n: int) -> float:
     return 0.8 * min(1.0, max(0.0, math.log(max(n, 1) / 10.0) / math.log(100.0)))
 
 
-class _Fitting:
+class AdaptedFits:
     """Fits to some of n labelled prompts, which are embedded and scored by the prior once."""
 
     def __init__(
@@ -174,9 +174,9 @@ class _Fitting:
         prior: Router,
         embedder: Embedder,
         deviations: Deviations,
-        from_scratch: Sequence[str],
+        from_scratch: Sequence[str] = tuple(_FROM_SCRATCH),
         seed: int,
-        show_progress: bool,
+        show_progress: bool = False,
     ) -> None:
         self.examples = pair_examples(outcomes, pair)
         self._outcomes, self._pair, self._prior = outcomes, pair, prior

@@ -60,7 +60,7 @@ def data_doubts(data: TrainingData, pair: ModelPair, *, trainer: str) -> tuple[s
     """
     check_models(data, pair)
     examples = pair_examples(data, pair)
-    if trainer == "adapted":  # made for few
+    if trainer in ("adapted", "auto"):  # made for few, or falls back to it
         check_signal(examples, pair)
         few = ""
     elif _uses_other_models(data, trainer):
