@@ -204,7 +204,7 @@ class AdaptedRouter(Router):
             If one of them cannot be saved.
         """
         with replaced_members({_PRIOR: self.prior, **self._scratch}, folder) as saved:
-            return write_checkpoint(self._checkpoint(saved), folder)
+            return write_checkpoint(self._with_training(self._checkpoint(saved)), folder)
 
     @property
     def _shares_embeddings(self) -> bool:

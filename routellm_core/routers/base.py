@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -13,7 +15,7 @@ from routellm_core.errors import CheckpointError, ConfigurationError, PromptErro
 from routellm_core.hub import find_checkpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from huggingface_hub import HfApi
@@ -42,6 +44,9 @@ class Router(ABC):
 
     checkpoint_id: str | None = None
     """The beginning of the checksum of the checkpoint that was loaded; None if none was."""
+
+    training: Mapping[str, Any] = MappingProxyType({})
+    """Provenance and measured figures, as the checkpoint that was loaded states them."""
 
     @property
     def pair(self) -> ModelPair | None:
@@ -140,7 +145,7 @@ class Router(ABC):
         ConfigurationError
             If this router cannot be saved.
         """
-        return write_checkpoint(self._to_checkpoint(), folder)
+        return write_checkpoint(self._with_training(self._to_checkpoint()), folder)
 
     @classmethod
     def load(cls, source: str | Path, *, revision: str | None = None, **options: Any) -> Self:
@@ -183,6 +188,7 @@ class Router(ABC):
             )
         router = cls._from_checkpoint(checkpoint, **options)
         router.checkpoint_id = None if checkpoint.checksum is None else checkpoint.checksum[:16]
+        router.training = dict(checkpoint.training)
         return router
 
     @classmethod
@@ -193,6 +199,10 @@ class Router(ABC):
     @abstractmethod
     def _win_rates(self, prompts: Sequence[str]) -> WinRates:
         """Compute the win rates of n >= 1 checked prompts: shape (n,)."""
+
+    def _with_training(self, checkpoint: Checkpoint) -> Checkpoint:
+        """Return what is written, with the training record of the checkpoint that was loaded."""
+        return replace(checkpoint, training=dict(self.training))
 
     def _to_checkpoint(self) -> Checkpoint:
         raise ConfigurationError(f"A {self.name!r} router cannot be saved.")

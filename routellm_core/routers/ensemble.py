@@ -176,7 +176,7 @@ class EnsembleRouter(Router):
             If a member cannot be saved.
         """
         with replaced_members(self._members, folder) as saved:
-            return write_checkpoint(self._checkpoint(saved), folder)
+            return write_checkpoint(self._with_training(self._checkpoint(saved)), folder)
 
     def _asked(self) -> list[tuple[str, Router, float]]:
         """Return the members that count, with their weights."""
