@@ -145,6 +145,8 @@ def calibrate(
     _write(found or [_share(scored, share) for share in _SHARES], gain, scored, json=json)
     if save is not None:
         _save(opened, stored, save)
+        if gain is not None and not gain.helps:
+            _tell_of_no_map(gain)
 
 
 def _check_targets(
@@ -182,7 +184,7 @@ def _write(
         for row in found:
             print_json(asdict(row))
         if gain is not None:
-            print_json({"probability": asdict(gain)})
+            print_json({"probability": {**asdict(gain), "helps": gain.helps}})
     else:
         _show(found, gain, n=len(scored.win_rates), name=scored.router.name)
     for row in found:
@@ -308,7 +310,10 @@ def _row(target: str, found: ShareTarget | CostTarget | QualityTarget, note: str
 
 
 def _calibration(scored: _Scored, *, method: str) -> tuple[Calibration, ProbabilityGain | None]:
-    """Return what a checkpoint may store: quantiles of the prompts, floors of the outcomes."""
+    """Return what a checkpoint may store: quantiles of the prompts, floors of the outcomes.
+
+    A probability map is among it if it helps on prompts that it was not fitted on.
+    """
     from pathlib import Path
 
     from routellm_core.calibration import calibration_of
@@ -330,7 +335,7 @@ def _calibration(scored: _Scored, *, method: str) -> tuple[Calibration, Probabil
         source=source,
         weak=judged.weak,
         strong=judged.strong,
-        probability=fitted,
+        probability=fitted if gain.helps else None,
         confidence=scored.confidence,
     )
     return (
@@ -348,6 +353,16 @@ def _save(router: Router, stored: Calibration, folder: str) -> None:
     if kept is None or kept.n_prompts != stored.n_prompts:
         raise ConfigurationError(f"A {router.name!r} router cannot carry another calibration.")
     notes().print(f"Wrote {written}.", soft_wrap=True)
+
+
+def _tell_of_no_map(gain: ProbabilityGain) -> None:
+    other = "isotonic" if gain.method == "platt" else "platt"
+    notes().print(
+        "The map to probabilities is not stored: it does not lower the Brier score on "
+        f"{gain.n_held_out:,} held-out prompts. Bring more outcomes, or try `--method {other}`.",
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 def _show(found: list[_Found], gain: ProbabilityGain | None, *, n: int, name: str) -> None:

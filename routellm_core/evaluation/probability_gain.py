@@ -43,6 +43,11 @@ class ProbabilityGain:
     before: Probabilities
     after: Probabilities
 
+    @property
+    def helps(self) -> bool:
+        """Whether the map lowers the Brier score of the held-out prompts."""
+        return self.after.brier < self.before.brier
+
 
 def fit_probability(
     win_rates: Floats, labels: Floats, *, method: Method = "isotonic", seed: int = 0

@@ -214,6 +214,32 @@ def test_a_saved_calibration_is_what_the_checkpoint_then_answers_with(
     assert run("route", "--checkpoint", str(folder), "-s", "0.2", "Hi").exit_code == 0
 
 
+def test_a_probability_map_that_does_not_help_is_not_stored(run, tmp_path: Path) -> None:
+    prompts = [f"Question {index}, {index % 7} of them?" for index in range(40)]
+    rates = load_router("mf").win_rates(prompts)
+    # The win rates are right as they are: a map fitted on 20 of these prompts makes them worse.
+    wins = np.random.default_rng(1).random(40) < 2.0 * rates - 1.0
+    rows = [
+        {"prompt": prompt, "model": model, "quality": float(model == "big" or not won)}
+        for prompt, won in zip(prompts, wins, strict=True)
+        for model in ("big", "small")
+    ]
+    path, folder = tmp_path / "few.jsonl", tmp_path / "mine"
+    path.write_text("\n".join(json.dumps(row) for row in rows))
+    saved = run("calibrate", "-r", "mf", "--outcomes", str(path), "--save", str(folder), "--json")
+    assert saved.exit_code == 0
+    [found] = [row for row in map(json.loads, saved.stdout.splitlines()) if "probability" in row]
+    gain = found["probability"]
+    assert gain["after"]["brier"] > gain["before"]["brier"]
+    assert gain["helps"] is False
+    assert "does not lower the Brier score" in saved.stderr
+    calibration = load_router("mf", checkpoint=folder).calibration
+    assert calibration is not None
+    assert calibration.n_prompts == 40
+    assert calibration.probability is None
+    assert calibration.quality_floors is not None
+
+
 def test_a_report_names_checkpoints_without_their_paths(
     run, outcomes: Path, tmp_path: Path
 ) -> None:
