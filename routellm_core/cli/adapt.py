@@ -55,7 +55,10 @@ def adapt(
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad row.")] = False,
     force: Annotated[
         bool,
-        typer.Option("--force", help="Warn where the data speaks against training, and go on."),
+        typer.Option(
+            "--force",
+            help="Warn where the data speaks against training, and go on; replace a checkpoint.",
+        ),
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,
 ) -> None:

@@ -104,11 +104,17 @@ def train(
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad row.")] = False,
     force: Annotated[
         bool,
-        typer.Option("--force", help="Warn where the data speaks against training, and go on."),
+        typer.Option(
+            "--force",
+            help="Warn where the data speaks against training, and go on; replace a checkpoint.",
+        ),
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,
 ) -> None:
     """Train a router on your own data, and store how good it is and how it is calibrated."""
+    if name != "verifier":
+        _trainer(name)
+    _check_free(out, force=force)
     options = _settings(setting or [])
     if validation_share is not None:
         options["validation_share"] = validation_share
@@ -253,6 +259,20 @@ def _run(
         if "keyword argument" not in str(error):
             raise
         raise ConfigurationError(f"Trainer {name!r}: {error}.") from error
+
+
+def _check_free(folder: Path, *, force: bool) -> None:
+    """Refuse a folder that holds something, before anything is trained for it."""
+    from routellm_core.checkpoints import check_target
+
+    if folder.is_file():
+        raise ConfigurationError(f"`--out` must be a folder, got the file {str(folder)!r}.")
+    check_target(folder)
+    if (folder / "config.json").exists() and not force:
+        raise ConfigurationError(
+            f"{str(folder)!r} holds a checkpoint already. Choose another folder with `--out`; "
+            "`--force` replaces it."
+        )
 
 
 def _heed(doubts: Iterable[str], *, force: bool) -> None:

@@ -50,7 +50,7 @@ def test_an_ensemble_is_one_checkpoint_and_tells_its_weights(outcomes, tmp_path)
     assert list(router.members) == ["knn", "mf"]
     assert score(router, n=400) > 0.8
     assert router.calibration is not None
-    result = run("ensemble", *arguments, "--set", 'members=["knn", "mff"]')
+    result = run("ensemble", *arguments, "--force", "--set", 'members=["knn", "mff"]')
     assert result.exit_code == 1
     assert "Unknown member 'mff'. Did you mean 'mf'?" in result.stderr
 
@@ -63,7 +63,7 @@ def test_bad_rows_are_told_with_their_lines_and_strict_stops(outcomes, tmp_path)
     assert result.exit_code == 0
     assert "line 1: `prompt` is blank." in result.stderr
     assert "Checkpoint:" in result.stdout
-    result = run("knn", "--data", str(path), *PAIR, *out, "--strict")
+    result = run("knn", "--data", str(path), *PAIR, *out, "--strict", "--force")
     assert result.exit_code == 1
     assert "line 1" in result.stderr
 
@@ -107,7 +107,7 @@ def test_prompts_that_are_measured_on_are_left_out_of_training(outcomes, tmp_pat
     assert 50 <= left_out < len(prompts)
     kept = load_router("knn", checkpoint=tmp_path / "out").quality(["x"])
     assert kept.shape == (1, 2)
-    everything = run(*arguments, f"outcomes={outcomes}")
+    everything = run(*arguments, f"outcomes={outcomes}", "--force")
     assert everything.exit_code == 1
     assert "Every training prompt" in everything.stderr
 

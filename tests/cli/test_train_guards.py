@@ -157,3 +157,36 @@ def test_every_command_that_stops_takes_the_option_that_it_names(
     assert forced.exit_code == 0, forced.output
     assert "is worse than 'big'" in forced.stderr
     assert load_router(str(tmp_path / "out")).pair.strong == "small"
+
+
+@pytest.mark.parametrize("command", [["train", "knn"], ["adapt"]])
+def test_a_folder_that_exists_is_kept_unless_forced(run, tmp_path: Path, command) -> None:
+    path, out = tmp_path / "rows.jsonl", tmp_path / "out"
+    path.write_text("\n".join(map(json.dumps, ROWS)))
+    load_router("random", seed=3).save(out)
+    before = {each.name: each.read_bytes() for each in out.iterdir()}
+    arguments = ["--data", str(path), "--pair", "big", "small", "--out", str(out)]
+    stopped = run(*command, *arguments)
+    assert stopped.exit_code == 1
+    [line] = stopped.stderr.splitlines()
+    assert f"'{out}' holds a checkpoint already." in line
+    assert "another folder" in line
+    assert "`--force` replaces it." in line
+    assert {each.name: each.read_bytes() for each in out.iterdir()} == before
+    forced = run(*command, *arguments, "--force")
+    assert forced.exit_code == 0, forced.output
+    assert load_router(str(out)).name != "random"
+
+
+def test_a_folder_of_something_else_is_refused_before_anything_is_trained(
+    train, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "notes.txt").write_text("mine")
+    for options in ([], ["--force"]):
+        result = train([{"wrong": 1}], *options)
+        assert result.exit_code == 1
+        assert "holds files that are not a checkpoint" in result.stderr
+    out.joinpath("notes.txt").unlink()
+    assert train(ROWS).exit_code == 0

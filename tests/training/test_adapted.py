@@ -333,7 +333,7 @@ def test_a_command_takes_any_prior(tmp_path) -> None:
     result = CliRunner().invoke(app, ["adapt", *arguments, "--prior", "random"])
     assert result.exit_code == 0, result.output
     assert load_router(str(out)).prior.name == "random"
-    result = CliRunner().invoke(app, ["adapt", *arguments, "--prior", "./nothing"])
+    result = CliRunner().invoke(app, ["adapt", *arguments, "--force", "--prior", "./nothing"])
     assert result.exit_code == 1
     assert "'./nothing' does not exist" in result.stderr
 
