@@ -52,6 +52,18 @@ def adapt(
             help="What the router will be measured on, as for `routellm train`.",
         ),
     ] = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            metavar="NAME=COLUMN",
+            help="What FILE calls a column, as prompt=question. Repeatable.",
+        ),
+    ] = None,
+    scale: Annotated[
+        str | None,
+        typer.Option(metavar="LOW:HIGH", help="The scale of qualities that are grades, as 1:5."),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad row.")] = False,
     force: Annotated[
         bool,
@@ -76,6 +88,8 @@ def adapt(
         seed=seed,
         setting=[f"prior={json_module.dumps(prior)}"],
         leave_out=leave_out,
+        columns=columns,
+        scale=scale,
         strict=strict,
         force=force,
         json=json,

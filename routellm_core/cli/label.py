@@ -212,7 +212,8 @@ def label(
     goes on, and pays for nothing twice but calls that were in flight. Keys come from the providers'
     environment variables.
     """
-    from routellm_core.labeling.feedback import FeedbackReader, parse_scale
+    from routellm_core.data.columns import parse_scale
+    from routellm_core.labeling.feedback import FeedbackReader
     from routellm_core.labeling.labelling import LabelJob
 
     settings = _settings(

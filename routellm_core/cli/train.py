@@ -101,6 +101,18 @@ def train(
             "May be repeated.",
         ),
     ] = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            metavar="NAME=COLUMN",
+            help="What FILE calls a column, as prompt=question. Repeatable.",
+        ),
+    ] = None,
+    scale: Annotated[
+        str | None,
+        typer.Option(metavar="LOW:HIGH", help="The scale of qualities that are grades, as 1:5."),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad row.")] = False,
     force: Annotated[
         bool,
@@ -122,7 +134,9 @@ def train(
         check_fraction(options["validation_share"], name="validation_share", within="(0, 1)")
     kept = work or out.with_name(f"{out.name}.work")
     if name == "verifier":
-        _refuse_for_verifier(pair=pair, base=base, leave_out=leave_out)
+        _refuse_for_verifier(
+            pair=pair, base=base, leave_out=leave_out, map=columns, scale=scale
+        )
         options |= {"seed": seed, **_source(name, embedder=embedder, base=None, work=kept)}
         _train_verifier(data, out, options, strict=strict, force=force, json=json)
         if work is None:
@@ -135,11 +149,18 @@ def train(
             "spells them."
         )
     options |= _source(name, embedder=embedder, base=base, work=kept)
+    from routellm_core.data.columns import parse_map, parse_scale
     from routellm_core.training import data_doubts, read_data
     from routellm_core.types import ModelPair
 
     models = ModelPair(*pair)
-    rows = read_data(data, strict=strict)
+    rows = read_data(
+        data,
+        strict=strict,
+        columns=parse_map(columns or []),
+        scale=None if scale is None else parse_scale(scale),
+    )
+    _tell(rows.report)
     rows = _uncontaminated(rows, leave_out or [])
     _heed(data_doubts(rows, models, trainer=name), force=force)
     result = _run(trainer, rows, {"pair": models, "seed": seed, **options}, name=name)

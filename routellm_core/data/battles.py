@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from routellm_core.data.columns import renamed
 from routellm_core.data.messages import prompt_field
 from routellm_core.data.outcomes import (
     Outcomes,
@@ -115,7 +116,9 @@ class Battles:
         return Outcomes(tuple(scores), models, quality, np.full_like(quality, np.nan), self.report)
 
 
-def read_battles(source: RowSource, *, strict: bool = False) -> Battles:
+def read_battles(
+    source: RowSource, *, strict: bool = False, columns: Mapping[str, str] | None = None
+) -> Battles:
     """Read battles in any of four schemas, which every row may choose for itself.
 
     - Own: prompt, model_a, model_b and winner, one of "model_a", "model_b", "tie" or
@@ -134,6 +137,8 @@ def read_battles(source: RowSource, *, strict: bool = False) -> Battles:
         Hugging Face Hub, or the rows themselves.
     strict
         Stop at the first bad row instead of leaving bad rows out.
+    columns
+        The source's own names of columns, by ours: `{"prompt": "question"}`.
 
     Raises
     ------
@@ -153,6 +158,7 @@ def read_battles(source: RowSource, *, strict: bool = False) -> Battles:
 
     def parse(row: Mapping[str, Any], position: int) -> None:
         nonlocal arena
+        row = renamed(row, columns or {})
         if "mixtral_score" in row and "model_a" not in row:
             row = {**row, **_JUDGED, "score_a": _judged_score(row)}
         model_a, model_b = model_field(row, "model_a"), model_field(row, "model_b")
@@ -166,12 +172,12 @@ def read_battles(source: RowSource, *, strict: bool = False) -> Battles:
 
     report = parse_rows(source, parse, strict=strict)
     models = check_names({model for a, b, _ in fights for model in (a, b)})
-    columns = {model: column for column, model in enumerate(models)}
+    places = {model: place for place, model in enumerate(models)}
     return Battles(
         prompts=tuple(prompts),
         models=models,
-        model_a=np.array([columns[a] for a, _, _ in fights], dtype=np.int64),
-        model_b=np.array([columns[b] for _, b, _ in fights], dtype=np.int64),
+        model_a=np.array([places[a] for a, _, _ in fights], dtype=np.int64),
+        model_b=np.array([places[b] for _, b, _ in fights], dtype=np.int64),
         score_a=np.array([score for _, _, score in fights], dtype=np.float64),
         positions=np.array(positions, dtype=np.int64),
         report=report,

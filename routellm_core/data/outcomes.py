@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from routellm_core._numbers import bad_number
+from routellm_core.data.columns import check_scale, renamed, scale_advice
 from routellm_core.data.messages import prompt_field
 from routellm_core.data.rows import RowReport, parse_rows, source_name
 from routellm_core.errors import ConfigurationError, DataError, UnknownModelError, did_you_mean
@@ -35,8 +36,6 @@ __all__ = [
 
 _LOGGER = logging.getLogger(__name__)
 
-# Grades that people give: stars, marks, percents.
-_SCALES = (5, 10, 100)
 # A few qualities above 1 are bad rows; more of them are another scale.
 _FEW = 5
 _SAME = 1e-12
@@ -109,7 +108,13 @@ class Outcomes:
         return Outcomes(prompts, (pair.strong, pair.weak), quality[both], cost[both], self.report)
 
 
-def read_outcomes(source: RowSource, *, strict: bool = False) -> Outcomes:
+def read_outcomes(
+    source: RowSource,
+    *,
+    strict: bool = False,
+    columns: Mapping[str, str] | None = None,
+    scale: tuple[float, float] | None = None,
+) -> Outcomes:
     """Read rows of (prompt, model, quality) and, if known, cost.
 
     Parameters
@@ -122,12 +127,19 @@ def read_outcomes(source: RowSource, *, strict: bool = False) -> Outcomes:
         user message of `messages` or `conversations` is.
     strict
         Stop at the first bad row instead of leaving bad rows out.
+    columns
+        The source's own names of columns, by ours: `{"prompt": "question"}`.
+    scale
+        The lowest and the highest quality, where they are grades: (1, 5) makes 1 a 0 and 5 a 1. By
+        default (0, 1).
 
     Raises
     ------
     DataError
         If the source cannot be read, or holds no usable row, or `strict` met a bad row, or the
         qualities are on another scale, or two models' names differ in case only.
+    ConfigurationError
+        If the scale is not two rising numbers.
 
     Examples
     --------
@@ -137,15 +149,23 @@ def read_outcomes(source: RowSource, *, strict: bool = False) -> Outcomes:
     array([[1. , 0.5]])
     """
     cells: dict[tuple[str, str], list[_Cell]] = {}
+    low, high = (0.0, 1.0) if scale is None else scale
+    check_scale((low, high))
     too_high: list[float] = []
+    lowest = math.inf
 
     def parse(row: Mapping[str, Any], _: int) -> None:
+        nonlocal lowest
+        row = renamed(row, columns or {})
         prompt, model = prompt_field(row), model_field(row, "model")
         try:
-            quality = number_field(row, "quality", low=0.0, high=1.0)
+            grade = number_field(row, "quality", low=low, high=high)
         except DataError:
-            too_high.extend(_beyond_one(row["quality"]))
+            if scale is None:
+                too_high.extend(_beyond_one(row.get("quality")))
             raise
+        lowest = min(lowest, grade)
+        quality = (grade - low) / (high - low)
         cost = _optional(row, "cost", math.nan)
         weight = _optional(row, "weight", 1.0)
         if weight == 0.0:
@@ -155,12 +175,12 @@ def read_outcomes(source: RowSource, *, strict: bool = False) -> Outcomes:
     try:
         report = parse_rows(source, parse, strict=strict)
     except DataError as error:
-        raise DataError(f"{error}{_scale_hint(too_high)}") from error
+        raise DataError(f"{error}{_scale_advice(lowest, too_high)}") from error
     n_good = report.n_rows - report.n_bad
     if len(too_high) > n_good or len(too_high) >= max(_FEW, report.n_rows / 10):
         raise DataError(
             f"{source_name(source)} has {len(too_high):,} qualities above 1 beside {n_good:,} in "
-            f"[0, 1].{_scale_hint(too_high)}"
+            f"[0, 1].{_scale_advice(lowest, too_high)}"
         )
     outcomes = _table(cells, report)
     for note in outcomes.report.notes:
@@ -215,18 +235,9 @@ def _beyond_one(value: Any) -> list[float]:
     return [number] if 1.0 < number < math.inf else []
 
 
-def _scale_hint(too_high: Sequence[float]) -> str:
-    """Return what to do about qualities on the scale that the highest suggests; "" for none."""
-    if not too_high:
-        return ""
-    top = max(too_high)
-    scale = next((scale for scale in _SCALES if top <= scale), None)
-    if scale is None:
-        return f" The highest quality is {top:g}: bring all of them to [0, 1] first."
-    return (
-        f" The highest quality is {top:g}: if the grades are 0 to {scale}, divide every one of "
-        f"them by {scale} first."
-    )
+def _scale_advice(lowest: float, too_high: Sequence[float]) -> str:
+    """Return what to do about qualities on another scale; "" where none is above 1."""
+    return scale_advice(min(lowest, *too_high), max(too_high)) if too_high else ""
 
 
 def check_names(models: Iterable[str]) -> tuple[str, ...]:

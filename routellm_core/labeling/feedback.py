@@ -9,13 +9,14 @@ from collections.abc import Iterator, Mapping
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any
 
-from routellm_core.errors import ConfigurationError, DataError
+from routellm_core.data.columns import check_scale
+from routellm_core.errors import DataError
 from routellm_core.labeling.logged import Signal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["FeedbackReader", "feedback_quality", "parse_scale"]
+__all__ = ["FeedbackReader", "feedback_quality"]
 
 _RATINGS = (
     "feedback", "user_feedback", "rating", "user_rating", "thumb", "thumbs", "thumbs_up", "vote",
@@ -67,8 +68,8 @@ class FeedbackReader:
     def __init__(
         self, fields: Sequence[str] = (), *, scale: tuple[float, float] | None = None
     ) -> None:
-        if scale is not None and not scale[0] < scale[1] < math.inf:
-            raise ConfigurationError(f"`scale` must be two rising numbers, got {scale!r}.")
+        if scale is not None:
+            check_scale(scale)
         self._names = frozenset(map(_plain, (*_RATINGS, *fields)))
         self._scale = scale
 
@@ -141,24 +142,6 @@ def feedback_quality(signals: Sequence[Signal]) -> tuple[float, float]:
     if weight == 0.0:
         return math.nan, 0.0
     return math.fsum(signal.quality * signal.weight for signal in signals) / weight, weight
-
-
-def parse_scale(text: str) -> tuple[float, float]:
-    """Return a scale written as LOW:HIGH.
-
-    Raises
-    ------
-    ConfigurationError
-        If it is not two rising numbers.
-    """
-    low, colon, high = text.partition(":")
-    try:
-        found = (float(low), float(high))
-    except ValueError:
-        found = (math.nan, math.nan)
-    if not (colon and found[0] < found[1] < math.inf):
-        raise ConfigurationError(f"`scale` must be LOW:HIGH, as 1:5, got {text!r}.")
-    return found
 
 
 def _named_ratings(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -10,13 +11,14 @@ import numpy as np
 
 from routellm_core._numbers import check_fraction
 from routellm_core.data.battles import Battles, read_battles
+from routellm_core.data.columns import check_columns, map_advice, renamed
 from routellm_core.data.outcomes import Outcomes, column_of, read_outcomes, sameness
 from routellm_core.data.rows import BadRowCount, numbered_rows, source_name
 from routellm_core.embedders.base import check_embeddings
-from routellm_core.errors import DataError
+from routellm_core.errors import ConfigurationError, DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -73,30 +75,72 @@ class PairExamples:
         return PairExamples(prompts, self.strong[rows], self.weak[rows])
 
 
-def read_data(source: RowSource, *, strict: bool = False) -> TrainingData:
+def read_data(
+    source: RowSource,
+    *,
+    strict: bool = False,
+    columns: Mapping[str, str] | None = None,
+    scale: tuple[float, float] | None = None,
+) -> TrainingData:
     """Read battles or outcomes, whichever the first good row looks like.
+
+    Parameters
+    ----------
+    source, strict
+        See `read_outcomes` and `read_battles`.
+    columns
+        The source's own names of columns, by ours: `{"prompt": "question"}`.
+    scale
+        The lowest and the highest quality of outcomes, where they are grades, as (1, 5).
 
     Raises
     ------
     DataError
-        If the rows are neither, or cannot be read.
+        If the rows are neither, or cannot be read, or a column of `columns` is missing.
+    ConfigurationError
+        If there is a scale and the rows are battles, or a name of `columns` is not ours.
     """
     source = source if isinstance(source, (str, Path)) else list(source)
-    bad, seen = BadRowCount(), ""
-    for line, row in numbered_rows(source):
-        if isinstance(row, DataError):
-            bad.add(line, str(row))
+    own = columns or {}
+    bad, first = BadRowCount(), None
+    for line, found in numbered_rows(source):
+        if isinstance(found, DataError):
+            bad.add(line, str(found))
             continue
+        if first is None:
+            first = found
+            check_columns(first, own)
+        row = renamed(found, own)
         if "quality" in row:
-            return read_outcomes(source, strict=strict)
+            with _advice(row, ("prompt", "model")):
+                return read_outcomes(source, strict=strict, columns=own, scale=scale)
         if "model_a" in row or "mixtral_score" in row:
-            return read_battles(source, strict=strict)
-        seen = seen or f" The fields of its first row: {', '.join(map(str, row))}."
-    why = seen or (f" {bad.report(bad.n)}" if bad.n else " It is empty.")
+            if scale is not None:
+                raise ConfigurationError(
+                    "`scale` is for the qualities of outcomes, and "
+                    f"{source_name(source)} holds battles."
+                )
+            with _advice(row, ("prompt",)):
+                return read_battles(source, strict=strict, columns=own)
+    why = f"{bad.report(bad.n)}" if bad.n else "It is empty."
+    if first is not None:
+        why = map_advice(renamed(first, own), ("prompt", "model", "quality"))
     raise DataError(
         f"{source_name(source)} holds neither outcomes (prompt, model, quality) nor battles "
-        f"(prompt, model_a, model_b, winner).{why}"
+        f"(prompt, model_a, model_b, winner). {why}"
     )
+
+
+@contextmanager
+def _advice(row: Mapping[str, Any], needed: Sequence[str]) -> Iterator[None]:
+    """Add how to name the columns that a row does not have, where reading fails."""
+    try:
+        yield
+    except DataError as error:
+        advice = map_advice(row, needed)
+        if not advice:
+            raise
+        raise DataError(f"{error} {advice}") from error
 
 
 def pair_examples(data: TrainingData, pair: ModelPair) -> PairExamples:

@@ -28,6 +28,7 @@ EVALUATE = ["evaluate", "-r", "random", "--no-cache", "--rounds", "2"]
 COMPARE = ["compare", "random", "random", "--no-cache", "--rounds", "2"]
 TRAIN = ["train", "knn", *PAIR, "--out", "{tmp}/out"]
 TRAINED = [*TRAIN, "--data", "{outcomes}"]
+ADAPT = ["adapt", *PAIR, "--out", "{tmp}/out", "--data", "{outcomes}"]
 SERVE = ["serve", "--port", "0"]
 PLAYGROUND = ["playground", "--port", "0"]
 CHAT = ["chat", *MODELS]
@@ -203,6 +204,19 @@ OTHERS = {
         ["train", "knn", *PAIR, "--data", "{outcomes}", "--out", "{file}/out"],
         "{file}",
     ),
+    "train: map": ([*TRAINED, "--map", "prompt"], "prompt=question, got 'prompt'"),
+    "train: unknown name of a map": ([*TRAINED, "--map", "promt=x"], "Did you mean 'prompt'"),
+    "train: missing column of a map": (
+        [*TRAINED, "--map", "prompt=promt"],
+        r"No column 'promt' to read as `prompt`\. Did you mean 'prompt'",
+    ),
+    "train: scale": ([*TRAINED, "--scale", "5:1"], "LOW:HIGH, as 1:5, got '5:1'"),
+    "train: output that exists": (
+        [*TRAIN[:-1], "{tmp}", "--data", "{outcomes}"],
+        "files that are not a checkpoint",
+    ),
+    "adapt: map": ([*ADAPT, "--map", "=x"], "prompt=question, got '=x'"),
+    "adapt: scale": ([*ADAPT, "--scale", "five"], "LOW:HIGH, as 1:5, got 'five'"),
     "calibrate: output": ([*CALIBRATE[:1], "{prompts}", "--save", "{file}/out"], "{file}"),
     "calibrate: no prompts": (CALIBRATE, "Pass a file of prompts, or `--outcomes`"),
     "calibrate: method": ([*CALIBRATE, "{prompts}", "--method", "magic"], "platt, got 'magic'"),

@@ -190,3 +190,44 @@ def test_a_folder_of_something_else_is_refused_before_anything_is_trained(
         assert "holds files that are not a checkpoint" in result.stderr
     out.joinpath("notes.txt").unlink()
     assert train(ROWS).exit_code == 0
+
+
+FIVES = [{**row, "quality": 5 if row["quality"] else 1} for row in ROWS]
+
+
+@pytest.mark.parametrize("command", [["train", "knn"], ["adapt"]])
+def test_grades_stop_and_the_scale_that_is_named_reads_them(run, tmp_path: Path, command) -> None:
+    graded, plain = tmp_path / "graded.jsonl", tmp_path / "plain.jsonl"
+    graded.write_text("\n".join(map(json.dumps, FIVES)))
+    plain.write_text("\n".join(map(json.dumps, ROWS)))
+    pair = ["--pair", "big", "small", "--json"]
+    stopped = run(*command, "--data", str(graded), *pair, "--out", str(tmp_path / "a"))
+    assert stopped.exit_code == 1
+    assert "`--scale 1:5`" in stopped.stderr
+    reports = [
+        json.loads(
+            run(*command, "--data", str(path), *pair, "--out", str(tmp_path / out), *more).stdout
+        )
+        for path, out, more in ((graded, "a", ["--scale", "1:5"]), (plain, "b", []))
+    ]
+    assert [report.pop("checkpoint")[-1] for report in reports] == ["a", "b"]
+    assert reports[0] == reports[1]
+
+
+@pytest.mark.parametrize("command", [["train", "knn"], ["adapt"]])
+def test_unknown_columns_stop_and_the_names_that_are_given_read_them(
+    run, tmp_path: Path, command
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    names = {"prompt": "question", "model": "llm", "quality": "grade"}
+    path.write_text(
+        "\n".join(json.dumps({names[key]: value for key, value in row.items()}) for row in ROWS)
+    )
+    arguments = ["--data", str(path), "--pair", "big", "small", "--out", str(tmp_path / "out")]
+    stopped = run(*command, *arguments)
+    assert stopped.exit_code == 1
+    [line] = stopped.stderr.splitlines()
+    assert "Columns of the first row: question, llm, grade." in line
+    options = line.partition("say so: `")[2].partition("`")[0]
+    assert options == "--map prompt=question --map model=llm --map quality=grade"
+    assert run(*command, *arguments, *options.split()).exit_code == 0

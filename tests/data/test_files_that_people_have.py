@@ -191,11 +191,16 @@ def test_a_model_asked_for_in_another_case_is_suggested_in_the_datas_own() -> No
 
 @pytest.mark.parametrize(
     ("grades", "advice"),
-    [([1, 4, 5, 3], "by 5"), ([0, 7, 10, 8], "by 10"), ([0, 95, 60, 88], "by 100")],
+    [
+        ([1, 4, 5, 3], "from 1 to 5: .*`--scale 1:5`"),
+        ([0, 7, 10, 8], "from 0 to 10: .*`--scale 0:10`"),
+        ([0, 95, 60, 88], "from 0 to 95: .*`--scale 0:100`"),
+        ([2, 700, 60, 88], "from 2 to 700: name the scale, `--scale LOW:HIGH`"),
+    ],
 )
-def test_grades_on_another_scale_are_refused_with_the_divisor(grades, advice) -> None:
+def test_grades_on_another_scale_are_refused_with_the_scale(grades, advice) -> None:
     rows = [{"prompt": f"p{i}", "model": "m", "quality": g} for i, g in enumerate(grades * 5)]
-    with pytest.raises(DataError, match=f"divide every one of them {advice} first"):
+    with pytest.raises(DataError, match=advice):
         read_outcomes(rows)
 
 

@@ -6,8 +6,9 @@ import json
 import pytest
 
 from routellm_core import JsonlSink
+from routellm_core.data.columns import parse_scale
 from routellm_core.errors import ConfigurationError
-from routellm_core.labeling.feedback import FeedbackReader, feedback_quality, parse_scale
+from routellm_core.labeling.feedback import FeedbackReader, feedback_quality
 from routellm_core.labeling.logged import LoggedPrompt, is_same_model, transcript
 from routellm_core.labeling.logs import read_logged_prompts
 from routellm_core.monitoring import CallRecord
