@@ -16,6 +16,7 @@ from routellm_core.errors import ConfigurationError, DataError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from routellm_core.data import RowReport
     from routellm_core.training import Trained, TrainedVerifier, TrainingData
 
 __all__ = ["train"]
@@ -134,9 +135,7 @@ def train(
         check_fraction(options["validation_share"], name="validation_share", within="(0, 1)")
     kept = work or out.with_name(f"{out.name}.work")
     if name == "verifier":
-        _refuse_for_verifier(
-            pair=pair, base=base, leave_out=leave_out, map=columns, scale=scale
-        )
+        _refuse_for_verifier(pair=pair, base=base, leave_out=leave_out, map=columns, scale=scale)
         options |= {"seed": seed, **_source(name, embedder=embedder, base=None, work=kept)}
         _train_verifier(data, out, options, strict=strict, force=force, json=json)
         if work is None:
@@ -303,6 +302,11 @@ def _heed(doubts: Iterable[str], *, force: bool) -> None:
         raise DataError(f"{' '.join(said)} `--force` trains all the same.")
     for doubt in said:
         _warn(doubt)
+
+
+def _tell(report: RowReport) -> None:
+    if str(report):
+        _warn(str(report))
 
 
 def _warn(text: str) -> None:
