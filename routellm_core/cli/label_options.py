@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from routellm_core.errors import ConfigurationError, DataError
+from routellm_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from routellm_core.labeling.asking import LiteLLMAsker
@@ -28,22 +28,9 @@ def examples_of(file: str | None) -> tuple[tuple[str, str], ...]:
     """Return the prompts of a file and their routes."""
     if file is None:
         return ()
-    from routellm_core.data.rows import numbered_rows
-    from routellm_core.evaluation.logged_calls import prompt_of
-    from routellm_core.labeling.route_labels import read_route
+    from routellm_core.evaluation.benchmarks.routes import read_labelled_prompts
 
-    found = []
-    for line, row in numbered_rows(file):
-        if isinstance(row, DataError):
-            raise DataError(f"{file!r}, line {line}: {row}")
-        label = read_route(str(row.get("label")))
-        if label is None:
-            raise DataError(
-                f"{file!r}, line {line}: `label` must be ROUTE_TO_SUPERIOR or ROUTE_TO_INFERIOR, "
-                f"got {row.get('label')!r}."
-            )
-        found.append((prompt_of(row)[0], label))
-    return tuple(found)
+    return tuple((row.prompt, row.label) for row in read_labelled_prompts(file))
 
 
 def prices_of(given: list[str]) -> dict[str, Price]:

@@ -10,6 +10,7 @@ import numpy as np
 from routellm_core.data.battles import Battles, read_battles
 from routellm_core.data.messages import prompt_field
 from routellm_core.data.outcomes import Outcomes, read_outcomes
+from routellm_core.data.routes import read_route
 from routellm_core.data.rows import numbered_rows
 from routellm_core.errors import ConfigurationError, DataError
 from routellm_core.labeling.agreement import (
@@ -20,7 +21,6 @@ from routellm_core.labeling.agreement import (
 )
 from routellm_core.labeling.label_rows import BattleRow
 from routellm_core.labeling.logged import is_same_model
-from routellm_core.labeling.route_labels import read_route
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from routellm_core.data.routes import SUPERIOR
 from routellm_core.errors import ConfigurationError
 from routellm_core.labeling.feedback import feedback_quality
-from routellm_core.labeling.route_labels import SUPERIOR
 from routellm_core.labeling.soft import soft_labels
 
 if TYPE_CHECKING:

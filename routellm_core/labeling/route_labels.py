@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from routellm_core.answers.texts import sendable, shortened
+from routellm_core.data.routes import INFERIOR, SUPERIOR, read_route
 from routellm_core.labeling.verdicts import verdict_call, verdicts_plan
 
 if TYPE_CHECKING:
@@ -12,10 +13,8 @@ if TYPE_CHECKING:
 
     from routellm_core.labeling.calls import Call, Plan
 
-__all__ = ["INFERIOR", "SUPERIOR", "read_route", "route_call", "route_plan"]
+__all__ = ["route_call", "route_plan"]
 
-SUPERIOR = "ROUTE_TO_SUPERIOR"
-INFERIOR = "ROUTE_TO_INFERIOR"
 _FORM = f"{SUPERIOR} or {INFERIOR}"
 
 _QUESTION = """\
@@ -60,15 +59,3 @@ def route_plan(call: Call) -> Plan[str | None]:
     """Plan the label of a prompt; None where it could not be read."""
     (label,) = yield from verdicts_plan([call], read_route, form=_FORM)
     return label
-
-
-def read_route(text: str) -> str | None:
-    """Return the label that a text names, None where it names none or both.
-
-    Examples
-    --------
-    >>> read_route("ROUTE_TO_INFERIOR.")
-    'ROUTE_TO_INFERIOR'
-    """
-    named = [label for label in (SUPERIOR, INFERIOR) if label in text.upper()]
-    return named[0] if len(named) == 1 else None

@@ -147,7 +147,8 @@ def test_a_table_of_three_models_needs_a_pair(tmp_path: Path) -> None:
 
 
 def test_unknown_and_missing_benchmarks_are_refused(tmp_path: Path) -> None:
-    assert benchmark_names() == ["gsm8k", "mmlu", "mt_bench", "outcomes", "routerbench"]
+    names = ["gsm8k", "mmlu", "mt_bench", "outcomes", "routerbench", "routes"]
+    assert benchmark_names() == names
     with pytest.raises(ConfigurationError, match="Did you mean 'mmlu'"):
         load_benchmark("mmlo", tmp_path)
     with pytest.raises(DataError, match="holds no mmlu_"):
@@ -182,6 +183,27 @@ def test_outcomes_outside_their_range_are_refused(small: LoadedBenchmark) -> Non
         replace(small, weak=small.weak * 2)
     with pytest.raises(ConfigurationError, match="both models, or of neither"):
         replace(small, weak_cost=small.weak)
+
+
+def test_route_labels_are_a_benchmark_of_who_needs_the_strong_model(tmp_path: Path) -> None:
+    path = tmp_path / "test.jsonl"
+    rows = [
+        {"prompt": "Prove it.", "label": "ROUTE_TO_SUPERIOR", "category": "maths"},
+        {"prompt": "Hello!", "label": "ROUTE_TO_INFERIOR"},
+    ]
+    write_jsonl(path, rows)
+    loaded = load_benchmark("routes", path)
+    assert (loaded.name, loaded.prompts) == ("test", ("Prove it.", "Hello!"))
+    assert (loaded.weak.tolist(), loaded.strong.tolist()) == ([0.0, 1.0], [1.0, 1.0])
+    assert loaded.domains == ("maths", "all")
+    named = ModelPair(strong="big", weak="small")
+    assert load_benchmark("routes", path, pair=named).pair == named
+    write_jsonl(path, [*rows, {"prompt": "Hi", "label": "strong"}])
+    with pytest.raises(DataError, match=r"line 3: `label` must be ROUTE_TO_SUPERIOR or .*'strong'"):
+        load_benchmark("routes", path)
+    path.write_text("")
+    with pytest.raises(DataError, match="is empty"):
+        load_benchmark("routes", path)
 
 
 class Invented(Benchmark):

@@ -2,10 +2,11 @@
 
 import pytest
 
+from routellm_core.data.routes import read_route
 from routellm_core.errors import ConfigurationError
 from routellm_core.labeling.calls import Reply
 from routellm_core.labeling.references import is_right
-from routellm_core.labeling.route_labels import read_route, route_call, route_plan
+from routellm_core.labeling.route_labels import route_call, route_plan
 from routellm_core.labeling.scores import read_score, score_plan
 
 

@@ -26,6 +26,7 @@ _BUILT_IN = {
     "mt_bench": f"{_FOLDER}.routellm:MTBench",
     "outcomes": f"{_FOLDER}.tables:OutcomeTable",
     "routerbench": f"{_FOLDER}.tables:RouterBench",
+    "routes": f"{_FOLDER}.routes:RouteLabels",
 }
 
 _ROUTELLM_NAMES = {"mt-bench": "mt_bench"}

@@ -14,6 +14,7 @@ from routellm_core.evaluation.report.charts import (
     reliability_chart,
     share_chart,
 )
+from routellm_core.evaluation.report.html import document, figure, html_row, html_table
 from routellm_core.evaluation.report.svg import line_key
 
 if TYPE_CHECKING:
@@ -54,11 +55,8 @@ def render_page(results: Results) -> str:
     """Return the report as one HTML page."""
     environment = results.environment
     command = f"<p><code>{escape(environment.command)}</code></p>" if environment.command else ""
-    names = ", ".join(escape(benchmark.name) for benchmark in results.benchmarks)
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Routing report: {names}</title><style>{_style()}</style></head><body>"
+    names = ", ".join(benchmark.name for benchmark in results.benchmarks)
+    body = (
         f"<h1>Routing report</h1><p>{_READING}</p><p>{_COLUMNS}</p>"
         f"{''.join(_benchmark(benchmark) for benchmark in results.benchmarks)}"
         "<h2>How this was computed</h2>"
@@ -67,25 +65,22 @@ def render_page(results: Results) -> str:
         f"routellm-plugins {escape(environment.routellm_plugins)}, NumPy "
         f"{escape(environment.numpy)}, Python {escape(environment.python)}, "
         f"{escape(environment.machine)}. Every figure can be computed again from the results "
-        "file with <code>routellm verify</code>.</p></body></html>\n"
+        "file with <code>routellm verify</code>.</p>"
     )
-
-
-def _style() -> str:
-    return (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
+    return document(f"Routing report: {names}", body)
 
 
 def _benchmark(benchmark: BenchmarkResults) -> str:
     removed = f", {benchmark.n_removed:,} contaminated ones left out" if benchmark.n_removed else ""
     cost = cost_chart(benchmark)
     figures = [
-        _figure(
+        figure(
             "Quality over strong calls. Grey: what a random router reaches.",
             share_chart(benchmark),
         )
     ]
     if cost is not None:
-        figures.append(_figure("Quality over money. Grey: the models at random.", cost))
+        figures.append(figure("Quality over money. Grey: the models at random.", cost))
     return (
         f"<h2>{escape(benchmark.name)}</h2>"
         f"<p>{benchmark.n:,} prompts{removed}. Strong: {escape(benchmark.strong_model)}. "
@@ -109,7 +104,7 @@ def _table(benchmark: BenchmarkResults) -> str:
         known = ["" if x is None else _share(x) for x in (baseline.apgr, baseline.cpt_50)]
         cells = [known[0], "", known[1], "", _quality(baseline.quality, percent)]
         cells += [""] * (len(head) - 1 - len(cells))
-        rows.append(_row(baseline.name, cells, css="baseline"))
+        rows.append(html_row(baseline.name, cells, css="baseline"))
     for router in benchmark.routers:
         m = router.measurement
         gain = None if m.aiq is None or m.aiq_zero is None else m.aiq - m.aiq_zero
@@ -122,8 +117,8 @@ def _table(benchmark: BenchmarkResults) -> str:
             _share(m.apgr_grid_10),
             "cached" if router.prompts_per_second is None else f"{router.prompts_per_second:,.0f}",
         ]
-        rows.append(_row(router.label, cells))
-    return _html_table(head, rows)
+        rows.append(html_row(router.label, cells))
+    return html_table(head, rows)
 
 
 def _shares(benchmark: BenchmarkResults) -> str:
@@ -138,11 +133,11 @@ def _shares(benchmark: BenchmarkResults) -> str:
                 _quality_interval(point.quality, percent),
                 f"{point.threshold:.4f}",
             ]
-            rows.append(_row(router.label if index == 0 else "", cells))
+            rows.append(html_row(router.label if index == 0 else "", cells))
     return (
         "<p>The threshold comes from a random half of every domain; share and quality are those "
         "of the other half. Small: the 95 % interval that calibration promised for the true share, "
-        f"and the bootstrap interval of the quality.</p>{_html_table(head, rows)}"
+        f"and the bootstrap interval of the quality.</p>{html_table(head, rows)}"
     )
 
 
@@ -151,10 +146,10 @@ def _win_rates(benchmark: BenchmarkResults) -> str:
     for index, router in enumerate(benchmark.routers):
         name = escape(router.label)
         figures.append(
-            _figure(f"<b>{name}</b>: win rates given", histogram_chart(router, series=index))
+            figure(f"<b>{name}</b>: win rates given", histogram_chart(router, series=index))
         )
         figures.append(
-            _figure(
+            figure(
                 f"<b>{name}</b>: reliability. Dashed: as given. Dots: after calibration. "
                 "Grey: perfect.",
                 reliability_chart(router, series=index),
@@ -165,12 +160,12 @@ def _win_rates(benchmark: BenchmarkResults) -> str:
             ("calibrated", router.measurement.calibrated),
         ):
             cells = [label, f"{p.ece:.4f}", f"{p.ece_equal_mass:.4f}", f"{p.mce:.3f}"]
-            rows.append(_row(router.label, [*cells, f"{p.brier:.4f}", f"{p.nll:.4f}"]))
+            rows.append(html_row(router.label, [*cells, f"{p.brier:.4f}", f"{p.nll:.4f}"]))
     head = ["router", "win rates", "ECE", "ECE, equal mass", "MCE", "Brier", "NLL"]
     return (
         "<p>Calibrated win rates are those of each half under the isotonic map that was fitted on "
         "the other; labels are 1 where the strong model's answer is better, ½ on ties.</p>"
-        f'{_html_table(head, rows)}<div class="figures">{"".join(figures)}</div>'
+        f'{html_table(head, rows)}<div class="figures">{"".join(figures)}</div>'
     )
 
 
@@ -225,23 +220,6 @@ def _legend(benchmark: BenchmarkResults) -> str:
         for index, router in enumerate(benchmark.routers)
     )
     return f'<ul class="legend">{items}</ul>'
-
-
-def _figure(caption: str, svg: str) -> str:
-    return f"<figure><figcaption>{caption}</figcaption>{svg}</figure>"
-
-
-def _html_table(head: list[str], rows: list[str]) -> str:
-    cells = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
-    return (
-        f'<div class="table"><table><thead><tr>{cells}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
-    )
-
-
-def _row(name: str, cells: list[str], *, css: str = "") -> str:
-    filled = "".join(f"<td>{cell}</td>" for cell in cells)
-    return f'<tr class="{css}"><th scope="row">{escape(name)}</th>{filled}</tr>'
 
 
 def _interval(estimate: Estimate) -> str:
