@@ -12,7 +12,7 @@ from routellm_core.errors import ConfigurationError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["bad_number", "check_fraction", "first_descent", "percent_hint"]
+__all__ = ["bad_number", "check_fraction", "first_descent", "json_value", "percent_hint"]
 
 _NUMBERS = (int, float, np.integer, np.floating)
 
@@ -131,3 +131,20 @@ def _at(values: NDArray[Any], flat: int) -> str:
         return repr(values.item())
     index = tuple(int(each) for each in np.unravel_index(flat, values.shape))
     return f"{values[index].item()!r} at index {index[0] if len(index) == 1 else index}"
+
+
+def json_value(value: object) -> object:
+    """Return a value with None in place of NaN and infinity, which JSON does not know.
+
+    Examples
+    --------
+    >>> json_value({"mean": float("nan"), "counts": (1, 2)})
+    {'mean': None, 'counts': [1, 2]}
+    """
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: json_value(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [json_value(one) for one in value]
+    return value

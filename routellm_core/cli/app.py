@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from routellm_core.cli.adapt import adapt
+from routellm_core.cli.analyze import analyze
 from routellm_core.cli.calibrate import calibrate
 from routellm_core.cli.chat import chat
 from routellm_core.cli.compare import compare
@@ -43,6 +44,7 @@ app.command("serve")(serve)
 app.command("playground")(playground)
 app.command("monitor")(monitor)
 app.command("replay")(replay)
+app.command("analyze")(analyze)
 app.command("label")(label)
 app.command("adapt")(adapt)
 app.command("train")(train)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from routellm_core.labeling.reports import LabelReport
     from routellm_core.labeling.running import Progress as Step
 
-__all__ = ["progress_of", "show_estimate", "show_report"]
+__all__ = ["progress_of", "share_text", "show_estimate", "show_report"]
 
 
 @contextmanager
@@ -116,15 +116,15 @@ def _show_agreement(console: Console, found: JudgeAgreement) -> None:
         console.print("People judged none of these prompts: there is no agreement to tell.")
         return
     console.print(
-        f"Judge and people, {found.n:,} labels: agreement {_share(found.agreement)}, kappa "
+        f"Judge and people, {found.n:,} labels: agreement {share_text(found.agreement)}, kappa "
         f"{_number(found.kappa)}"
     )
     console.print(
-        f"Without ties, {found.n_decided:,} labels: agreement {_share(found.decided_agreement)}, "
-        f"kappa {_number(found.decided_kappa)}"
+        f"Without ties, {found.n_decided:,} labels: agreement "
+        f"{share_text(found.decided_agreement)}, kappa {_number(found.decided_kappa)}"
     )
     if found.corrected is not None:
-        console.print(f"Corrected for the judge's errors: {_share(found.corrected)}")
+        console.print(f"Corrected for the judge's errors: {share_text(found.corrected)}")
     if not found.is_telling:
         console.print("Too few labels to tell the judge from chance: have 20 or more.")
 
@@ -148,7 +148,8 @@ def _usd(value: float) -> str:
     return "unknown" if math.isnan(value) else f"{value:,.4f}"
 
 
-def _share(found: Interval) -> str:
+def share_text(found: Interval) -> str:
+    """Return a share and its interval in percent; "-" where it is not known."""
     if math.isnan(found.value):
         return "-"
     return f"{found.value:.1%} ({found.low:.1%} to {found.high:.1%})"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from routellm_core.labeling.plans import Labelled
     from routellm_core.labeling.settings import LabelSettings
 
-__all__ = ["BattleRow", "LabelRow", "OutcomeRow", "label_rows", "write_rows"]
+__all__ = ["BattleRow", "LabelRow", "OutcomeRow", "label_rows", "write_lines", "write_rows"]
 
 _SUFFICES = 4
 _WINNERS = {1.0: "model_a", 0.5: "tie", 0.0: "model_b"}
@@ -176,7 +176,12 @@ def _line(values: Mapping[str, object]) -> str:
 
 
 def write_rows(path: str | Path, rows: Iterable[LabelRow]) -> None:
-    """Replace a file with rows, at once: whoever looks sees the file before or the whole one.
+    """Replace a file with rows, one a line; see `write_lines`."""
+    write_lines(path, (row.to_json() for row in rows))
+
+
+def write_lines(path: str | Path, lines: Iterable[str]) -> None:
+    """Replace a file with lines of ASCII, at once: whoever looks sees the old file or the new one.
 
     The file is its owner's alone, for it holds prompts.
 
@@ -194,8 +199,8 @@ def write_rows(path: str | Path, rows: Iterable[LabelRow]) -> None:
     file = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         with os.fdopen(file, "w", encoding="ascii", newline="\n") as stream:
-            for row in rows:
-                stream.write(row.to_json() + "\n")
+            for line in lines:
+                stream.write(line + "\n")
             stream.flush()
             os.fsync(stream.fileno())
         part.replace(path)

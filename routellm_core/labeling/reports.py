@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from routellm_core._numbers import json_value
 from routellm_core.labeling.agreement import Interval, wilson_interval
 from routellm_core.labeling.label_rows import BattleRow, OutcomeRow
 
@@ -96,7 +97,7 @@ class LabelReport:
 
     def values(self) -> dict[str, object]:
         """Return the report for JSON, with None for what is not known."""
-        return {name: _finite(value) for name, value in asdict(self).items()}
+        return {name: json_value(value) for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,14 +176,3 @@ def position_bias(labelled: Iterable[Labelled]) -> tuple[int, int, Interval | No
 def problems_of(labelled: Iterable[Labelled]) -> dict[str, int]:
     """Return how many have no label, by reason."""
     return dict(Counter(one.problem for one in labelled if one.problem))
-
-
-def _finite(value: object) -> object:
-    """Return a value without NaN, which JSON does not know."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {name: _finite(one) for name, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(one) for one in value]
-    return value

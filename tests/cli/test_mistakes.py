@@ -14,6 +14,7 @@ import typer
 
 from routellm_core.cli import app
 from routellm_core.testing import ScriptedRouter
+from tests.labeling.votes import votes
 
 pytestmark = pytest.mark.loopback
 
@@ -59,6 +60,7 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
         "bad.jsonl": '{"prompt": "a"\n' * 30,
         "wrong.jsonl": '{"ticket": "a"}\n' * 30,
         "log.jsonl": json.dumps(record),
+        "votes.jsonl": "\n".join(map(json.dumps, votes(dict.fromkeys(range(9), 0.7)))),
         "empty.yaml": "",
         "bad.yaml": "a: [1,\nb: }\n",
         "wrong.yaml": "thresold: 0.3\n",
@@ -87,6 +89,8 @@ READERS = {
     "replay": ["replay"],
     "verify": ["verify"],
     "label": ["label", "-o", "{tmp}/labels.jsonl", "--mode", "feedback"],
+    "analyze": ["analyze"],
+    "analyze questions": ["analyze", "{votes}", "--questions"],
 }
 """Every way in which a command reads a file of rows."""
 
@@ -236,6 +240,23 @@ OTHERS = {
         "'bgi'. Did you mean 'big'",
     ),
     "compare: one model": ([*COMPARE, "-b", "outcomes={outcomes}", "--weak-model", "a"], "both"),
+    "analyze: unknown model": (
+        ["analyze", "{votes}", "--superior", "gpt4"],
+        "Did you mean 'gpt-4'",
+    ),
+    "analyze: one group": (
+        ["analyze", "{votes}", "--superior", "gpt-4", "--inferior", "gpt-4"],
+        "'gpt-4' is both superior and inferior",
+    ),
+    "analyze: turn": (
+        ["analyze", "{votes}", "-o", "{tmp}/a", "--examples", "2", "--turn", "3"],
+        r"No question is of turn 3\. Turns: 1, 2\.",
+    ),
+    "analyze: examples": (
+        ["analyze", "{votes}", "-o", "{tmp}/a", "--examples", "9"],
+        "are too few for 9 examples",
+    ),
+    "analyze: output": (["analyze", "{votes}", "-o", "{file}/a", "--examples", "2"], "{file}"),
     "monitor: plot": (["monitor", "{log}", "--plot", "x.txt"], "got 'x.txt'|no record"),
     "monitor: period": (["monitor", "{log}", "--period", "0"], "above 0, got 0.0"),
     "replay: two targets": (["replay", "{log}", "-t", "0.5", "-s", "0.5"], "not both"),
@@ -319,6 +340,7 @@ REST = {
     "compare": ["random", "random", "-b", "outcomes={outcomes}"],
     "calibrate": ["-r", "random", "--outcomes", "{outcomes}"],
     "label": ["{log}", "-o", "{tmp}/labels.jsonl", "--mode", "feedback"],
+    "analyze": ["{votes}"],
 }
 
 
@@ -338,6 +360,7 @@ def test_a_fraction_in_percent_is_answered_with_the_fraction(
 
 def test_every_fraction_of_the_command_line_is_among_them() -> None:
     fractions = {"threshold", "strong_share", "min_quality", "confidence", "validation_share"}
+    fractions |= {"hard_share"}
     named = {
         (name, parameter.name)
         for name, command in COMMANDS.items()

@@ -32,6 +32,7 @@ __all__ = [
     "mean_of",
     "paired_difference",
     "quality_of",
+    "ratio_of",
 ]
 
 Statistic: TypeAlias = Callable[[Floats], Floats]
@@ -204,6 +205,30 @@ def mean_of(values: ArrayLike) -> Statistic:
     def statistic(weights: Floats) -> Floats:
         means: Floats = weights @ checked_values / weights.sum(axis=1)
         return means
+
+    return statistic
+
+
+def ratio_of(parts: ArrayLike, wholes: ArrayLike) -> Statistic:
+    """Return a ratio of sums as a function of weights, NaN where nothing was drawn of the whole.
+
+    Parameters
+    ----------
+    parts, wholes
+        Shape (n,): numerator and denominator of each of n groups that are drawn whole.
+
+    Examples
+    --------
+    >>> ratio_of([1.0, 1.0], [1.0, 3.0])(np.array([[1.0, 1.0]])).tolist()
+    [0.5]
+    """
+    numerators, denominators = checked(parts, name="parts"), checked(wholes, name="wholes")
+    same_length(parts=numerators, wholes=denominators)
+
+    def statistic(weights: Floats) -> Floats:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratios: Floats = (weights @ numerators) / (weights @ denominators)
+        return ratios
 
     return statistic
 

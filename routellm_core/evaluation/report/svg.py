@@ -149,6 +149,14 @@ class Chart:
                 f'fill="{colour(series)}" fill-opacity="0.75"/>'
             )
 
+    def interval(self, x: float, low: float, high: float, *, series: int) -> None:
+        """Draw a thin upright line between two values."""
+        a = self._px(x)
+        self._marks.append(
+            f'<line x1="{a:.1f}" x2="{a:.1f}" y1="{self._py(high):.1f}" y2="{self._py(low):.1f}" '
+            f'stroke="{colour(series)}" stroke-opacity="0.35"/>'
+        )
+
     def bars(self, edges: Sequence[float], heights: Sequence[float], *, series: int) -> None:
         """Draw adjoining bars between edges, from zero up."""
         base = self._py(max(0.0, self._y[0]))
