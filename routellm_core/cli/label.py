@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from routellm_core.cli.console import notes, print_json
+from routellm_core.cli.label_inputs import (
+    NEAR,
+    cap_of,
+    check_cap,
+    chosen_prompts,
+    read_log,
+    sample_of,
+    settings_of,
+)
 from routellm_core.cli.label_options import asker_of, examples_of, models_of, prices_of
-from routellm_core.errors import ConfigurationError, DataError
+from routellm_core.cli.label_steps import run_labelling, tell_estimate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from routellm_core.labeling.asking import LiteLLMAsker
-    from routellm_core.labeling.human_sample import HumanSample
     from routellm_core.labeling.labelling import LabelJob
-    from routellm_core.labeling.logged import LoggedPrompt
     from routellm_core.labeling.reports import LabelReport
-    from routellm_core.labeling.settings import LabelMode, LabelSettings
-    from routellm_core.labeling.soft import SoftMode
 
 __all__ = ["label"]
-
-_NEAR = 0.8
 
 
 def label(
@@ -216,24 +215,24 @@ def label(
     from routellm_core.labeling.feedback import FeedbackReader
     from routellm_core.labeling.labelling import LabelJob
 
-    settings = _settings(
+    settings = settings_of(
         mode=mode, models=models_of(strong, weak, model), judge=judge, max_tokens=max_tokens,
         judge_tokens=judge_tokens, n_answers=answers, soft=soft, comparison=comparison,
-        run_code=run_code,        examples=examples_of(examples), redact=redact,
+        run_code=run_code, examples=examples_of(examples), redact=redact,
     )  # fmt: skip
     reader = FeedbackReader(rating or (), scale=None if scale is None else parse_scale(scale))
-    people = None if human_sample is None else _sample(human_sample, settings)
-    logged = _read(
+    people = sample_of(human_sample, settings)
+    logged = read_log(
         log, field=field, reference_field=reference_field, model=logged_model,
         feedback=reader if mode == "feedback" else None, people=people,
-        near=_NEAR if near_duplicates is None and mode != "feedback" else near_duplicates,
+        near=near_duplicates if near_duplicates or mode == "feedback" else NEAR,
     )  # fmt: skip
-    rows, shares = _chosen(logged, sample, people, seed=seed)
+    rows, shares = chosen_prompts(logged, sample, people, seed=seed)
     job = LabelJob(
         prompts=[logged[row] for row in rows],
         settings=settings,
         out=out,
-        max_cost_usd=None if max_cost is None or math.isinf(max_cost) else max_cost,
+        max_cost_usd=cap_of(max_cost),
         prices=prices_of(price or []),
         places=rows,
         shares=shares,
@@ -242,101 +241,11 @@ def label(
         force=force,
     )
     if dry_run:
-        _tell_estimate(job, json=json)
+        tell_estimate(job, json=json)
         return
-    if max_cost is None and job.asked:
-        raise ConfigurationError(
-            "Pass `--max-cost USD`, or `--max-cost inf` for no limit; `--dry-run` says what it "
-            "will take."
-        )
-    for warning in settings.warnings():
-        notes().print(f"[yellow]Warning:[/] {warning}", soft_wrap=True)
-    report = _run(job, asker_of(base_url or []))
+    check_cap(job, max_cost)
+    report = run_labelling(job, asker_of(base_url or []))
     _tell_report(report, job, json=json)
-
-
-def _settings(*, mode: str, soft: str | None, **options: Any) -> LabelSettings:
-    from routellm_core.labeling.settings import LabelSettings
-
-    # `LabelSettings` refuses what is not one of these.
-    return LabelSettings(
-        mode=cast("LabelMode", mode), soft=cast("SoftMode | None", soft), **options
-    )
-
-
-def _read(
-    log: str, *, near: float | None, people: HumanSample | None, **options: Any
-) -> list[LoggedPrompt]:
-    from routellm_core.labeling.logs import read_logged_prompts
-    from routellm_core.labeling.selection import without_near_duplicates
-
-    logged = read_logged_prompts(log, **options)
-    if near is None:
-        return list(logged.prompts)
-    judged = frozenset() if people is None else people.prompts
-    kept = without_near_duplicates(logged.prompts, threshold=near, preferred=judged)
-    n_left_out = len(logged) - len(kept)
-    if n_left_out:
-        notes().print(f"Left out {n_left_out:,} of {len(logged):,} prompts: they are near others.")
-    return kept
-
-
-def _chosen(
-    logged: Sequence[LoggedPrompt], sample: int | None, people: HumanSample | None, *, seed: int
-) -> tuple[list[int], list[float]]:
-    from routellm_core.labeling.selection import choose
-
-    judged = frozenset() if people is None else people.prompts
-    always = [row for row, prompt in enumerate(logged) if prompt.prompt in judged]
-    choice = choose([prompt.prompt for prompt in logged], sample, always=always, seed=seed)
-    return choice.rows.tolist(), choice.shares.tolist()
-
-
-def _sample(file: str, settings: LabelSettings) -> HumanSample:
-    from routellm_core.labeling.human_sample import read_human_sample
-
-    return read_human_sample(file, settings)
-
-
-def _run(job: LabelJob, asker: LiteLLMAsker) -> LabelReport:
-    from routellm_core.cli.label_display import progress_of
-    from routellm_core.labeling.labelling import label as run
-
-    try:
-        with progress_of(len(job.prompts)) as tell:
-            return run(job, asker=asker, on_progress=tell)
-    except OSError as error:
-        raise DataError(
-            f"Cannot write {error.filename!r}: {error.strerror}. What was paid for before is kept; "
-            "the same command goes on."
-        ) from error
-
-
-def _tell_estimate(job: LabelJob, *, json: bool) -> None:
-    from dataclasses import asdict
-
-    from routellm_core.cli.label_display import show_estimate
-    from routellm_core.labeling.labelling import estimate_job
-
-    found = estimate_job(job)
-    if json:
-        cost = found.cost_usd
-        print_json(
-            {
-                **asdict(found),
-                "models": [
-                    {**asdict(one), "cost_usd": _or_none(one.cost_usd)} for one in found.models
-                ],
-                "n_calls": found.n_calls,
-                "cost_usd": _or_none(cost),
-            }
-        )
-    else:
-        show_estimate(found)
-
-
-def _or_none(value: float) -> float | None:
-    return None if math.isnan(value) else value
 
 
 def _tell_report(report: LabelReport, job: LabelJob, *, json: bool) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from routellm_core.labeling.reports import LabelReport
     from routellm_core.labeling.running import Progress as Step
 
-__all__ = ["progress_of", "share_text", "show_estimate", "show_report"]
+__all__ = ["progress_of", "share_text", "show_estimate", "show_labels", "show_report"]
 
 
 @contextmanager
@@ -87,13 +87,14 @@ def show_report(report: LabelReport, job: LabelJob) -> None:
         + (f", without {unknown}, whose price is unknown." if unknown else "."),
         markup=False, soft_wrap=True,
     )  # fmt: skip
-    _show_labels(console, report)
+    show_labels(console, report)
     if report.agreement is not None:
         _show_agreement(console, report.agreement)
     _show_next(console, report, job)
 
 
-def _show_labels(console: Console, report: LabelReport) -> None:
+def show_labels(console: Console, report: LabelReport) -> None:
+    """Print which answers were better, and how consistent the judge was."""
     for pair in report.pairs:
         console.print(
             f"{pair.model_a} better {pair.a:.1%}, tie {pair.tie:.1%}, {pair.model_b} better "
