@@ -28,6 +28,7 @@ LAYERS = [
     ["strategies"],
     ["testing"],
     ["training", "evaluation", "labeling"],
+    ["tuning"],
     ["controller", "server"],
     ["cli"],
 ]  # fmt: skip

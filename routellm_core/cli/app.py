@@ -21,6 +21,7 @@ from routellm_core.cli.route import route
 from routellm_core.cli.routers import routers
 from routellm_core.cli.serve import playground, serve
 from routellm_core.cli.train import train
+from routellm_core.cli.tune import tune
 from routellm_core.cli.verify import verify
 
 __all__ = ["app", "main"]
@@ -44,6 +45,7 @@ app.command("serve")(serve)
 app.command("playground")(playground)
 app.command("monitor")(monitor)
 app.command("replay")(replay)
+app.command("tune")(tune)
 app.command("analyze")(analyze)
 app.command("label")(label)
 app.command("adapt")(adapt)

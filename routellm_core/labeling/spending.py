@@ -36,6 +36,10 @@ class PriceList:
         """Models whose price is unknown."""
         return sorted(model for model, price in self._prices.items() if price is None)
 
+    def price(self, model: str) -> Price | None:
+        """Return a model's price; None where it is unknown."""
+        return self._prices.get(model)
+
     def most_usd(self, call: Call) -> float:
         """Return what a call can cost at most: one token a byte, and the longest answer.
 

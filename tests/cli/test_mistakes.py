@@ -33,6 +33,7 @@ ADAPT = ["adapt", *PAIR, "--out", "{tmp}/out", "--data", "{outcomes}"]
 SERVE = ["serve", "--port", "0"]
 PLAYGROUND = ["playground", "--port", "0"]
 CHAT = ["chat", *MODELS]
+TUNE = ["tune", "--strong", "a", "--weak", "b", "-o", "{tmp}/router"]
 
 
 @pytest.fixture
@@ -89,6 +90,7 @@ READERS = {
     "replay": ["replay"],
     "verify": ["verify"],
     "label": ["label", "-o", "{tmp}/labels.jsonl", "--mode", "feedback"],
+    "tune": [*TUNE, "--mode", "reference"],
     "analyze": ["analyze"],
     "analyze questions": ["analyze", "{votes}", "--questions"],
 }
@@ -240,6 +242,17 @@ OTHERS = {
         "'bgi'. Did you mean 'big'",
     ),
     "compare: one model": ([*COMPARE, "-b", "outcomes={outcomes}", "--weak-model", "a"], "both"),
+    "tune: no judge": ([*TUNE, "{prompts}"], "Mode 'pairwise' needs a `judge`"),
+    "tune: no cap": ([*TUNE, "{prompts}", "--judge", "c", "--price", "a=1:1"], "`--max-cost inf`"),
+    "tune: price": (
+        [*TUNE, "{prompts}", "--judge", "c", "--max-cost", "1", "--price", "a=1"],
+        "takes MODEL=IN:OUT",
+    ),
+    "tune: mode": ([*TUNE, "{prompts}", "--mode", "feedback"], "`routellm label --mode feedback`"),
+    "tune: a folder": (
+        [*TUNE[:-1], "{tmp}", "{prompts}", "--judge", "c", "--max-cost", "inf"],
+        "exists, and no run of tuning wrote it",
+    ),
     "analyze: unknown model": (
         ["analyze", "{votes}", "--superior", "gpt4"],
         "Did you mean 'gpt-4'",
@@ -341,6 +354,7 @@ REST = {
     "calibrate": ["-r", "random", "--outcomes", "{outcomes}"],
     "label": ["{log}", "-o", "{tmp}/labels.jsonl", "--mode", "feedback"],
     "analyze": ["{votes}"],
+    "tune": ["{prompts}", "--strong", "a", "--weak", "b", "-o", "{tmp}/router"],
 }
 
 

@@ -25,7 +25,7 @@ from routellm_core._litellm import import_litellm
 # A job in the background of a shell ignores it, and so would the processes of its tests.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 import_litellm()
-import routellm_core.labeling.labelling, routellm_core.labeling.logs
+import routellm_core.labeling.labelling, routellm_core.labeling.logs, routellm_core.tuning
 import rich.progress
 from routellm_core.cli import main
 
