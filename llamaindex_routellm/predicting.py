@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from llama_index.core.types import TokenAsyncGen, TokenGen
     from pydantic import BaseModel
 
+    from llamaindex_routellm.calls import Call
+
 __all__ = ["Predicting"]
 
 Model = TypeVar("Model", bound="BaseModel")
@@ -90,7 +92,7 @@ class Predicting(Opening):
                 return whole
         made: Model = call.run(
             lambda llm: llm.structured_predict(
-                output_cls, prompt, call.kept(dict(llm_kwargs or {})), **prompt_args
+                output_cls=output_cls, prompt=prompt, **_settings(call, llm_kwargs), **prompt_args
             )
         )
         return call.finished(made)
@@ -112,7 +114,7 @@ class Predicting(Opening):
                 return whole
         made: Model = await call.arun(
             lambda llm: llm.astructured_predict(
-                output_cls, prompt, call.kept(dict(llm_kwargs or {})), **prompt_args
+                output_cls=output_cls, prompt=prompt, **_settings(call, llm_kwargs), **prompt_args
             )
         )
         return call.finished(made)
@@ -135,7 +137,7 @@ class Predicting(Opening):
         return relay(
             call,
             lambda llm: llm.stream_structured_predict(
-                output_cls, prompt, call.kept(dict(llm_kwargs or {})), **prompt_args
+                output_cls=output_cls, prompt=prompt, **_settings(call, llm_kwargs), **prompt_args
             ),
         )
 
@@ -157,6 +159,11 @@ class Predicting(Opening):
         return await arelay(
             call,
             lambda llm: llm.astream_structured_predict(
-                output_cls, prompt, call.kept(dict(llm_kwargs or {})), **prompt_args
+                output_cls=output_cls, prompt=prompt, **_settings(call, llm_kwargs), **prompt_args
             ),
         )
+
+
+def _settings(call: Call, llm_kwargs: dict[str, Any] | None) -> dict[str, Any]:
+    """Return `llm_kwargs` as an argument that is left out where the caller left it out."""
+    return {} if llm_kwargs is None else {"llm_kwargs": call.kept(llm_kwargs)}

@@ -38,8 +38,8 @@ class Tooling(Opening):
         tools: Sequence[BaseTool],
         user_msg: str | ChatMessage | None = None,
         chat_history: list[ChatMessage] | None = None,
-        verbose: bool = False,
-        allow_parallel_tool_calls: bool = False,
+        verbose: bool | None = None,
+        allow_parallel_tool_calls: bool | None = None,
         tool_required: bool = False,
         **kwargs: Any,
     ) -> ChatResponse:
@@ -55,8 +55,8 @@ class Tooling(Opening):
         tools: Sequence[BaseTool],
         user_msg: str | ChatMessage | None = None,
         chat_history: list[ChatMessage] | None = None,
-        verbose: bool = False,
-        allow_parallel_tool_calls: bool = False,
+        verbose: bool | None = None,
+        allow_parallel_tool_calls: bool | None = None,
         tool_required: bool = False,
         **kwargs: Any,
     ) -> ChatResponse:
@@ -71,8 +71,8 @@ class Tooling(Opening):
         tools: Sequence[BaseTool],
         user_msg: str | ChatMessage | None = None,
         chat_history: list[ChatMessage] | None = None,
-        verbose: bool = False,
-        allow_parallel_tool_calls: bool = False,
+        verbose: bool | None = None,
+        allow_parallel_tool_calls: bool | None = None,
         tool_required: bool = False,
         **kwargs: Any,
     ) -> ChatResponseGen:
@@ -90,8 +90,8 @@ class Tooling(Opening):
         tools: Sequence[BaseTool],
         user_msg: str | ChatMessage | None = None,
         chat_history: list[ChatMessage] | None = None,
-        verbose: bool = False,
-        allow_parallel_tool_calls: bool = False,
+        verbose: bool | None = None,
+        allow_parallel_tool_calls: bool | None = None,
         tool_required: bool = False,
         **kwargs: Any,
     ) -> ChatResponseAsyncGen:
@@ -126,8 +126,8 @@ class Tooling(Opening):
         tools: Sequence[BaseTool],
         user_msg: str | ChatMessage | None = None,
         chat_history: list[ChatMessage] | None = None,
-        verbose: bool = False,
-        allow_parallel_tool_calls: bool = False,
+        verbose: bool | None = None,
+        allow_parallel_tool_calls: bool | None = None,
         tool_required: bool = False,
         **kwargs: Any,
     ) -> dict[str, Any]:
@@ -162,9 +162,9 @@ class _Request:
     ) -> None:
         self._tools = tools
         self._user_msg = user_msg
-        self._history: Sequence[ChatMessage] = chat_history or ()
+        self._history = chat_history
         self._options = options
-        self.conversation = list(self._history)
+        self.conversation = list(chat_history or ())
         """The caller's history, with the user's message at the end."""
         if isinstance(user_msg, ChatMessage):
             self.conversation.append(user_msg)
@@ -178,10 +178,14 @@ class _Request:
 
     def send(self, llm: LLM, method: str, call: Call) -> Any:
         """Call a model's method; without tools, a model that takes none just chats."""
-        options = call.kept(self._options)
+        options = dict(call.kept(self._options))
         if self.has_tools or call.takes_tools:
-            history = call.adapted(self._history)
-            return _method(llm, method)(self._tools, self._user_msg, history, **options)
+            # A model that is no `FunctionCallingLLM` may lack the arguments that callers leave out.
+            if self._user_msg is not None:
+                options["user_msg"] = self._user_msg
+            if self._history is not None:
+                options["chat_history"] = call.adapted(self._history)
+            return _method(llm, method)(self._tools, **options)
         messages = call.adapted(self.conversation)
         options = {n: value for n, value in options.items() if n not in _TOOL_OPTIONS}
         if method == "_prepare_chat_with_tools":
@@ -196,16 +200,14 @@ _TOOL_OPTIONS = frozenset(
 
 
 def _options(
-    verbose: bool,
-    allow_parallel_tool_calls: bool,
+    verbose: bool | None,
+    allow_parallel_tool_calls: bool | None,
     tool_required: bool,
     kwargs: dict[str, Any],
 ) -> dict[str, Any]:
-    options = {
-        "verbose": verbose,
-        "allow_parallel_tool_calls": allow_parallel_tool_calls,
-        **kwargs,
-    }
+    """Return the options that the caller gave; for others each model has its own defaults."""
+    given = {"verbose": verbose, "allow_parallel_tool_calls": allow_parallel_tool_calls}
+    options = {name: value for name, value in given.items() if value is not None} | kwargs
     if tool_required:
         # Integrations that are older than this argument do not take it.
         options["tool_required"] = True

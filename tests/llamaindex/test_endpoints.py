@@ -375,6 +375,29 @@ async def test_a_prediction_of_an_object_leaves_out_what_a_model_does_not_take(
     assert seen == [{"seed": 1}]
 
 
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_a_prediction_of_an_object_leaves_out_the_settings_that_the_caller_leaves_out(
+    llm: RoutedLLM, weak, monkeypatch, *, is_async: bool
+) -> None:
+    seen: list[Any] = []
+
+    def predict(self, *, output_cls, prompt, text) -> str:
+        seen.append((output_cls, text))
+        return "made"
+
+    async def apredict(self, **named: Any) -> str:
+        return predict(self, **named)
+
+    monkeypatch.setattr(type(weak), "structured_predict", predict)
+    monkeypatch.setattr(type(weak), "astructured_predict", apredict)
+    given = (BaseModel, PromptTemplate("{text}"))
+    if is_async:
+        await llm.astructured_predict(*given, text=EASY)
+    else:
+        llm.structured_predict(*given, text=EASY)
+    assert seen == [(BaseModel, EASY)]
+
+
 def test_a_wrong_override_is_refused(llm: RoutedLLM) -> None:
     with pytest.raises(ConfigurationError, match="routellm_route"):
         llm.chat([ChatMessage(EASY)], routellm_route="fast")

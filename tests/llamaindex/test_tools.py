@@ -128,6 +128,38 @@ def test_a_model_that_has_the_methods_prepares_its_chats(ducks: RoutedLLM) -> No
     assert prepared["messages"][-1].content == "Prepared by a duck."
 
 
+class NarrowLLM(DuckLLM):
+    """Take tools and the history, and no user message of its own."""
+
+    def chat_with_tools(self, tools, chat_history):
+        return self._answer("chat_with_tools", chat_history)
+
+    async def achat_with_tools(self, tools, chat_history):
+        return self._answer("achat_with_tools", chat_history)
+
+    def stream_chat_with_tools(self, tools, chat_history):
+        yield self._answer("stream_chat_with_tools", chat_history)
+
+    async def astream_chat_with_tools(self, tools, chat_history):
+        return await DuckLLM.astream_chat_with_tools(self, tools, chat_history=chat_history)
+
+    def _prepare_chat_with_tools(self, tools, chat_history):
+        return {"messages": chat_history}
+
+
+@pytest.mark.parametrize("method", TOOL_CHATS)
+async def test_arguments_that_the_caller_leaves_out_are_left_out(router, method: str) -> None:
+    llm = RoutedLLM(strong=NarrowLLM(), weak=NarrowLLM(), router=router, threshold=0.5)
+    await last_of(llm, method, [ADD], chat_history=[ChatMessage(EASY)])
+    assert llm.weak._asked == [method]
+
+
+def test_arguments_that_the_caller_leaves_out_are_left_out_of_a_prepared_chat(router) -> None:
+    llm = RoutedLLM(strong=NarrowLLM(), weak=NarrowLLM(), router=router, threshold=0.5)
+    prepared = llm._prepare_chat_with_tools([ADD], chat_history=[ChatMessage(EASY)])
+    assert [message.content for message in prepared["messages"]] == [EASY]
+
+
 @quiet
 @pytest.mark.parametrize("streaming", [False, True])
 async def test_an_agent_works_with_models_that_have_the_methods(
