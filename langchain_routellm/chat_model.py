@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from types import MappingProxyType
@@ -185,7 +186,8 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, PreparedM
         self._check()
         self._backing()
         self.guards  # noqa: B018 - refuses wrong arguments now
-        if isinstance(self.router, Router):
+        if isinstance(self.router, Router) and not _in_event_loop():
+            # In an event loop the first call reads LiteLLM's table in a thread.
             self._routing()
 
     def __repr_args__(self) -> Any:
@@ -334,13 +336,17 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, PreparedM
         if not callable(self.routing_text):
             check_routing_text(self.routing_text)
         check_escalate_on(self.escalate_on)
+        Target(**self._goal())
+        goal = self._goal() if self.max_cost is None else {}
         if isinstance(self.router, str):
             check_router(self.router)
+            # Any router will do to check the other arguments.
+            router, goal = load_router("random"), {}
         else:
-            resolve_router(self.router)
-        Target(**self._goal())
+            router = resolve_router(self.router)
         make_decider(
-            router=load_router("random"),
+            router=router,
+            **goal,
             strong_model="strong",
             weak_model="weak",
             on_router_error=self.on_router_error,
@@ -360,3 +366,11 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, PreparedM
         own = {key: value for key, value in (self.metadata or {}).items() if key != "lc_versions"}
         settings["metadata"] = own or None
         return {name: value for name, value in settings.items() if value is not None}
+
+
+def _in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -181,8 +181,7 @@ class Call:
     @property
     def takes_tools(self) -> bool:
         """Whether the model that is asked now takes tools."""
-        facts = self._routed._facts()
-        return (facts.strong if self.decision.route == "strong" else facts.weak).tools
+        return self._routed._facts().said[self.decision.route].is_function_calling_model
 
     def kept(self, settings: dict[str, Any]) -> dict[str, Any]:
         """Return a call's settings without those that the model that is asked now does not take."""

@@ -6,7 +6,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from llamaindex_routellm.frames import load_frames
-from llamaindex_routellm.metadata import model_name, read_pair
+from llamaindex_routellm.metadata import capabilities, model_name, read_pair
 from routellm_core import (
     Target,
     check_router,
@@ -75,8 +75,8 @@ class Deciding:
             **goal,
             strong_model="strong" if facts is None else model_name(self.strong),
             weak_model="weak" if facts is None else model_name(self.weak),
-            strong=None if facts is None else facts.strong,
-            weak=None if facts is None else facts.weak,
+            strong=None if facts is None else capabilities(self.strong, facts.said["strong"]),
+            weak=None if facts is None else capabilities(self.weak, facts.said["weak"]),
             sticky=self.sticky,
             on_router_error=self.on_router_error,
             on_empty_prompt=self.on_empty_prompt,

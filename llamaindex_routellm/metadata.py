@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from llama_index.core.llms import LLM
 
-__all__ = ["FunctionCalling", "PairFacts", "meet", "model_name", "read_pair"]
+__all__ = ["FunctionCalling", "PairFacts", "capabilities", "meet", "model_name", "read_pair"]
 
 FunctionCalling = Literal["both", "any"]
 """Whether a pair calls functions when both of its models do, or when any of them does."""
@@ -29,15 +29,14 @@ class PairFacts:
     ----------
     metadata
         What holds for the pair.
-    strong, weak
-        What each can take.
+    said
+        What each says, by route.
     system_roles
         By route, the role that a model expects where the pair says "system"; None for "system".
     """
 
     metadata: LLMMetadata
-    strong: Capabilities
-    weak: Capabilities
+    said: Mapping[str, LLMMetadata]
     system_roles: Mapping[str, MessageRole | None]
 
 
@@ -47,8 +46,7 @@ def read_pair(strong: LLM, weak: LLM, function_calling: FunctionCalling) -> Pair
     together = meet(strong_says, weak_says, function_calling)
     return PairFacts(
         metadata=together,
-        strong=_capabilities(strong, strong_says),
-        weak=_capabilities(weak, weak_says),
+        said={"strong": strong_says, "weak": weak_says},
         system_roles={
             "strong": _translated(strong_says.system_role, together.system_role),
             "weak": _translated(weak_says.system_role, together.system_role),
@@ -98,6 +96,15 @@ def model_name(llm: LLM) -> str:
     return name if name != LLMMetadata.model_fields["model_name"].default else llm.class_name()
 
 
+def capabilities(llm: LLM, says: LLMMetadata) -> Capabilities:
+    """Return what a model can take. The first time LiteLLM's table is read from disk."""
+    return Capabilities(
+        modalities=known_capabilities(model_name(llm)).modalities,
+        tools=says.is_function_calling_model,
+        context_window=says.context_window,
+    )
+
+
 _TOOL_CHATS = (
     "chat_with_tools",
     "achat_with_tools",
@@ -120,14 +127,6 @@ def _said_by(llm: LLM) -> LLMMetadata:
 
 def _output(model: LLMMetadata) -> int:
     return model.num_output if model.num_output >= 0 else DEFAULT_NUM_OUTPUTS
-
-
-def _capabilities(llm: LLM, says: LLMMetadata) -> Capabilities:
-    return Capabilities(
-        modalities=known_capabilities(model_name(llm)).modalities,
-        tools=says.is_function_calling_model,
-        context_window=says.context_window,
-    )
 
 
 def _translated(own: MessageRole, common: MessageRole) -> MessageRole | None:

@@ -488,7 +488,9 @@ READS_ON_THE_LOOP = """
 import asyncio, sys, threading
 from langchain_core.language_models.fake_chat_models import FakeListChatModel
 from langchain_routellm import RoutedChatModel
+from routellm_core import load_router
 
+router = sys.argv[1] if sys.argv[1] == "mf" else load_router(sys.argv[1])
 opened = []
 
 def watch(event, arguments):
@@ -501,7 +503,7 @@ async def main():
     global on_loop
     strong, weak = FakeListChatModel(responses=["s"]), FakeListChatModel(responses=["w"])
     on_loop = True
-    model = RoutedChatModel(strong=strong, weak=weak, threshold=0.7)
+    model = RoutedChatModel(strong=strong, weak=weak, router=router, threshold=0.7)
     await model.ainvoke("Hi")
     on_loop = False
 
@@ -512,8 +514,13 @@ print(opened)
 """
 
 
-def test_made_and_called_in_an_event_loop_it_reads_no_file_there() -> None:
+@pytest.mark.parametrize("router", ["mf", "random"])
+def test_made_and_called_in_an_event_loop_it_reads_no_file_there(router: str) -> None:
+    """By the router's name, and with a router that was loaded before."""
     done = subprocess.run(
-        [sys.executable, "-c", READS_ON_THE_LOOP], capture_output=True, text=True, check=False
+        [sys.executable, "-c", READS_ON_THE_LOOP, router],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (done.stdout, done.returncode) == ("[]\n", 0), done.stderr

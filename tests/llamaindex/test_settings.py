@@ -423,7 +423,9 @@ READS_ON_THE_LOOP = """
 import asyncio, sys, threading
 from llama_index.core.llms import ChatMessage, MockLLM
 from llamaindex_routellm import RoutedLLM
+from routellm_core import load_router
 
+router = sys.argv[1] if sys.argv[1] == "mf" else load_router(sys.argv[1])
 opened = []
 
 def watch(event, arguments):
@@ -435,7 +437,8 @@ def watch(event, arguments):
 async def main():
     global on_loop
     on_loop = True
-    llm = RoutedLLM(strong=MockLLM(), weak=MockLLM(), threshold=0.7)
+    llm = RoutedLLM(strong=MockLLM(), weak=MockLLM(), router=router, threshold=0.7)
+    assert llm.metadata.context_window  # agents ask for it before their first call
     await llm.achat([ChatMessage(content="Hi")])
     await llm.acomplete("Hi")
     on_loop = False
@@ -447,8 +450,13 @@ print(opened)
 """
 
 
-def test_made_and_called_in_an_event_loop_it_reads_no_file_there() -> None:
+@pytest.mark.parametrize("router", ["mf", "random"])
+def test_made_and_called_in_an_event_loop_it_reads_no_file_there(router: str) -> None:
+    """By the router's name, and with a router that was loaded before."""
     done = subprocess.run(
-        [sys.executable, "-c", READS_ON_THE_LOOP], capture_output=True, text=True, check=False
+        [sys.executable, "-c", READS_ON_THE_LOOP, router],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (done.stdout, done.returncode) == ("[]\n", 0), done.stderr
