@@ -7,11 +7,12 @@ import json
 from codecs import BOM_UTF8
 from io import BytesIO
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+import orjson
 
 from routellm_core.server.conversion import chunks_of, completion_of
 from routellm_core.server.errors import UpstreamError
@@ -155,8 +156,7 @@ class OpenAIUpstream:
         self, call: ModelCall, timeout: aiohttp.ClientTimeout
     ) -> aiohttp.ClientResponse:
         """Send the request; once more when a pooled connection turns out to be closed."""
-        fields = {**self._endpoint.taken(call.fields), "model": self._model}
-        body = json.dumps(fields).encode()
+        body = _encoded({**self._endpoint.taken(call.fields), "model": self._model})
         sent = SimpleNamespace(reused=False)
         try:
             response = await self._send(body, call, timeout, sent)
@@ -213,6 +213,14 @@ class OpenAIUpstream:
         if isinstance(error, (asyncio.TimeoutError, TimeoutError)):
             return UpstreamError(f"The {tier} model took too long ({kind}).", status=504)
         return UpstreamError(f"The {tier} model cannot be reached ({kind}).", status=502)
+
+
+def _encoded(fields: dict[str, Any]) -> bytes:
+    """Return a request as JSON, soon enough for the event loop whatever it holds."""
+    try:
+        return orjson.dumps(fields)
+    except orjson.JSONEncodeError:  # numbers beyond 64 bits, which JSON does have
+        return json.dumps(fields).encode()
 
 
 async def _note_reuse(_: object, context: SimpleNamespace, __: object) -> None:

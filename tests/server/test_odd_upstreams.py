@@ -318,6 +318,12 @@ def test_what_a_model_does_not_take_is_left_out_for_it_alone(
     assert strong - weak == {"temperature", "seed"}
 
 
+def test_numbers_beyond_64_bits_reach_the_model(served: Served, upstream: OpenAIServer) -> None:
+    numbers = {"seed": 2**80, "logit_bias": {"1": -(2**64), "2": 0.1}}
+    assert served.post(EASY, **numbers).status_code == 200
+    assert {name: upstream.requests[0].body[name] for name in numbers} == numbers
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_trace_goes_on_and_the_providers_numbers_come_back(
     served: Served, upstream: OpenAIServer, stream: bool
