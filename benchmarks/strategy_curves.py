@@ -60,6 +60,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="Folder with mmlu/responses.")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--draws", type=int, default=20, help="Simulated verifiers for each row.")
+    parser.add_argument("--svg", type=Path, help="Draw quality against accuracy there.")
     arguments = parser.parse_args()
     benchmark = load_benchmark("mmlu", arguments.data / "mmlu")
     prices = [
@@ -106,6 +107,8 @@ def main() -> None:
             seen = pair.weak + after * noise[2]
             drawn["cascade"].append(at_equal_dollars(cascade_curve(seen, pair), pair))
         rows.append({"noise": level, **_means(drawn)})
+    if arguments.svg is not None:
+        arguments.svg.write_text(drawn(fixed, [row for row in rows if "accuracy" in row]))
     print(
         json.dumps(
             {
@@ -124,6 +127,47 @@ def main() -> None:
             },
             indent=2,
         )
+    )
+
+
+def drawn(fixed: dict[str, float], rows: list[dict[str, float]]) -> str:
+    """Return a picture of quality against the verifier's accuracy."""
+    low, high = fixed["all weak"], max(row["cascade with win rate"] for row in rows)
+    left, top, width, height = 70, 20, 480, 260
+
+    def x(accuracy: float) -> float:
+        return left + width * (accuracy - ACCURACIES[0]) / (ACCURACIES[-1] - ACCURACIES[0])
+
+    def y(quality: float) -> float:
+        return top + height * (1.0 - (quality - low) / (high - low))
+
+    def level(name: str, label: str) -> str:
+        height_of = y(fixed[name])
+        return (
+            f'<line x1="{left}" x2="{left + width}" y1="{height_of:.1f}" y2="{height_of:.1f}" '
+            'stroke="#888" stroke-dasharray="4 4"/>'
+            f'<text x="{left + width + 8}" y="{height_of + 4:.1f}">{label}</text>'
+        )
+
+    points = " ".join(f"{x(r['accuracy']):.1f},{y(r['cascade with win rate']):.1f}" for r in rows)
+    ticks = "".join(
+        f'<text x="{x(a):.1f}" y="{top + height + 20}" text-anchor="middle">{100 * a:.0f} %</text>'
+        for a in ACCURACIES[::2]
+    )
+    scale = "".join(
+        f'<text x="{left - 8}" y="{y(q) + 4:.1f}" text-anchor="end">{100 * q:.0f} %</text>'
+        for q in (0.68, 0.72, 0.76, 0.80)
+    )
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 350" role="img" '
+        'font-family="system-ui, sans-serif" font-size="13" fill="#777">'
+        "<title>Quality of a cascade against the accuracy of its verifier, at equal dollars</title>"
+        f"{level('all strong', 'all strong')}{level('predict', 'router alone')}"
+        f"{level('all weak', 'all weak')}{ticks}{scale}"
+        f'<polyline points="{points}" fill="none" stroke="#2a78d6" stroke-width="3"/>'
+        f'<text x="{x(0.8):.0f}" y="{y(0.74):.0f}" fill="#2a78d6">cascade</text>'
+        f'<text x="{left + width / 2}" y="{top + height + 44}" text-anchor="middle">'
+        "how often the verifier is right about the cheap answer</text></svg>\n"
     )
 
 
