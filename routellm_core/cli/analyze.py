@@ -108,8 +108,6 @@ def analyze(
     )
 
     read = read_judgments(judgments)
-    if read.report.n_bad:
-        notes().print(str(read.report), style="yellow", markup=False, soft_wrap=True)
     if questions is not None:
         read = _with_categories(read, questions)
     found = analyze_judgments(read, superior=_names(superior), inferior=_names(inferior), seed=seed)

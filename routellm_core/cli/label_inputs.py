@@ -48,8 +48,6 @@ def read_log(
     from routellm_core.labeling.selection import without_near_duplicates
 
     logged = read_logged_prompts(log, **options)
-    if logged.report.n_bad:
-        notes().print(str(logged.report), style="yellow", markup=False, soft_wrap=True)
     if near is None:
         return list(logged.prompts)
     judged = frozenset() if people is None else people.prompts

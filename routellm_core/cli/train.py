@@ -16,7 +16,6 @@ from routellm_core.errors import ConfigurationError, DataError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from routellm_core.data import RowReport
     from routellm_core.training import Trained, TrainedVerifier, TrainingData
 
 __all__ = ["train"]
@@ -159,7 +158,6 @@ def train(
         columns=parse_map(columns or []),
         scale=None if scale is None else parse_scale(scale),
     )
-    _tell(rows.report)
     rows = _uncontaminated(rows, leave_out or [])
     _heed(data_doubts(rows, models, trainer=name), force=force)
     result = _run(trainer, rows, {"pair": models, "seed": seed, **options}, name=name)
@@ -302,11 +300,6 @@ def _heed(doubts: Iterable[str], *, force: bool) -> None:
         raise DataError(f"{' '.join(said)} `--force` trains all the same.")
     for doubt in said:
         _warn(doubt)
-
-
-def _tell(report: RowReport) -> None:
-    if str(report):
-        _warn(str(report))
 
 
 def _warn(text: str) -> None:

@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 from planted import outcome_rows, planted
 
+from tests.labeling.votes import votes
+
 ROWS = outcome_rows(*planted(260, seed=3))
+VOTES = votes({n: 0.95 if n % 3 == 0 else 0.4 for n in range(81, 111)}, per_question=10)
 COMMANDS = {
     "train": ("train", "knn", "--data", "FILE", "--pair", "big", "small", "--out", "OUT"),
     "evaluate": (
@@ -22,6 +25,7 @@ COMMANDS = {
         "--strong-model", "big", "--weak-model", "small",
     ),
     "calibrate on prompts": ("calibrate", "FILE", "-r", "random"),
+    "analyze": ("analyze", "FILE", "--superior", "gpt-4,claude-v1"),
     "route": ("route", "--file", "FILE", "-r", "random"),
     "label": (
         "label", "FILE", "--out", "OUT", "--strong", "openai/gpt-4o", "--weak",
@@ -50,10 +54,12 @@ def ran(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def test_bad_rows_are_told_once(ran, command) -> None:
     if command == "label" and find_spec("litellm") is None:
         pytest.skip("prices come from litellm")
-    result = ran(command, [*ROWS, {"other": 1}, {"other": 2}])
+    good = VOTES if command == "analyze" else ROWS
+    n = len(good)
+    result = ran(command, [*good, {"other": 1}, {"other": 2}])
     assert result.exit_code == 0, result.stderr
-    assert result.stderr.count("2 of 522 rows are bad and were left out.") == 1
-    assert result.stderr.count("lines 521, 522: ") == 1
+    assert result.stderr.count(f"2 of {n + 2:,} rows are bad and were left out.") == 1
+    assert result.stderr.count(f"lines {n + 1}, {n + 2}: ") == 1
 
 
 @pytest.mark.parametrize("command", OF_OUTCOMES)
