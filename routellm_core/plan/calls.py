@@ -118,6 +118,11 @@ class RoutedCall(Generic[A, C]):
         return self.attempts.may_escalate
 
     @property
+    def waits_for_content(self) -> bool:
+        """Whether a stream's chunks are held back until one of them says something."""
+        return self.may_escalate
+
+    @property
     def wait_s(self) -> float:
         """Seconds to wait before the next attempt."""
         return self.attempts.wait_s
@@ -190,7 +195,7 @@ class RoutedCall(Generic[A, C]):
         EmptyAnswerError
             If it is refused.
         """
-        if not self.attempts.may_escalate:
+        if not self.may_escalate:
             return
         self._refused = answer
         if isinstance(answer, ChunkGate):
@@ -222,7 +227,7 @@ class RoutedCall(Generic[A, C]):
             finish_reason=finish_reason,
             escalate_filtered=self.escalate_filtered,
         )
-        if why is not None and self.attempts.may_escalate:
+        if why is not None and self.may_escalate:
             self._unusable = unusable_answer_error(self.attempts.decision.model, why)
             raise self._unusable
 

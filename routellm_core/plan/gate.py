@@ -20,6 +20,8 @@ C = TypeVar("C")
 class ChunkGate(Generic[C]):
     """Hold a stream's beginning back while another model could still take over.
 
+    A filtered answer that begins and ends in one chunk is refused where that is set.
+
     Parameters
     ----------
     call
@@ -49,9 +51,13 @@ class ChunkGate(Generic[C]):
 
     def admit(self, chunk: C) -> list[C]:
         """Return the chunks that may be given out now, in order."""
+        call = self.call
         self.held.append(chunk)
-        if self.call.may_escalate and not self.call.has_content(chunk):
-            return []
+        if call.waits_for_content:
+            if not call.has_content(chunk):
+                return []
+            if call.escalate_filtered:
+                call.check_end(said=True, finish_reason=call.end_reason(self.held))
         return self.release()
 
     def hold(self, chunk: C) -> bool:

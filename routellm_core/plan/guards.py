@@ -14,6 +14,7 @@ from routellm_core.plan.breaker import Breaker, BreakerSettings
 from routellm_core.plan.budget import Budget
 from routellm_core.plan.planned import PlannedAttempts
 from routellm_core.plan.retrying import NO_RETRIES, RetrySettings
+from routellm_core.policy.routing import ROUTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -246,6 +247,7 @@ def make_guards(
     budget: Any = None,
     monitor: Any = None,
     models: Iterable[str] = (),
+    routes: Iterable[str] = ROUTES,
 ) -> Guards:
     """Return the guards for an adapter's arguments.
 
@@ -262,6 +264,8 @@ def make_guards(
         list of these; None for no records.
     models
         Names whose prices are looked up now, so that the first call does not wait for them.
+    routes
+        The names of the experts, each of which gets a breaker of its own.
 
     Raises
     ------
@@ -271,7 +275,7 @@ def make_guards(
     settings = _breaker_settings(breaker)
     guards = Guards(
         retry=_retry_settings(retry),
-        breakers={} if settings is None else {r: Breaker(settings) for r in ("strong", "weak")},
+        breakers={} if settings is None else {route: Breaker(settings) for route in routes},
         budget=_budget(budget),
         monitor=as_monitor(monitor),
     )

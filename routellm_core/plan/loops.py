@@ -152,6 +152,7 @@ def stream(
             yield from call.instead.release()
             return
         if gate is not _NEXT:
+            call.commit()  # the gate is a branch's where several were asked
             if not gate.is_open:
                 yield from gate.release()
             call.succeeded()
@@ -188,6 +189,7 @@ async def astream(
                 yield chunk
             return
         if gate is not _NEXT:
+            call.commit()
             for chunk in () if gate.is_open else gate.release():
                 yield chunk
             call.succeeded()

@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from routellm_core.errors import ConfigurationError
+from routellm_core.policy.routing import ROUTES
 
 __all__ = ["check_drop_params"]
 
 _NEEDED = frozenset({"messages", "model", "stream"})
 
 
-def check_drop_params(given: Mapping[str, Sequence[str]] | None) -> dict[str, frozenset[str]]:
+def check_drop_params(
+    given: Mapping[str, Sequence[str]] | None, *, routes: Sequence[str] = ROUTES
+) -> dict[str, frozenset[str]]:
     """Return the names of the arguments to leave out, by route.
 
     Parameters
     ----------
     given
-        By route, "strong" or "weak", names of arguments. None for none.
+        By route, names of arguments. None for none.
+    routes
+        The names of the experts.
 
     Raises
     ------
@@ -32,11 +37,12 @@ def check_drop_params(given: Mapping[str, Sequence[str]] | None) -> dict[str, fr
     if given is None:
         return {}
     if not isinstance(given, Mapping) or not all(
-        route in ("strong", "weak") and _are_names(names) for route, names in given.items()
+        route in routes and _are_names(names) for route, names in given.items()
     ):
+        named = " and ".join(map(repr, routes))
         raise ConfigurationError(
-            "`drop_params` must map 'strong' and 'weak' to lists of arguments, as in "
-            f"{{'weak': ['temperature']}}, got {given!r}."
+            f"`drop_params` must map {named} to lists of arguments, as in "
+            f"{{{routes[-1]!r}: ['temperature']}}, got {given!r}."
         )
     drops = {route: frozenset(names) for route, names in given.items()}
     needed = sorted(_NEEDED & frozenset().union(*drops.values()))

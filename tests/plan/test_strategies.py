@@ -11,7 +11,7 @@ from routellm_core.answers import check, no_refusal
 from routellm_core.errors import BudgetExceededError
 from routellm_core.experts import ExpertTable
 from routellm_core.monitoring import Price
-from routellm_core.plan import Budget
+from routellm_core.plan import BreakerSettings, Budget
 from routellm_core.strategies import BestOf, Cascade, Hybrid, Predict
 from tests.plan.toy import WAYS, Toy
 
@@ -279,3 +279,30 @@ def test_a_cascade_asks_only_experts_that_can_take_the_call(way) -> None:
     toy.decider.policy = replace(toy.decider.policy, experts=experts)
     assert toy.run(way, modalities=frozenset({"image"})) == FINE
     assert toy.asked == ["b", "c"]
+
+
+@pytest.mark.parametrize("way", ["stream", "astream"])
+def test_the_first_content_of_the_best_answer_is_noted(way) -> None:
+    records = []
+    monitor = Monitor(records.append)
+    toy = Toy({"a": SHORT, "b": FINE}, BestOf(choose=LONG), options={"monitor": monitor})
+    toy.run(way)
+    monitor.flush()
+    assert records[0].first_chunk_ms is not None
+
+
+@pytest.mark.parametrize("way", ["stream", "astream"])
+def test_a_filtered_answer_in_one_chunk_is_refused_where_that_is_set(way) -> None:
+    toy = Toy({"weak": "Filtered", "strong": FINE}, reasons={"Filtered ": "content_filter"})
+    assert toy.run(way) == "Filtered"
+    toy.escalate_filtered = True
+    toy.shown.clear()
+    assert toy.run(way) == FINE
+
+
+def test_every_expert_has_a_breaker() -> None:
+    options = {"breaker": BreakerSettings(failures=1), "routes": ["a", "b", "c"]}
+    toy = Toy({"a": Down(), "b": FINE, "c": BEST}, Cascade(LONG, accept=0.5), options=options)
+    for _ in range(2):
+        assert toy.run("drive") == FINE
+    assert toy.asked == ["a", "b", "b"]

@@ -18,11 +18,12 @@ WAYS = ["drive", "adrive", "stream", "astream"]
 
 
 class ToyCall(RoutedCall[str, str]):
-    __slots__ = ("text",)
+    __slots__ = ("reasons", "text")
 
-    def __init__(self, attempts, text):
-        super().__init__(attempts)
+    def __init__(self, attempts, text, *, escalate_filtered=False, reasons=None):
+        super().__init__(attempts, escalate_filtered=escalate_filtered)
         self.text = text
+        self.reasons = reasons or {}
 
     def holds(self, answer):
         return bool(answer), None
@@ -31,7 +32,7 @@ class ToyCall(RoutedCall[str, str]):
         return bool(chunk)
 
     def end_reason(self, chunks):
-        return None
+        return self.reasons.get(chunks[-1]) if chunks else None
 
     def prompt(self):
         return Prompt(self.text)
@@ -62,6 +63,8 @@ class Toy:
         By expert: a text, an error, or a list of these for one call after another.
     strategy, options
         As `make_decider` and `make_guards` take them.
+    reasons
+        Finish reasons by the chunks that tell them.
     """
 
     models: dict[str, Any]
@@ -70,6 +73,8 @@ class Toy:
     router: Any = None
     options: dict[str, Any] = field(default_factory=dict)
     delays: dict[str, float] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    escalate_filtered: bool = False
     asked: list[str] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
     shown: list[str] = field(default_factory=list)
@@ -94,7 +99,9 @@ class Toy:
         attempts = self.guards.begin(
             decision, decider=self.decider, worth_escalating=escalation_filter(None), text=text
         )
-        self.call = ToyCall(attempts, text)
+        self.call = ToyCall(
+            attempts, text, escalate_filtered=self.escalate_filtered, reasons=self.reasons
+        )
         return self.call
 
     def say(self, name: str) -> str:
