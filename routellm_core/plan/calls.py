@@ -10,7 +10,7 @@ from routellm_core.plan.steps import AskAll
 from routellm_core.policy.answers import unusable_answer, unusable_answer_error
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from routellm_core.answers import Answer, Ask, Prompt, Token
     from routellm_core.answers.verifier import Verifier
@@ -150,8 +150,15 @@ class RoutedCall(Generic[A, C]):
         """Wait for an answer, or for its first content, as long as this attempt may take."""
         return await self.attempts.within(answer)
 
+    async def asked(self: Self, ask: Callable[[Self], Awaitable[T]]) -> T:
+        """Ask, as long as this attempt may take; what must come before it takes none of that."""
+        return await self.attempts.within(ask(self))
+
     def failed(self, error: BaseException) -> bool:
         """Report an error; return whether to try again on the new `route` after `wait_s`."""
+        if isinstance(error, GeneratorExit):  # the caller left: no model failed
+            self.close()
+            return False
         again = self.attempts.failed(self.fault(error), self.used())
         if again:
             self.starts_again()

@@ -96,7 +96,7 @@ async def aopened(
     """Open a stream as `opened` does."""
     while not isinstance(call.attempts.step, AskAll):
         try:
-            return await call.within(open_(call))
+            return await call.asked(open_)
         except BaseException as error:  # `failed` knows what is worth another attempt
             if not call.failed(error):
                 raise
@@ -174,7 +174,7 @@ async def astream(
                 gate = await _astep(call, _Reading(open_, first))
             else:
                 gate = call.gate()
-                chunks = await call.within(open_(call)) if first is None else first
+                chunks = await call.asked(open_) if first is None else first
                 # Leaving the loop does not close the inner stream; only this ends its run.
                 async with _aclosing(_admitted(call, gate, chunks)) as admitted:
                     async for chunk in admitted:
@@ -228,8 +228,7 @@ def _step(call: RoutedCall[Any, Any], ask: Callable[[Any], Any]) -> Any:
 async def _astep(call: RoutedCall[Any, Any], ask: Callable[[Any], Awaitable[Any]]) -> Any:
     if isinstance(call.attempts.step, AskAll):
         return await abest_of(call, ask, adrive)
-    asked = ask(call)
-    answer = await (asked if isinstance(ask, _Reading) else call.within(asked))
+    answer = await (ask(call) if isinstance(ask, _Reading) else call.asked(ask))
     call.check(answer)
     if call.verifier is None:
         return answer
@@ -268,7 +267,7 @@ class _Reading(Generic[C]):
 
     async def __call__(self, call: RoutedCall[Any, C]) -> ChunkGate[C]:
         gate: ChunkGate[C] = ChunkGate.whole(call)
-        chunks = await call.within(self._open(call)) if self._first is None else self._first
+        chunks = await call.asked(self._open) if self._first is None else self._first
         wait = call.within
         async with _aclosing(chunks):
             while (chunk := await wait(_anext(chunks))) is not _END:

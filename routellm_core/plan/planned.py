@@ -194,9 +194,10 @@ class PlannedAttempts(Attempts):
 
     def close(self, usage: Usage | None = None) -> None:
         """Report that nobody waits for the answer any more."""
-        if self._on_end is not None:
+        given = self.given
+        if self._on_end is not None and given is None:
             self._note_step("abandoned", usage=usage)
-        super().close(usage)
+        super().close(usage if given is None else given.usage)
         self._plan.close()
 
     def failed(self, error: BaseException, usage: Usage | None = None) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from routellm_core.answers.steps import arun, run
 from routellm_core.errors import CircuitOpenError
+from routellm_core.plan.gate import ChunkGate
 from routellm_core.plan.judging import content_of, usage_of
 from routellm_core.plan.planned import Draft
 
@@ -130,4 +131,7 @@ def _chosen(call: Call, drafts: list[Draft], scores: Sequence[Score] | None) -> 
         drafts = [d._replace(score=s.value) for d, s in zip(drafts, scores, strict=True)]
     best = max(range(len(drafts)), key=lambda place: (drafts[place].score or 0.0, -place))
     cast("PlannedAttempts", call.attempts).chosen(drafts, best)
-    return drafts[best].answer
+    answer = drafts[best].answer
+    if isinstance(answer, ChunkGate):
+        answer.call = call  # whose record the chunks carry
+    return answer
