@@ -17,7 +17,14 @@ from routellm_core.plan.side_by_side import abest_of, best_of
 from routellm_core.plan.steps import AskAll
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Generator,
+        Iterator,
+    )
 
     from routellm_core.plan.calls import RoutedCall
 
@@ -109,7 +116,7 @@ def stream(
     open_: Callable[[Any], Iterator[C]],
     *,
     begun: Iterator[C] | None = None,
-) -> Iterator[C]:
+) -> Generator[C, None, None]:
     """Yield an answer's chunks; until content was given out, another model may take over.
 
     Where a verifier scores the whole answer, or several experts are asked at once, the chunks are
