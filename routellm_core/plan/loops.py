@@ -55,7 +55,11 @@ def drive(call: RoutedCall[A, Any], ask: Callable[[Any], A]) -> A:
     """
     while True:
         try:
-            answer = _step(call, ask)
+            if call.attempts.step is None:
+                answer = ask(call)
+                call.check(answer)
+            else:
+                answer = _step(call, ask)
         except BaseException as error:  # `failed` knows what is worth another attempt
             if call.failed(error):
                 sleep(call.wait_s)
@@ -72,7 +76,11 @@ async def adrive(call: RoutedCall[A, Any], ask: Callable[[Any], Awaitable[A]]) -
     """Ask as `drive` does, each attempt within its timeout."""
     while True:
         try:
-            answer = await _astep(call, ask)
+            if call.attempts.step is None:
+                answer = await call.within(ask(call))
+                call.check(answer)
+            else:
+                answer = await _astep(call, ask)
         except BaseException as error:  # `failed` knows what is worth another attempt
             if call.failed(error):
                 await asyncio.sleep(call.wait_s)
