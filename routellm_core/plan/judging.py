@@ -26,7 +26,8 @@ def is_given(call: RoutedCall[Any, Any], answer: Any) -> bool:
             score = run(plan, ask=call.ask_verifier)
     except Exception as error:  # noqa: BLE001 - a verifier's fault is never the caller's
         return attempts.unjudged(error, answer, usage_of(call, answer))
-    return attempts.judged(score, answer, usage_of(call, answer))
+    is_whole = not (isinstance(answer, ChunkGate) and answer.score is not None)
+    return attempts.judged(score, answer, usage_of(call, answer), is_whole=is_whole)
 
 
 async def ais_given(call: RoutedCall[Any, Any], answer: Any) -> bool:
@@ -39,7 +40,8 @@ async def ais_given(call: RoutedCall[Any, Any], answer: Any) -> bool:
             score = await attempts.before_deadline(arun(plan, ask=call.ask_verifier))
     except Exception as error:  # noqa: BLE001 - a verifier's fault is never the caller's
         return attempts.unjudged(error, answer, usage_of(call, answer))
-    return attempts.judged(score, answer, usage_of(call, answer))
+    is_whole = not (isinstance(answer, ChunkGate) and answer.score is not None)
+    return attempts.judged(score, answer, usage_of(call, answer), is_whole=is_whole)
 
 
 def content_of(call: RoutedCall[Any, Any], answer: Any) -> Answer:

@@ -69,7 +69,7 @@ def drive(call: RoutedCall[A, Any], ask: Callable[[Any], A]) -> A:
             return cast("A", call.instead)
         if answer is not _NEXT:
             call.succeeded(answer)
-            return cast("A", answer)
+            return answer
 
 
 async def adrive(call: RoutedCall[A, Any], ask: Callable[[Any], Awaitable[A]]) -> A:
@@ -90,7 +90,7 @@ async def adrive(call: RoutedCall[A, Any], ask: Callable[[Any], Awaitable[A]]) -
             return cast("A", call.instead)
         if answer is not _NEXT:
             call.succeeded(answer)
-            return cast("A", answer)
+            return answer
 
 
 def opened(call: RoutedCall[Any, C], open_: Callable[[Any], Iterator[C]]) -> Iterator[C] | None:

@@ -6,6 +6,7 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from routellm_core.errors import EmptyAnswerError
 from routellm_core.plan.attempts import Attempts
 from routellm_core.plan.steps import Ask, AskAll, Report
 from routellm_core.policy.faults import fault_of
@@ -123,7 +124,9 @@ class PlannedAttempts(Attempts):
         step = self.step
         return step.verifier if isinstance(step, Ask) and not self._committed else None
 
-    def judged(self, score: Score, answer: Any, usage: Usage | None = None) -> bool:
+    def judged(
+        self, score: Score, answer: Any, usage: Usage | None = None, *, is_whole: bool = True
+    ) -> bool:
         """Report the score of this step's whole answer; return whether the call has its answer.
 
         Parameters
@@ -134,18 +137,26 @@ class PlannedAttempts(Attempts):
             The draft, in the caller's own form.
         usage
             What it used.
+        is_whole
+            Whether the draft was read to its end; one that was not is never the answer.
 
         Returns
         -------
         True if `given` is the answer: this draft, or the best of all where no further model may be
         asked. False to ask again with the new `decision`.
+
+        Raises
+        ------
+        EmptyAnswerError
+            If no draft was read to its end, and no further model may be asked.
         """
         draft = Draft(answer, self.decision, score.value, usage)
         step, verifier = self.step, self.verifier
         name = "" if verifier is None else verifier.name
         if isinstance(step, Ask) and score.value >= step.accept:
             return self._accepted(draft, f"accepted:{name}")
-        return self._rejected(draft, Report(score=score.value), f"rejected:{name}")
+        report = Report(score=score.value)
+        return self._rejected(draft, report, f"rejected:{name}", is_whole=is_whole)
 
     def unjudged(self, error: Exception, answer: Any, usage: Usage | None = None) -> bool:
         """Report that the verifier failed on this step's answer; return what `judged` returns."""
@@ -258,17 +269,23 @@ class PlannedAttempts(Attempts):
         self.given = draft
         return True
 
-    def _rejected(self, draft: Draft, report: Report, reason: str) -> bool:
+    def _rejected(
+        self, draft: Draft, report: Report, reason: str, *, is_whole: bool = True
+    ) -> bool:
         self._release_permit()
         self._note_step("rejected", score=draft.score, usage=draft.usage)
         best = self._best
-        if best is None or (draft.score or 0.0) > (best.score or 0.0):
+        if is_whole and (best is None or (draft.score or 0.0) > (best.score or 0.0)):
             self._best, self._best_place = draft, len(self.steps) - 1
         self._outcome = report
         n_steps = self._n_steps
         if self._advance(reason):
             return False
-        self._gives_best(None)
+        if not self._gives_best(None):
+            raise EmptyAnswerError(
+                f"The answer of model {draft.decision.model!r} was rejected before its end, and no "
+                "other model may be asked."
+            )
         if self._n_steps == n_steps and not self._over_budget and self.remaining_s != 0.0:
             # The plan had nothing more to ask: it is content with the best so far.
             self.decision = replace(self.decision, reason=reason.replace("rejected:", "accepted:"))

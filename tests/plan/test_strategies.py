@@ -8,7 +8,7 @@ import pytest
 
 from routellm_core import Capabilities, ConfigurationError, Monitor, RetrySettings
 from routellm_core.answers import check, no_refusal
-from routellm_core.errors import BudgetExceededError
+from routellm_core.errors import BudgetExceededError, EmptyAnswerError
 from routellm_core.experts import ExpertTable
 from routellm_core.monitoring import Price
 from routellm_core.plan import BreakerSettings, Budget
@@ -306,3 +306,17 @@ def test_every_expert_has_a_breaker() -> None:
     for _ in range(2):
         assert toy.run("drive") == FINE
     assert toy.asked == ["a", "b", "b"]
+
+
+@pytest.mark.parametrize("way", ["stream", "astream"])
+def test_a_draft_that_was_cut_short_is_never_the_answer(way) -> None:
+    words = "I'm sorry, but I can't help with that. Let me explain why at length."
+    toy = Toy({"weak": words, "strong": Down()}, Cascade(no_refusal(), accept=0.5))
+    with pytest.raises(Down):
+        toy.run(way)
+    options = {"breaker": BreakerSettings(failures=1), "routes": ["weak", "strong"]}
+    toy = Toy({"weak": words, "strong": Down()}, Cascade(no_refusal(), accept=0.5), options=options)
+    for error in (Down, EmptyAnswerError):  # the second time, the strong model is not asked
+        with pytest.raises(error):
+            toy.run(way)
+    assert "sorry" not in "".join(toy.shown)
