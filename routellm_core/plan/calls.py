@@ -146,13 +146,13 @@ class RoutedCall(Generic[A, C]):
         """Note that content reached the caller."""
         self.attempts.commit()
 
-    async def within(self, answer: Awaitable[T]) -> T:
+    def within(self, answer: Awaitable[T]) -> Awaitable[T]:
         """Wait for an answer, or for its first content, as long as this attempt may take."""
-        return await self.attempts.within(answer)
+        return self.attempts.within(answer)
 
-    async def asked(self: Self, ask: Callable[[Self], Awaitable[T]]) -> T:
+    def asked(self: Self, ask: Callable[[Self], Awaitable[T]]) -> Awaitable[T]:
         """Ask, as long as this attempt may take; what must come before it takes none of that."""
-        return await self.attempts.within(ask(self))
+        return self.attempts.within(ask(self))
 
     def failed(self, error: BaseException) -> bool:
         """Report an error; return whether to try again on the new `route` after `wait_s`."""

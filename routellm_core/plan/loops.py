@@ -77,7 +77,7 @@ async def adrive(call: RoutedCall[A, Any], ask: Callable[[Any], Awaitable[A]]) -
     while True:
         try:
             if call.attempts.step is None:
-                answer = await call.within(ask(call))
+                answer = await call.asked(ask)
                 call.check(answer)
             else:
                 answer = await _astep(call, ask)
@@ -191,8 +191,12 @@ async def astream(
                 gate = call.gate()
                 chunks = await call.asked(open_) if first is None else first
                 # Leaving the loop does not close the inner stream; only this ends its run.
-                async with _aclosing(_admitted(call, gate, chunks)) as admitted:
-                    async for chunk in admitted:
+                async with _aclosing(chunks):
+                    while not gate.is_open:
+                        chunk = await call.within(_anext(chunks))
+                        for admitted in gate.end() if chunk is _END else gate.admit(chunk):
+                            yield admitted
+                    async for chunk in gate.arest(chunks):
                         yield chunk
         except BaseException as error:  # `failed` knows what is worth another attempt
             if call.failed(error):
@@ -209,21 +213,6 @@ async def astream(
                 yield chunk
             call.succeeded()
             return
-
-
-async def _admitted(
-    call: RoutedCall[Any, C], gate: ChunkGate[C], chunks: AsyncIterator[C]
-) -> AsyncGenerator[C, None]:
-    """Yield a stream's chunks as its gate admits them; the first content must come in time."""
-    async with _aclosing(chunks):
-        while not gate.is_open:
-            chunk = await call.within(_anext(chunks))
-            for admitted in gate.end() if chunk is _END else gate.admit(chunk):
-                yield admitted
-            if chunk is _END:
-                return
-        async for chunk in gate.arest(chunks):
-            yield chunk
 
 
 def _step(call: RoutedCall[Any, Any], ask: Callable[[Any], Any]) -> Any:

@@ -197,9 +197,9 @@ class PlannedAttempts(Attempts):
         self.decision = replace(self.given.decision, reason="best_of")
 
     def succeeded(self, usage: Usage | None = None) -> None:
-        """Report that the answer is complete, and what it used."""
+        """Report that the answer is complete, and what it used; once more does nothing."""
         given = self.given
-        if given is None:
+        if given is None and not (self.steps and self.steps[-1].outcome == "answered"):
             self._note_step("answered", usage=usage)
         super().succeeded(usage if given is None else given.usage)
 

@@ -76,3 +76,10 @@ def test_what_comes_before_an_attempt_takes_none_of_its_time() -> None:
     call = Limited(toy.begin().attempts, "Why?")
     assert asyncio.run(adrive(call, toy.aask)) == FINE
     assert waited == ["weak"]
+
+
+def test_an_answer_that_is_reported_twice_is_noted_once() -> None:
+    toy = Toy({"weak": "No.", "strong": FINE}, Cascade(LONG, accept=0.9))
+    toy.run("drive")
+    toy.call.succeeded()
+    assert toy.outcomes == [("weak", "rejected"), ("strong", "answered")]
