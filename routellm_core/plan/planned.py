@@ -158,6 +158,20 @@ class PlannedAttempts(Attempts):
         report = Report(score=score.value)
         return self._rejected(draft, report, f"rejected:{name}", is_whole=is_whole)
 
+    def malformed(self, score: Score, answer: Any, usage: Usage | None = None) -> bool:
+        """Report an answer without the form that was asked for; return what `judged` returns.
+
+        It is never the answer: its tool calls must not be made.
+
+        Raises
+        ------
+        EmptyAnswerError
+            If there is no other draft, and no further model may be asked.
+        """
+        draft = Draft(answer, self.decision, score.value, usage)
+        report = Report(score=score.value)
+        return self._rejected(draft, report, "rejected:schema", is_whole=False)
+
     def unjudged(self, error: Exception, answer: Any, usage: Usage | None = None) -> bool:
         """Report that the verifier failed on this step's answer; return what `judged` returns."""
         draft = Draft(answer, self.decision, None, usage)
@@ -283,8 +297,8 @@ class PlannedAttempts(Attempts):
             return False
         if not self._gives_best(None):
             raise EmptyAnswerError(
-                f"The answer of model {draft.decision.model!r} was rejected before its end, and no "
-                "other model may be asked."
+                f"The answer of model {draft.decision.model!r} cannot be given out ({reason}), and "
+                "no other model may be asked."
             )
         if self._n_steps == n_steps and not self._over_budget and self.remaining_s != 0.0:
             # The plan had nothing more to ask: it is content with the best so far.

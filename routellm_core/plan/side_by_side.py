@@ -7,15 +7,16 @@ import contextvars
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any, cast
 
-from routellm_core.answers.steps import arun, run
+from routellm_core.answers.steps import arun, run, together
 from routellm_core.errors import CircuitOpenError
 from routellm_core.plan.gate import ChunkGate
-from routellm_core.plan.judging import content_of, usage_of
+from routellm_core.plan.judging import content_of, form_score, usage_of
 from routellm_core.plan.planned import Draft
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from routellm_core.answers.steps import Plan
     from routellm_core.answers.verifier import Score
     from routellm_core.plan.calls import RoutedCall
     from routellm_core.plan.planned import PlannedAttempts
@@ -122,8 +123,15 @@ def _drafts(call: Call, came: Sequence[tuple[Call, BaseException | None, Any]]) 
     return drafts
 
 
-def _scoring(call: Call, step: AskAll, drafts: Sequence[Draft]) -> Any:
-    return step.choose(call.prompt(), [content_of(call, draft.answer) for draft in drafts])
+def _scoring(call: Call, step: AskAll, drafts: Sequence[Draft]) -> Plan[list[Score]]:
+    """Plan the drafts' scores; one without the form that was asked for has 0."""
+    prompt, answers = call.prompt(), [content_of(call, draft.answer) for draft in drafts]
+    scores = yield from step.choose(prompt, answers)
+    forms = yield from together([form_score(prompt, answer) for answer in answers])
+    return [
+        score if form is None or form.value == 1.0 else form
+        for score, form in zip(scores, forms, strict=True)
+    ]
 
 
 def _chosen(call: Call, drafts: list[Draft], scores: Sequence[Score] | None) -> Any:
