@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections import defaultdict
@@ -13,24 +12,20 @@ from routellm_core._litellm import import_litellm, quiet_litellm
 from routellm_core.controller.calls import Endpoint, read_call
 from routellm_core.controller.config import load_routers
 from routellm_core.controller.fleet import Fleet
-from routellm_core.controller.streams import (
-    AsyncRoutedStream,
-    RoutedStream,
-    check_answer,
-    usage_of,
-)
+from routellm_core.controller.litellm_call import LiteLLMCall
+from routellm_core.controller.streams import AsyncRoutedStream, RoutedStream
 from routellm_core.errors import ConfigurationError
-from routellm_core.plan import escalation_filter, make_guards
+from routellm_core.plan import adrive, astream, drive, escalation_filter, make_guards, stream
 from routellm_core.policy import check_drop_params, check_model, check_threshold, note_threshold
 from routellm_core.types import RECORD_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from routellm_core.controller.calls import Call
     from routellm_core.controller.config import RouterOptions
-    from routellm_core.plan import Attempts, BreakerSettings, Budget, RetrySettings
+    from routellm_core.plan import BreakerSettings, Budget, RetrySettings
     from routellm_core.routers.base import Router
     from routellm_core.types import Decision
 
@@ -141,7 +136,7 @@ class Controller:
             base = self._endpoints[role].api_base
             check_model(model, role=role, base_url=base, key_needed=False)
         self._worth_escalating = escalation_filter(escalate_on)
-        self._filtered = {"escalate_filtered": escalate_filtered}
+        self._escalate_filtered = escalate_filtered
         self._dropped = check_drop_params(drop_params)
         self._counting = threading.Lock()
         self.chat = SimpleNamespace(
@@ -180,20 +175,10 @@ class Controller:
         if call is None:
             return litellm.completion(**{**self._plain(request), **request})
         started_s = time.perf_counter()
-        attempts = self._begun(call, call.decider.decide(call.turn, call.overrides), started_s)
-        while True:
-            try:
-                with quiet_litellm():
-                    answer = litellm.completion(**self._arguments(attempts.decision, call))
-                    if call.request.get("stream"):
-                        return RoutedStream.open(answer, attempts, **self._filtered)
-                check_answer(answer, attempts, **self._filtered)
-            except BaseException as error:  # `failed` knows what is worth another attempt
-                if not attempts.failed(error):
-                    raise
-                time.sleep(attempts.wait_s)
-            else:
-                return _finished(answer, attempts)
+        routed = self._begun(call, call.decider.decide(call.turn, call.overrides), started_s)
+        if call.request.get("stream"):
+            return RoutedStream(stream(routed, self._open), routed)
+        return _finished(drive(routed, self._ask), routed)
 
     async def acompletion(
         self, *, router: str | None = None, threshold: float | None = None, **request: Any
@@ -205,22 +190,10 @@ class Controller:
             return await litellm.acompletion(**{**self._plain(request), **request})
         started_s = time.perf_counter()
         decision = await call.decider.adecide(call.turn, call.overrides)
-        attempts = self._begun(call, decision, started_s)
-        while True:
-            try:
-                with quiet_litellm():
-                    asked = litellm.acompletion(**self._arguments(attempts.decision, call))
-                    answer = await attempts.within(asked)
-                    if call.request.get("stream"):
-                        opened = AsyncRoutedStream.open(answer, attempts, **self._filtered)
-                        return await attempts.within(opened)
-                check_answer(answer, attempts, **self._filtered)
-            except BaseException as error:  # `failed` knows what is worth another attempt
-                if not attempts.failed(error):
-                    raise
-                await asyncio.sleep(attempts.wait_s)
-            else:
-                return _finished(answer, attempts)
+        routed = self._begun(call, decision, started_s)
+        if call.request.get("stream"):
+            return await AsyncRoutedStream.begin(astream(routed, self._aopen), routed)
+        return _finished(await adrive(routed, self._aask), routed)
 
     def route(self, prompt: str, router: str, threshold: float) -> str:
         """Return the name of the model that a prompt goes to.
@@ -255,15 +228,32 @@ class Controller:
             return win_rates
         return type(prompts)(win_rates, index=prompts.index, name=prompts.name)
 
-    def _begun(self, call: Call, decision: Decision, started_s: float) -> Attempts:
+    def _begun(self, call: Call, decision: Decision, started_s: float) -> LiteLLMCall:
         attempts = call.attempts(
             decision, self.guards, worth_escalating=self._worth_escalating, started_s=started_s
         )
         with self._counting:
             self.model_counts[call.decider.policy.router][attempts.decision.model] += 1
-        return attempts
+        return LiteLLMCall(attempts, call, escalate_filtered=self._escalate_filtered)
 
-    def _arguments(self, decision: Decision, call: Call) -> dict[str, Any]:
+    def _ask(self, routed: LiteLLMCall) -> Any:
+        with quiet_litellm() as litellm:
+            return routed.answered(litellm.completion(**self._arguments(routed)))
+
+    async def _aask(self, routed: LiteLLMCall) -> Any:
+        with quiet_litellm() as litellm:
+            return routed.answered(await litellm.acompletion(**self._arguments(routed)))
+
+    def _open(self, routed: LiteLLMCall) -> Iterator[Any]:
+        with quiet_litellm() as litellm:
+            return routed.read(litellm.completion(**self._arguments(routed)))
+
+    async def _aopen(self, routed: LiteLLMCall) -> AsyncIterator[Any]:
+        with quiet_litellm() as litellm:
+            return routed.aread(await litellm.acompletion(**self._arguments(routed)))
+
+    def _arguments(self, routed: LiteLLMCall) -> dict[str, Any]:
+        decision, call = routed.decision, routed.call
         endpoint = self._endpoints[decision.route]
         dropped = self._dropped.get(decision.route, ())
         taken = {name: value for name, value in call.request.items() if name not in dropped}
@@ -278,8 +268,7 @@ class Controller:
         return by_model.get(str(request.get("model")), self._both).arguments()
 
 
-def _finished(answer: Any, attempts: Attempts) -> Any:
-    """Report a whole answer; return it with its decision."""
-    attempts.succeeded(usage_of(answer))
-    setattr(answer, RECORD_KEY, attempts.decision.record())
+def _finished(answer: Any, routed: LiteLLMCall) -> Any:
+    """Return a whole answer with its decision."""
+    setattr(answer, RECORD_KEY, routed.decision.record())
     return answer

@@ -1,0 +1,147 @@
+"""One routed call over LiteLLM: how its answers and chunks are read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from routellm_core._litellm import quiet_litellm
+from routellm_core.errors import EmptyAnswerError
+from routellm_core.plan import RoutedCall
+from routellm_core.policy import holds_answer, unusable_answer_error
+from routellm_core.types import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Sequence
+
+    from routellm_core.controller.calls import Call
+    from routellm_core.plan import Attempts
+
+__all__ = ["LiteLLMCall"]
+
+_END: Any = object()
+
+
+class LiteLLMCall(RoutedCall[Any, Any]):
+    """Follow one call of the Controller.
+
+    Parameters
+    ----------
+    attempts
+        The call's state.
+    call
+        What was asked.
+    escalate_filtered
+        Whether a filtered answer is unusable.
+    """
+
+    __slots__ = ("_finish_reason", "_has_begun", "_usage", "call")
+
+    def __init__(self, attempts: Attempts, call: Call, *, escalate_filtered: bool = False) -> None:
+        super().__init__(attempts, escalate_filtered=escalate_filtered)
+        self.call = call
+        self.starts_again()
+
+    @property
+    def waits_for_content(self) -> bool:
+        """Whether a beginning is held back: always, so that a stream can tell its decision."""
+        return True
+
+    def holds(self, answer: Any) -> tuple[bool, str | None]:
+        """Return whether an answer says something, and its finish reason."""
+        said = any(holds_answer(choice.message.model_dump()) for choice in answer.choices)
+        return said, answer.choices[0].finish_reason
+
+    def has_content(self, chunk: Any) -> bool:
+        """Return whether a chunk says more than who speaks, or why it stopped."""
+        for choice in chunk.choices:
+            said = choice.delta.model_dump(exclude_none=True)
+            if any(value for name, value in said.items() if name != "role"):
+                self._has_begun = True
+                return True
+        return False
+
+    def end_reason(self, chunks: Sequence[Any]) -> str | None:  # noqa: ARG002
+        """Return why this attempt's stream ended."""
+        return self._finish_reason
+
+    def used(self, answer: Any = None) -> Usage | None:
+        """Return the tokens that an answer, or this attempt's stream, counts."""
+        return self._usage if answer is None else _usage_of(answer)
+
+    def starts_again(self) -> None:
+        """Forget what the last attempt's stream told."""
+        self._usage: Usage | None = None
+        self._finish_reason: str | None = None
+        self._has_begun = False
+
+    def answered(self, answer: Any) -> Any:
+        """Return a whole answer.
+
+        Raises
+        ------
+        EmptyAnswerError
+            If it holds no message.
+        """
+        if not answer.choices:
+            raise EmptyAnswerError(f"Model {self.decision.model!r} answered without a message.")
+        return answer
+
+    def read(self, chunks: Any) -> Iterator[Any]:
+        """Yield a stream's chunks; close it at the end.
+
+        Raises
+        ------
+        EmptyAnswerError
+            If it ends without content and without an end.
+        """
+        try:
+            iterator = iter(chunks)
+            while True:
+                with quiet_litellm():
+                    chunk = next(iterator, _END)
+                if chunk is _END:
+                    break
+                self._note(chunk)
+                yield chunk
+        finally:
+            if hasattr(chunks, "close"):
+                chunks.close()
+        self._check_end()
+
+    async def aread(self, chunks: Any) -> AsyncIterator[Any]:
+        """Yield a stream's chunks as `read` does."""
+        try:
+            iterator = chunks.__aiter__()
+            while True:
+                try:
+                    with quiet_litellm():
+                        chunk = await iterator.__anext__()
+                except StopAsyncIteration:
+                    break
+                self._note(chunk)
+                yield chunk
+        finally:
+            if hasattr(chunks, "aclose"):
+                await chunks.aclose()
+        self._check_end()
+
+    def _note(self, chunk: Any) -> None:
+        self._usage = _usage_of(chunk) or self._usage
+        for choice in chunk.choices:
+            self._finish_reason = choice.finish_reason or self._finish_reason
+
+    def _check_end(self) -> None:
+        # LiteLLM puts an end to streams that have none, so that the two cannot be told apart.
+        if not self._has_begun and self._finish_reason is None:
+            raise unusable_answer_error(self.decision.model, "empty")
+
+
+def _usage_of(answer: Any) -> Usage | None:
+    """Return the tokens that an answer or a chunk counts, and its model; None without a count."""
+    counts = getattr(answer, "usage", None)
+    read, written = (getattr(counts, name, None) for name in ("prompt_tokens", "completion_tokens"))
+    # LiteLLM counts 0 and 0 where the provider counted nothing.
+    if not (isinstance(read, int) and isinstance(written, int) and read + written > 0):
+        return None
+    model = getattr(answer, "model", None)
+    return Usage(read, written, model if isinstance(model, str) else None)
