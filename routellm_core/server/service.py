@@ -5,32 +5,22 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from routellm_core.controller.messages import offers_tools
-from routellm_core.plan import RetrySettings, escalation_filter, make_guards
-from routellm_core.policy import holds_answer, unusable_answer, unusable_answer_error
-from routellm_core.server.errors import ApiError, NoAnswerError, UpstreamError
-from routellm_core.server.events import (
-    DONE,
-    StreamProgress,
-    begins_answer,
-    event,
-    event_json,
-    usage_of,
-)
-from routellm_core.server.upstream import ModelCall
-from routellm_core.types import RECORD_KEY
+from routellm_core.plan import RetrySettings, adrive, astream, escalation_filter, make_guards
+from routellm_core.server.errors import ApiError
+from routellm_core.server.served_call import ServedCall, WholeAnswer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     from routellm_core.controller.fleet import Fleet
-    from routellm_core.plan import Attempts
+    from routellm_core.policy import Decider, Overrides, Turn
     from routellm_core.server.requests import ChatRequest
     from routellm_core.server.settings import ServerSettings
     from routellm_core.server.upstream import Upstream
@@ -41,7 +31,6 @@ __all__ = ["Answer", "ChatService", "EarlyAnswer", "StreamedAnswer"]
 _FEW_MESSAGES = 256
 _ESCALATE = escalation_filter(None)
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
-_FAREWELL_S = 0.5
 _COMMENT = b": keep-alive\n\n"
 _COMMENT_S = 5.0
 
@@ -140,8 +129,97 @@ class ChatService:
         """Whether there are models, so that requests are answered."""
         return bool(self._upstreams)
 
-    async def decide(self, request: ChatRequest) -> Attempts:
-        """Return the machine that follows a request, with its first decision.
+    async def complete(
+        self,
+        request: ChatRequest,
+        fields: Mapping[str, Any],
+        *,
+        headers: Mapping[str, str] = _NO_HEADERS,
+    ) -> Answer:
+        """Return the whole answer.
+
+        Raises
+        ------
+        RouteLLMError
+            If there is none.
+        """
+        call = await self._begun(request, fields, headers)
+        try:
+            answer = await adrive(call, self._ask)
+        except TimeoutError as error:
+            raise call.fault(error) from error
+        finally:
+            call.close()
+        return Answer(call.decision, answer.reply.body, answer.headers)
+
+    async def stream(
+        self,
+        request: ChatRequest,
+        fields: Mapping[str, Any],
+        *,
+        headers: Mapping[str, str] = _NO_HEADERS,
+    ) -> StreamedAnswer:
+        """Return an answer whose first content is there, which is when its model is settled.
+
+        Raises
+        ------
+        RouteLLMError
+            If no model got that far.
+        """
+        call = await self._begun(request, fields, headers)
+        blocks = astream(call, self._open)
+        try:
+            first = await anext(blocks)
+        except BaseException as error:
+            await call.aclose()
+            if isinstance(error, TimeoutError):
+                raise call.fault(error) from error
+            raise
+        return StreamedAnswer(call.decision, _events(first, blocks, call), call.headers)
+
+    async def stream_early(
+        self, request: ChatRequest, fields: Mapping[str, Any], *, headers: Mapping[str, str]
+    ) -> StreamedAnswer | EarlyAnswer:
+        """Return what `stream` returns or, where that takes long, what begins with comments."""
+        if self._stream_wait_s is None:
+            return await self.stream(request, fields, headers=headers)
+        task = asyncio.ensure_future(self.stream(request, fields, headers=headers))
+        try:
+            done, _ = await asyncio.wait((task,), timeout=self._stream_wait_s)
+        except BaseException:
+            task.cancel()
+            raise
+        return task.result() if done else EarlyAnswer(task)
+
+    async def _begun(
+        self, request: ChatRequest, fields: Mapping[str, Any], headers: Mapping[str, str]
+    ) -> ServedCall:
+        """Decide; return the call that follows."""
+        decider, turn, overrides = await self._read(request)
+        began = time.perf_counter()
+        decision = await decider.adecide(turn, overrides)
+        self._on_decision(time.perf_counter() - began)
+        by_name = overrides.route is not None
+        attempts = self._guards.begin(
+            decision,
+            decider=decider,
+            # Whoever asks for a model by its name gets no other.
+            worth_escalating=_never if by_name else _ESCALATE,
+            text=turn.text,
+            started_s=began,
+        )
+        return ServedCall(
+            attempts,
+            request,
+            fields,
+            headers=headers,
+            counts=self._counts,
+            by_name=by_name,
+            escalate_filtered=self._escalate_filtered,
+        )
+
+    async def _read(self, request: ChatRequest) -> tuple[Decider, Turn, Overrides]:
+        """Return who decides a request, about what, and what its model's name settles already.
 
         Raises
         ------
@@ -163,142 +241,15 @@ class ChatService:
         )
         # Thousands of messages take longer to read than other requests may wait.
         few = len(request.messages) <= _FEW_MESSAGES
-        turn = read() if few else await asyncio.to_thread(read)
-        began = time.perf_counter()
-        decision = await decider.adecide(turn, overrides)
-        self._on_decision(time.perf_counter() - began)
-        by_name = overrides.route is not None
-        return self._guards.begin(
-            decision,
-            decider=decider,
-            # Whoever asks for a model by its name gets no other.
-            worth_escalating=_never if by_name else _ESCALATE,
-            text=turn.text,
-            started_s=began,
-        )
+        return decider, read() if few else await asyncio.to_thread(read), overrides
 
-    async def complete(
-        self,
-        request: ChatRequest,
-        fields: Mapping[str, Any],
-        *,
-        headers: Mapping[str, str] = _NO_HEADERS,
-    ) -> Answer:
-        """Return the whole answer.
+    async def _ask(self, call: ServedCall) -> WholeAnswer:
+        sent = call.sent()
+        return call.answered(await self._upstreams[call.route].complete(sent), sent)
 
-        Raises
-        ------
-        RouteLLMError
-            If there is none.
-        """
-        attempts = await self.decide(request)
-        call = ModelCall(_sent(fields), headers)
-        try:
-            while True:
-                try:
-                    upstream = self._upstreams[attempts.decision.route]
-                    reply = await attempts.within(upstream.complete(call))
-                    self._check(reply.answer, attempts)
-                except (UpstreamError, TimeoutError) as error:
-                    await _next_attempt(attempts, error)
-                else:
-                    attempts.succeeded(usage_of(reply.answer) if self._counts else None)
-                    return Answer(attempts.decision, reply.body, call.answer_headers)
-        finally:
-            attempts.close()
-
-    async def stream(
-        self,
-        request: ChatRequest,
-        fields: Mapping[str, Any],
-        *,
-        headers: Mapping[str, str] = _NO_HEADERS,
-    ) -> StreamedAnswer:
-        """Return an answer whose first content is there, which is when its model is settled.
-
-        Raises
-        ------
-        RouteLLMError
-            If no model got that far.
-        """
-        attempts = await self.decide(request)
-        return await self._settled(request, ModelCall(_sent(fields), headers), attempts)
-
-    async def stream_early(
-        self, request: ChatRequest, fields: Mapping[str, Any], *, headers: Mapping[str, str]
-    ) -> StreamedAnswer | EarlyAnswer:
-        """Return what `stream` returns or, where that takes long, what begins with comments."""
-        if self._stream_wait_s is None:
-            return await self.stream(request, fields, headers=headers)
-        task = asyncio.ensure_future(self.stream(request, fields, headers=headers))
-        try:
-            done, _ = await asyncio.wait((task,), timeout=self._stream_wait_s)
-        except BaseException:
-            task.cancel()
-            raise
-        return task.result() if done else EarlyAnswer(task)
-
-    async def _settled(
-        self, request: ChatRequest, call: ModelCall, attempts: Attempts
-    ) -> StreamedAnswer:
-        """Ask until there is content."""
-        wanted = request.routellm is not None and request.routellm.decision
-        n_choices = call.fields.get("n")
-        while True:
-            blocks = self._upstreams[attempts.decision.route].stream(call)
-            progress = StreamProgress(n_choices if isinstance(n_choices, int) else 1)
-            try:
-                held = await attempts.within(self._until_content(blocks, progress, attempts))
-            except (UpstreamError, TimeoutError) as error:
-                await blocks.aclose()
-                await _next_attempt(attempts, error)
-            except BaseException:
-                await blocks.aclose()
-                attempts.close()
-                raise
-            else:
-                attempts.commit()
-                if wanted:
-                    held = _with_decision(held, attempts.decision)
-                events = _relay(held, blocks, progress, attempts)
-                return StreamedAnswer(attempts.decision, events, call.answer_headers)
-
-    async def _until_content(
-        self, blocks: AsyncGenerator[bytes, None], progress: StreamProgress, attempts: Attempts
-    ) -> bytes:
-        """Return the events up to and with the first that says something."""
-        held: list[bytes] = []
-        async for block in blocks:
-            held.append(progress.read(block))
-            if any(begins_answer(event_json(raw)) for raw in held[-1].split(b"\n\n")):
-                self._refuse(True, progress.finish_reason, attempts)
-                return b"".join(held)
-            if progress.done:
-                break
-        self._refuse(False, progress.finish_reason, attempts)
-        if progress.finish_reason is None:
-            raise NoAnswerError("The model's stream ended before its first content.")
-        return b"".join(held)
-
-    def _check(self, answer: Mapping[str, Any], attempts: Attempts) -> None:
-        """Refuse an answer without choices, and one that another model should give."""
-        choices = [choice for choice in answer["choices"] if isinstance(choice, dict)]
-        if not choices:
-            raise NoAnswerError("The model's answer has no choices.")
-        messages = [choice.get("message") for choice in choices]
-        said = any(holds_answer(m) for m in messages if isinstance(m, dict))
-        self._refuse(said, choices[0].get("finish_reason"), attempts)
-
-    def _refuse(self, has_content: bool, finish_reason: str | None, attempts: Attempts) -> None:
-        """Refuse an unusable answer where another model may give one."""
-        why = unusable_answer(
-            has_content=has_content,
-            finish_reason=finish_reason,
-            escalate_filtered=self._escalate_filtered,
-        )
-        by_name = attempts.decision.reason == "override"
-        if why is not None and attempts.may_escalate and not by_name:
-            raise NoAnswerError(str(unusable_answer_error(attempts.decision.model, why)))
+    async def _open(self, call: ServedCall) -> AsyncGenerator[bytes, None]:
+        sent = call.sent()
+        return call.read(self._upstreams[call.route].stream(sent), sent)
 
     async def aclose(self) -> None:
         """Close every connection to the models, and deliver the records on their way."""
@@ -317,53 +268,15 @@ def _never(_: BaseException) -> bool:
     return False
 
 
-def _sent(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if name != RECORD_KEY}
-
-
-async def _next_attempt(attempts: Attempts, error: UpstreamError | TimeoutError) -> None:
-    """Wait for the next attempt, or raise the error if there is none."""
-    if isinstance(error, TimeoutError):
-        error = UpstreamError(f"The {attempts.decision.route} model took too long.", status=504)
-    if not attempts.failed(error):
-        raise error
-    if attempts.wait_s:
-        await asyncio.sleep(attempts.wait_s)
-
-
-async def _relay(
-    held: bytes,
-    blocks: AsyncGenerator[bytes, None],
-    progress: StreamProgress,
-    attempts: Attempts,
+async def _events(
+    first: bytes, blocks: AsyncGenerator[bytes, None], call: ServedCall
 ) -> AsyncGenerator[bytes, None]:
-    """Yield the answer's events, and say so when it ends too early."""
+    """Yield the answer's events."""
     try:
         async with aclosing(blocks):
-            yield held
-            while not progress.done and (block := await anext(blocks, b"")):
-                yield progress.read(block)
-            if not progress.complete:
-                raise UpstreamError("The model's stream ended within its answer.", status=502)
-            attempts.succeeded(progress.usage)
-            if not progress.done:
-                yield DONE
-            with suppress(UpstreamError, asyncio.TimeoutError):
-                # To the end, after which the connection serves the next answer.
-                await asyncio.wait_for(anext(blocks, None), _FAREWELL_S)
-    except UpstreamError as error:
-        attempts.failed(error, progress.usage)
-        raise
+            yield first
+            async for block in blocks:
+                yield block
+        await call.farewell()
     finally:
-        attempts.close(progress.usage)
-
-
-def _with_decision(held: bytes, decision: Decision) -> bytes:
-    """Return the events with the decision in the first chunk."""
-    events = held.split(b"\n\n")
-    for index, raw in enumerate(events):
-        chunk = event_json(raw)
-        if isinstance(chunk, dict):
-            events[index] = event({**chunk, RECORD_KEY: decision.record()}).removesuffix(b"\n\n")
-            break
-    return b"\n\n".join(events)
+        await call.aclose()
