@@ -37,6 +37,8 @@ class WholeAnswer(NamedTuple):
     """A whole answer of a model."""
 
     reply: Reply
+    choices: Sequence[Mapping[str, Any]]
+    """At least one."""
     headers: Mapping[str, str]
     """Those of the provider's that a client may see."""
 
@@ -94,13 +96,12 @@ class ServedCall(RoutedCall[WholeAnswer, bytes]):
         self._counts = counts
         self._unended: list[AsyncGenerator[bytes, None]] = []
         self._begun = False
-        self._progress = StreamProgress()
-        self.starts_again()
+        self._progress: StreamProgress | None = None
 
     @property
     def may_escalate(self) -> bool:
         """Whether an error could still lead to another model."""
-        return not self.by_name and super().may_escalate
+        return not self.by_name and self.attempts.may_escalate
 
     @property
     def waits_for_content(self) -> bool:
@@ -109,10 +110,9 @@ class ServedCall(RoutedCall[WholeAnswer, bytes]):
 
     def holds(self, answer: WholeAnswer) -> tuple[bool, str | None]:
         """Return whether an answer says something, and its finish reason."""
-        choices = _choices(answer.reply)
-        messages = [choice.get("message") for choice in choices]
+        messages = [choice.get("message") for choice in answer.choices]
         said = any(holds_answer(m) for m in messages if isinstance(m, dict))
-        return said, choices[0].get("finish_reason")
+        return said, answer.choices[0].get("finish_reason")
 
     def has_content(self, chunk: bytes) -> bool:
         """Return whether this attempt's stream says something, up to this block."""
@@ -122,12 +122,12 @@ class ServedCall(RoutedCall[WholeAnswer, bytes]):
 
     def end_reason(self, chunks: Sequence[bytes]) -> str | None:  # noqa: ARG002
         """Return why this attempt's stream ended."""
-        return self._progress.finish_reason
+        return None if self._progress is None else self._progress.finish_reason
 
     def used(self, answer: WholeAnswer | None = None) -> Usage | None:
         """Return what an answer, or this attempt's stream, used."""
         if answer is None:
-            return self._progress.usage
+            return None if self._progress is None else self._progress.usage
         return usage_of(answer.reply.answer) if self._counts else None
 
     def fault(self, error: BaseException) -> BaseException:
@@ -138,9 +138,7 @@ class ServedCall(RoutedCall[WholeAnswer, bytes]):
 
     def starts_again(self) -> None:
         """Forget what the last attempt's stream told."""
-        n_choices = self._fields.get("n")
-        self._progress = StreamProgress(n_choices if isinstance(n_choices, int) else 1)
-        self._begun = False
+        self._progress, self._begun = None, False
 
     def signed_chunks(self, chunks: list[bytes]) -> list[bytes]:
         """Return the first blocks as one, with the decision where the client asked for it."""
@@ -161,9 +159,10 @@ class ServedCall(RoutedCall[WholeAnswer, bytes]):
         NoAnswerError
             If it has no choices.
         """
-        if not _choices(reply):
+        choices = [choice for choice in reply.answer["choices"] if isinstance(choice, dict)]
+        if not choices:
             raise NoAnswerError("The model's answer has no choices.")
-        return WholeAnswer(reply, sent.answer_headers)
+        return WholeAnswer(reply, choices, sent.answer_headers)
 
     async def read(
         self, blocks: AsyncGenerator[bytes, None], sent: ModelCall
@@ -175,7 +174,9 @@ class ServedCall(RoutedCall[WholeAnswer, bytes]):
         UpstreamError
             If it ends too early, or says that the model failed.
         """
-        progress, is_first, is_whole = self._progress, True, False
+        n_choices = self._fields.get("n")
+        progress = StreamProgress(n_choices if isinstance(n_choices, int) else 1)
+        self._progress, is_first, is_whole = progress, True, False
         try:
             while not progress.done and (block := await anext(blocks, b"")):
                 read = progress.read(block)
@@ -207,10 +208,6 @@ class ServedCall(RoutedCall[WholeAnswer, bytes]):
         for blocks in self._unended:
             await blocks.aclose()
         self.close()
-
-
-def _choices(reply: Reply) -> list[Mapping[str, Any]]:
-    return [choice for choice in reply.answer["choices"] if isinstance(choice, dict)]
 
 
 def _with_decision(held: bytes, decision: Decision) -> bytes:

@@ -148,8 +148,6 @@ class ChatService:
             answer = await adrive(call, self._ask)
         except TimeoutError as error:
             raise call.fault(error) from error
-        finally:
-            call.close()
         return Answer(call.decision, answer.reply.body, answer.headers)
 
     async def stream(
