@@ -1,5 +1,6 @@
 """RouteLLM's Controller, and what it shares with the server."""
 
+from routellm_core.controller.calls import Endpoint
 from routellm_core.controller.config import RouterOptions, load_routers
 from routellm_core.controller.controller import Controller, RoutingError
 from routellm_core.controller.fleet import Fleet
@@ -11,6 +12,7 @@ __all__ = [
     "AUTO",
     "AsyncRoutedStream",
     "Controller",
+    "Endpoint",
     "Fleet",
     "OpenAIView",
     "RoutedName",

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from routellm_core.controller.messages import offers_tools
-from routellm_core.controller.names import AUTO, read_model_name, without_additions
 from routellm_core.errors import ConfigurationError
 from routellm_core.policy import Overrides
 
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from routellm_core.controller.fleet import Fleet
+    from routellm_core.experts import ExpertTable
     from routellm_core.plan import Attempts, Guards
     from routellm_core.policy import Decider, Turn
     from routellm_core.types import Decision
@@ -40,6 +40,10 @@ class Endpoint:
         """Return LiteLLM's arguments for what is set."""
         given = {"api_base": self.api_base, "api_key": self.api_key}
         return {name: value for name, value in given.items() if value is not None}
+
+    def or_else(self, other: Endpoint) -> Endpoint:
+        """Return this endpoint, with the other's values for what is None."""
+        return Endpoint(self.api_base or other.api_base, self.api_key or other.api_key)
 
     def __repr__(self) -> str:
         return f"Endpoint(api_base={self.api_base!r}, api_key={'***' if self.api_key else None})"
@@ -104,7 +108,7 @@ def read_call(
                 f"`router` {router!r} and `threshold` {threshold!r}."
             )
         decider, overrides = fleet.wish(router, threshold=threshold)
-    elif _is_routed(str(model), fleet):
+    elif fleet.is_routed(str(model)):
         decider, overrides = fleet.plan(str(model))
     else:
         return None
@@ -112,7 +116,35 @@ def read_call(
     return Call(decider, turn, overrides, fields)
 
 
-def _is_routed(model: str, fleet: Fleet) -> bool:
-    """Return whether a name asks for a router; any other is LiteLLM's."""
-    name = without_additions(model, served=(fleet.strong_model, fleet.weak_model))
-    return name == AUTO or read_model_name(name, routers=fleet.deciders) is not None
+def resolved_endpoints(
+    experts: ExpertTable, default: Endpoint, given: Mapping[str, Endpoint | Mapping[str, str]]
+) -> dict[str, Endpoint]:
+    """Return where each expert is reached.
+
+    Parameters
+    ----------
+    experts
+        All of them.
+    default
+        Fills in what is not given.
+    given
+        For some of them, an `Endpoint` or its arguments.
+
+    Raises
+    ------
+    ConfigurationError
+        If a name is no expert's, or a value is no endpoint.
+    """
+    stated: dict[str, Endpoint] = {}
+    for name, value in given.items():
+        experts.check(name, argument="endpoints")
+        if not isinstance(value, Endpoint):
+            # The value may hold a key: it is not shown.
+            if not isinstance(value, dict) or not value.keys() <= {"api_base", "api_key"}:
+                raise ConfigurationError(
+                    f"The endpoint of expert {name!r} must be an `Endpoint`, or a mapping with "
+                    "`api_base`, `api_key` or both."
+                )
+            value = Endpoint(**value)
+        stated[name] = value
+    return {name: stated.get(name, default).or_else(default) for name in experts.names}

@@ -5,14 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from routellm_core._litellm import import_litellm, quiet_litellm
-from routellm_core.controller.calls import Endpoint, read_call
+from routellm_core.controller.calls import Endpoint, read_call, resolved_endpoints
 from routellm_core.controller.config import load_routers
-from routellm_core.controller.fleet import Fleet
+from routellm_core.controller.fleet import Fleet, expert_table
 from routellm_core.controller.litellm_call import LiteLLMCall
+from routellm_core.controller.reading import fields_of, read_answer
 from routellm_core.controller.streams import AsyncRoutedStream, RoutedStream
 from routellm_core.errors import ConfigurationError
 from routellm_core.plan import adrive, astream, drive, escalation_filter, make_guards, stream
@@ -23,10 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from routellm_core.answers import Answer, Request
     from routellm_core.controller.calls import Call
     from routellm_core.controller.config import RouterOptions
     from routellm_core.plan import BreakerSettings, Budget, RetrySettings
     from routellm_core.routers.base import Router
+    from routellm_core.strategies import Strategy
     from routellm_core.types import Decision
 
 __all__ = ["Controller", "RoutingError"]
@@ -41,21 +45,33 @@ class Controller:
     The answer is LiteLLM's, with the decision under `answer.routellm`, or `stream.decision` for a
     stream. A weak model that fails before its first content is followed by the strong one.
 
+    With a `strategy`, several models may be asked for one answer. A draft that is rejected is never
+    given out; for LiteLLM's callbacks its call has the tag "routellm:draft" in `metadata["tags"]`.
+    A stream is held back until its answer is accepted.
+
     Parameters
     ----------
     routers
         Names as `load_router` takes them, or a router for each name that requests will use.
     strong_model, weak_model
         Models as LiteLLM names them: "gpt-4o", "anthropic/claude-sonnet-4-5",
-        "ollama_chat/llama3.2".
+        "ollama_chat/llama3.2". None with `experts`.
     config
         What each router is loaded with: a mapping, or a YAML file; see `load_routers`.
     api_base, api_key
-        Where both models are reached. Left out, LiteLLM's environment variables apply.
+        Where all models are reached. Left out, LiteLLM's environment variables apply.
     progress_bar
         Whether loading the routers shows a bar.
     strong_api_base, strong_api_key, weak_api_base, weak_api_key
         The same for one model, instead of `api_base` and `api_key`.
+    strategy
+        How a call becomes an answer; None for the router's win rate against a threshold, as is
+        done for "router-NAME-THRESHOLD" in any case.
+    experts
+        Models by names of your own, the cheapest first, in place of the pair; they need a
+        `strategy`. Requests may name an expert as their model.
+    endpoints
+        For some of the experts, where each is reached, as an `Endpoint` or its arguments.
     escalate_on
         Errors of the weak model after which the strong one is asked; None for faults that another
         model may not have, () for none.
@@ -64,7 +80,8 @@ class Controller:
     escalate_filtered
         Whether the strong model is asked where the weak one's answer was filtered.
     drop_params
-        Arguments that a model does not take, by "strong" and "weak": they are left out for it.
+        Arguments that a model does not take, by "strong" and "weak" or by expert: they are left
+        out for it.
     options
         Further arguments of `Fleet`: `threshold` or `strong_share` for the model name "auto", and
         what `make_decider` takes.
@@ -89,8 +106,8 @@ class Controller:
     def __init__(
         self,
         routers: Sequence[str] | Mapping[str, Router],
-        strong_model: str,
-        weak_model: str,
+        strong_model: str | None = None,
+        weak_model: str | None = None,
         config: RouterOptions | str | Path | None = None,
         api_base: str | None = None,
         api_key: str | None = None,
@@ -100,6 +117,9 @@ class Controller:
         strong_api_key: str | None = None,
         weak_api_base: str | None = None,
         weak_api_key: str | None = None,
+        strategy: Strategy | None = None,
+        experts: Mapping[str, str] | None = None,
+        endpoints: Mapping[str, Endpoint | Mapping[str, str]] | None = None,
         escalate_on: tuple[type[BaseException], ...] | None = None,
         retry: RetrySettings | int | None = None,
         breaker: BreakerSettings | bool | None = None,
@@ -114,30 +134,46 @@ class Controller:
             if not hasattr(routers, "items")
             else dict(routers.items())
         )
-        self.fleet = Fleet(loaded, strong_model=strong_model, weak_model=weak_model, **options)
+        table = None if experts is None else expert_table(experts)
+        self.fleet = Fleet(
+            loaded,
+            strong_model=strong_model,
+            weak_model=weak_model,
+            experts=table,
+            strategy=strategy,
+            **options,
+        )
         self.guards = make_guards(
             retry=retry,
             breaker=breaker,
             budget=budget,
             monitor=monitor,
-            models=(strong_model, weak_model),
+            models=[expert.model for expert in self.fleet.experts],
+            routes=self.fleet.experts.names,
         )
         """The retries, breakers, budget and monitor, as they are now."""
         self.model_counts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
         """How often each router chose each model, by router and model name."""
         self._both = Endpoint(api_base, api_key)
-        self._endpoints = {
-            "strong": Endpoint(strong_api_base or api_base, strong_api_key or api_key),
-            "weak": Endpoint(weak_api_base or api_base, weak_api_key or api_key),
-        }
-        for role, model in (("strong", strong_model), ("weak", weak_model)):
+        self._endpoints = resolved_endpoints(
+            self.fleet.experts,
+            self._both,
+            {
+                "strong": Endpoint(strong_api_base, strong_api_key),
+                "weak": Endpoint(weak_api_base, weak_api_key),
+                **(endpoints or {}),
+            }
+            if table is None
+            else endpoints or {},
+        )
+        for expert in self.fleet.experts:
             # A key may come with a request, and scoring prompts needs none: a missing one is
             # raised by the call. An unknown provider can never be right.
-            base = self._endpoints[role].api_base
-            check_model(model, role=role, base_url=base, key_needed=False)
+            base = self._endpoints[expert.name].api_base
+            check_model(expert.model, role=expert.name, base_url=base, key_needed=False)
         self._worth_escalating = escalation_filter(escalate_on)
         self._escalate_filtered = escalate_filtered
-        self._dropped = check_drop_params(drop_params)
+        self._dropped = check_drop_params(drop_params, routes=[*reversed(self.fleet.experts.names)])
         self._counting = threading.Lock()
         self.chat = SimpleNamespace(
             completions=SimpleNamespace(create=self.completion, acreate=self.acompletion)
@@ -175,7 +211,9 @@ class Controller:
         if call is None:
             return litellm.completion(**{**self._plain(request), **request})
         started_s = time.perf_counter()
-        routed = self._begun(call, call.decider.decide(call.turn, call.overrides), started_s)
+        routed = self._begun(
+            call, call.decider.decide(call.turn, call.overrides), started_s, self._ask_model
+        )
         if call.request.get("stream"):
             return RoutedStream(stream(routed, self._open), routed)
         return _finished(drive(routed, self._ask), routed)
@@ -190,7 +228,7 @@ class Controller:
             return await litellm.acompletion(**{**self._plain(request), **request})
         started_s = time.perf_counter()
         decision = await call.decider.adecide(call.turn, call.overrides)
-        routed = self._begun(call, decision, started_s)
+        routed = self._begun(call, decision, started_s, self._aask_model)
         if call.request.get("stream"):
             return await AsyncRoutedStream.begin(astream(routed, self._aopen), routed)
         return _finished(await adrive(routed, self._aask), routed)
@@ -228,13 +266,18 @@ class Controller:
             return win_rates
         return type(prompts)(win_rates, index=prompts.index, name=prompts.name)
 
-    def _begun(self, call: Call, decision: Decision, started_s: float) -> LiteLLMCall:
+    def _begun(
+        self, call: Call, decision: Decision, started_s: float, ask_verifier: Any
+    ) -> LiteLLMCall:
         attempts = call.attempts(
             decision, self.guards, worth_escalating=self._worth_escalating, started_s=started_s
         )
         with self._counting:
             self.model_counts[call.decider.policy.router][attempts.decision.model] += 1
-        return LiteLLMCall(attempts, call, escalate_filtered=self._escalate_filtered)
+        routed = LiteLLMCall(attempts, call, escalate_filtered=self._escalate_filtered)
+        if attempts.step is not None:
+            routed.ask_verifier = partial(ask_verifier, routed)
+        return routed
 
     def _ask(self, routed: LiteLLMCall) -> Any:
         with quiet_litellm() as litellm:
@@ -252,20 +295,40 @@ class Controller:
         with quiet_litellm() as litellm:
             return routed.aread(await litellm.acompletion(**self._arguments(routed)))
 
+    def _ask_model(self, routed: LiteLLMCall, question: Request) -> Answer:
+        """Ask a model for a verifier."""
+        with quiet_litellm() as litellm:
+            answer = litellm.completion(**self._question(routed, question))
+        return read_answer(answer.model_dump())
+
+    async def _aask_model(self, routed: LiteLLMCall, question: Request) -> Answer:
+        with quiet_litellm() as litellm:
+            answer = await litellm.acompletion(**self._question(routed, question))
+        return read_answer(answer.model_dump())
+
+    def _question(self, routed: LiteLLMCall, question: Request) -> dict[str, Any]:
+        named = routed.route if question.model is None else str(question.model)
+        experts = self.fleet.experts
+        route = named if named in experts else self.fleet.route_of(named)
+        if route is None:
+            return {**self._both.arguments(), **fields_of(question), "model": named}
+        return self._sent(route, fields_of(question))
+
     def _arguments(self, routed: LiteLLMCall) -> dict[str, Any]:
-        decision, call = routed.decision, routed.call
-        endpoint = self._endpoints[decision.route]
-        dropped = self._dropped.get(decision.route, ())
-        taken = {name: value for name, value in call.request.items() if name not in dropped}
-        return {**endpoint.arguments(), **taken, "model": decision.model}
+        request = routed.call.request
+        return self._sent(routed.route, routed.drafted(request) if routed.is_draft else request)
+
+    def _sent(self, route: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Return LiteLLM's arguments for a request to an expert."""
+        dropped = self._dropped.get(route, ())
+        taken = {name: value for name, value in fields.items() if name not in dropped}
+        model = self.fleet.experts[route].model
+        return {**self._endpoints[route].arguments(), **taken, "model": model}
 
     def _plain(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Return where a model is reached that was named without routing."""
-        by_model = {
-            self.fleet.weak_model: self._endpoints["weak"],
-            self.fleet.strong_model: self._endpoints["strong"],
-        }
-        return by_model.get(str(request.get("model")), self._both).arguments()
+        route = self.fleet.route_of(str(request.get("model")))
+        return (self._both if route is None else self._endpoints[route]).arguments()
 
 
 def _finished(answer: Any, routed: LiteLLMCall) -> Any:

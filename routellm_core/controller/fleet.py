@@ -1,4 +1,4 @@
-"""Several routers over one pair of models: which of them decides a request, and how."""
+"""Several routers over the same models: which of them decides a request, and how."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from routellm_core.calibration import router_threshold
 from routellm_core.controller.messages import OpenAIView
 from routellm_core.controller.names import AUTO, read_model_name, without_additions
 from routellm_core.errors import ConfigurationError, UnknownModelError, UnknownRouterError
-from routellm_core.experts import Capabilities
+from routellm_core.experts import Capabilities, Expert, ExpertTable
 from routellm_core.policy import (
     Overrides,
     check_threshold,
@@ -24,23 +24,29 @@ if TYPE_CHECKING:
     from routellm_core.controller.messages import Message
     from routellm_core.policy import Decider, Turn
     from routellm_core.routers.base import Router
+    from routellm_core.strategies import Strategy
 
-__all__ = ["Fleet"]
+__all__ = ["Fleet", "expert_table"]
 
 _VIEW = OpenAIView()
 
 
 class Fleet:
-    """Hold a decider for every loaded router, all for the same pair of models.
+    """Hold a decider for every loaded router, all for the same models.
 
     Parameters
     ----------
     routers
         At least one, by the name that requests use. The first answers to "auto".
     strong_model, weak_model
-        Names of the models.
+        Names of a pair of models.
+    experts
+        Any number of models, in place of the pair; see `expert_table`.
     strong, weak
         What the models can take; by default what `known_capabilities` knows of their names.
+    strategy
+        How a call becomes an answer, unless its model's name says more; None for the router's
+        win rate against the threshold. Experts other than "weak" and "strong" need one.
     threshold, strong_share
         What "auto" and calls without a threshold use, at most one of them; see `make_decider`.
     options
@@ -56,34 +62,54 @@ class Fleet:
         self,
         routers: Mapping[str, Router],
         *,
-        strong_model: str,
-        weak_model: str,
+        strong_model: str | None = None,
+        weak_model: str | None = None,
+        experts: ExpertTable | None = None,
         strong: Capabilities | None = None,
         weak: Capabilities | None = None,
         threshold: float | None = None,
         strong_share: float | None = None,
+        strategy: Strategy | None = None,
         **options: Any,
     ) -> None:
         if not routers:
             raise ConfigurationError("At least one router is needed, got none.")
-        strong = known_capabilities(strong_model) if strong is None else strong
-        weak = known_capabilities(weak_model) if weak is None else weak
-        self.strong_model = strong_model
-        self.weak_model = weak_model
+        self.experts = _table(
+            experts, strong_model=strong_model, weak_model=weak_model, strong=strong, weak=weak
+        )
+        if strategy is None and not self.experts.is_pair:
+            raise ConfigurationError(
+                f"The experts {', '.join(self.experts.names)} need a `strategy`, as "
+                "`routellm_core.strategies.Cascade`: a router alone tells 'weak' and 'strong' "
+                "apart."
+            )
+        self.strategy = strategy
+        self._undecided = (AUTO,) if strategy is None else (AUTO, strategy.name)
+        named = () if self.experts.is_pair else self.experts.names[::-1]
+        models = [expert.model for expert in self.experts][::-1]
+        self._names = list(dict.fromkeys([*self._undecided, *named, *models]))
         self.deciders: dict[str, Decider] = {
             name: make_decider(
                 router=router,
                 threshold=threshold,
                 strong_share=strong_share,
-                strong_model=strong_model,
-                weak_model=weak_model,
-                strong=strong,
-                weak=weak,
+                experts=self.experts,
+                strategy=strategy,
                 **options,
             )
             for name, router in routers.items()
         }
         self.default = next(iter(self.deciders))
+
+    @property
+    def strong_model(self) -> str:
+        """Name of the strong model, or of the last expert's."""
+        return self.experts.reference.model
+
+    @property
+    def weak_model(self) -> str:
+        """Name of the weak model, or of the first expert's."""
+        return self.experts.cheapest.model
 
     def decider(self, router: str | None) -> Decider:
         """Return a loaded router's decider; None stands for the first.
@@ -106,22 +132,21 @@ class Fleet:
         Raises
         ------
         UnknownModelError
-            If the name is neither a routed one, "auto", nor one of the two models.
+            If the name is neither a routed one nor one of a model.
         UnknownRouterError
             If it names a router that is not loaded.
         ConfigurationError
             If its threshold or share cannot be used.
         """
-        model = without_additions(model, served=(self.strong_model, self.weak_model))
+        model = self._bare(model)
         wish = read_model_name(model, routers=self.deciders)
         if wish is not None:
             return self.wish(wish.router, threshold=wish.threshold, strong_share=wish.strong_share)
-        if model == AUTO:
+        if model in self._undecided:
             return self.decider(None), NO_OVERRIDES
-        if model == self.strong_model:
-            return self.decider(None), Overrides(route="strong")
-        if model == self.weak_model:
-            return self.decider(None), Overrides(route="weak")
+        route = self.route_of(model)
+        if route is not None:
+            return self.decider(None), Overrides(route=route)
         raise UnknownModelError(
             f"Model {model!r} is not served. Served: {', '.join(self.names())}, and "
             "'router-NAME-THRESHOLD' or 'router-NAME-share-PERCENT' with a router of "
@@ -140,8 +165,28 @@ class Fleet:
         return decider, Overrides(threshold=check_threshold(threshold))
 
     def names(self) -> list[str]:
-        """Return model names that `plan` takes as they are: "auto" and the models."""
-        return list(dict.fromkeys([AUTO, self.strong_model, self.weak_model]))
+        """Return model names that `plan` takes as they are, "auto" first and the cheapest last."""
+        return list(self._names)
+
+    def is_routed(self, model: str) -> bool:
+        """Return whether a name is more than that of a model."""
+        name = self._bare(model)
+        if name in self._undecided or read_model_name(name, routers=self.deciders) is not None:
+            return True
+        return not self.experts.is_pair and name in self.experts
+
+    def route_of(self, model: str) -> str | None:
+        """Return the expert of a name, or of a model's name; None if there is none.
+
+        Of several, the last one in the table counts. The names "strong" and "weak" count for
+        nothing here.
+        """
+        if model in self.experts and not self.experts.is_pair:
+            return model
+        return next((e.name for e in reversed([*self.experts]) if e.model == model), None)
+
+    def _bare(self, model: str) -> str:
+        return without_additions(model, served=self._names)
 
     @staticmethod
     def turn(messages: Iterable[Message], *, tools: bool, decider: Decider) -> Turn:
@@ -149,3 +194,63 @@ class Fleet:
         return read_turn(
             list(messages), _VIEW, tools=tools, small_window=decider.policy.small_window
         )
+
+
+def expert_table(
+    models: Mapping[str, str], *, capabilities: Mapping[str, Capabilities] | None = None
+) -> ExpertTable:
+    """Return the table of experts.
+
+    Parameters
+    ----------
+    models
+        Each expert's model, as LiteLLM names it, by the expert's name; the cheapest first.
+    capabilities
+        What some of them can take; of the others, what `known_capabilities` knows.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no expert, or a name cannot be used.
+
+    Examples
+    --------
+    >>> expert_table({"fast": "gpt-4o-mini", "coder": "gpt-4o"}).names
+    ('fast', 'coder')
+    """
+    known = capabilities or {}
+    for name, model in models.items():
+        if not isinstance(model, str):
+            raise ConfigurationError(
+                f"The model of expert {name!r} must be a name, got {type(model).__name__}."
+            )
+    return ExpertTable(
+        Expert(name, model, known.get(name) or known_capabilities(model))
+        for name, model in models.items()
+    )
+
+
+def _table(
+    experts: ExpertTable | None,
+    *,
+    strong_model: str | None,
+    weak_model: str | None,
+    strong: Capabilities | None,
+    weak: Capabilities | None,
+) -> ExpertTable:
+    """Return the table that a fleet's arguments mean."""
+    if experts is not None:
+        if any(given is not None for given in (strong_model, weak_model, strong, weak)):
+            raise ConfigurationError("Pass `experts`, or `strong_model` and `weak_model`.")
+        return experts
+    if strong_model is None or weak_model is None:
+        raise ConfigurationError(
+            f"Pass both `strong_model` and `weak_model`, or `experts`; got {strong_model!r} and "
+            f"{weak_model!r}."
+        )
+    return ExpertTable.of_pair(
+        strong_model=strong_model,
+        weak_model=weak_model,
+        strong=known_capabilities(strong_model) if strong is None else strong,
+        weak=known_capabilities(weak_model) if weak is None else weak,
+    )

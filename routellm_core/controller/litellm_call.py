@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from routellm_core._litellm import quiet_litellm
+from routellm_core.controller.conversion import completion_of
+from routellm_core.controller.reading import logprob_fields, read_answer, read_delta, read_prompt
 from routellm_core.errors import EmptyAnswerError
 from routellm_core.plan import RoutedCall
 from routellm_core.policy import holds_answer, unusable_answer_error
 from routellm_core.types import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
+    from routellm_core.answers import Answer, Prompt, Token
     from routellm_core.controller.calls import Call
     from routellm_core.plan import Attempts
 
 __all__ = ["LiteLLMCall"]
+
+DRAFT_TAG = "routellm:draft"
+"""What tells a draft's call from the answer's in traces."""
 
 _END: Any = object()
 
@@ -32,19 +39,45 @@ class LiteLLMCall(RoutedCall[Any, Any]):
         What was asked.
     escalate_filtered
         Whether a filtered answer is unusable.
+    is_branch
+        Whether others are asked at the same time.
     """
 
-    __slots__ = ("_finish_reason", "_has_begun", "_usage", "call")
+    __slots__ = (
+        "_finish_reason", "_has_begun", "_is_branch", "_usage", "ask_verifier", "call",
+    )  # fmt: skip
 
-    def __init__(self, attempts: Attempts, call: Call, *, escalate_filtered: bool = False) -> None:
+    def __init__(
+        self,
+        attempts: Attempts,
+        call: Call,
+        *,
+        escalate_filtered: bool = False,
+        is_branch: bool = False,
+    ) -> None:
         super().__init__(attempts, escalate_filtered=escalate_filtered)
         self.call = call
+        self.ask_verifier = None
+        self._is_branch = is_branch
         self.starts_again()
+
+    @property
+    def is_draft(self) -> bool:
+        """Whether the answer that is asked for may be rejected."""
+        return self._is_branch or self.attempts.verifier is not None
 
     @property
     def waits_for_content(self) -> bool:
         """Whether a beginning is held back: always, so that a stream can tell its decision."""
         return True
+
+    def drafted(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a request with a draft's tag, and with what its verifier reads."""
+        metadata = request.get("metadata") or {}
+        tags = [*(metadata.get("tags") or ()), DRAFT_TAG]
+        verifier = self.attempts.verifier
+        more = {} if verifier is None else logprob_fields(verifier.top_logprobs)
+        return {**request, **more, "metadata": {**metadata, "tags": tags}}
 
     def holds(self, answer: Any) -> tuple[bool, str | None]:
         """Return whether an answer says something, and its finish reason."""
@@ -63,6 +96,30 @@ class LiteLLMCall(RoutedCall[Any, Any]):
     def end_reason(self, chunks: Sequence[Any]) -> str | None:  # noqa: ARG002
         """Return why this attempt's stream ended."""
         return self._finish_reason
+
+    def prompt(self) -> Prompt:
+        """Return what was asked."""
+        asked = self.call
+        win_rate = self.decision.win_rate
+        return read_prompt(asked.request, text=asked.turn.text, win_rate=win_rate)
+
+    def answer_of(self, answer: Any) -> Answer:
+        """Return a whole answer as verifiers read it."""
+        return read_answer(answer if isinstance(answer, dict) else answer.model_dump())
+
+    def merged(self, chunks: Sequence[Any]) -> Any:
+        """Return the `chat.completion` that chunks make up, as a mapping."""
+        return completion_of([chunk.model_dump(exclude_none=True) for chunk in chunks])
+
+    def delta(self, chunk: Any) -> tuple[str, Sequence[Token]]:
+        """Return the text and the tokens that a chunk adds."""
+        return read_delta(chunk.model_dump(exclude_none=True))
+
+    def branch(self, attempts: Attempts) -> LiteLLMCall:
+        """Return a call beside this one."""
+        return LiteLLMCall(
+            attempts, self.call, escalate_filtered=self.escalate_filtered, is_branch=True
+        )
 
     def used(self, answer: Any = None) -> Usage | None:
         """Return the tokens that an answer, or this attempt's stream, counts."""
@@ -138,6 +195,10 @@ class LiteLLMCall(RoutedCall[Any, Any]):
 
 def _usage_of(answer: Any) -> Usage | None:
     """Return the tokens that an answer or a chunk counts, and its model; None without a count."""
+    if isinstance(answer, dict):
+        answer = SimpleNamespace(
+            usage=SimpleNamespace(**answer.get("usage") or {}), model=answer.get("model")
+        )
     counts = getattr(answer, "usage", None)
     read, written = (getattr(counts, name, None) for name in ("prompt_tokens", "completion_tokens"))
     # LiteLLM counts 0 and 0 where the provider counted nothing.

@@ -14,7 +14,7 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 import orjson
 
-from routellm_core.server.conversion import chunks_of, completion_of
+from routellm_core.controller.conversion import chunks_of, completion_of
 from routellm_core.server.errors import UpstreamError
 from routellm_core.server.events import DONE, EventSplitter, StreamProgress, event, event_json
 from routellm_core.server.upstream import (
