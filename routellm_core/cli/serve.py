@@ -208,8 +208,9 @@ def _serve(settings: dict[str, Any], *, config: str | None, verbose: bool) -> No
 
 
 def _announce(url: str, settings: Any) -> None:
-    models = f"{settings.strong_model} and {settings.weak_model}"
-    what = models if settings.strong_model else "decisions only: no models are set"
+    *others, last = [expert.model for expert in reversed(settings.models.values())]
+    models = f"{', '.join(others)} and {last}" if others else last
+    what = models if settings.has_models else "decisions only: no models are set"
     lines = [f"Serving {what} at {url}/v1, routed by {', '.join(settings.routers)}."]
     if settings.playground:
         lines.append(f"Playground: {url}/playground")

@@ -13,12 +13,13 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from routellm_core.controller.config import load_routers
-from routellm_core.controller.fleet import Fleet
+from routellm_core.controller.fleet import Fleet, expert_table
 from routellm_core.errors import RouteLLMError
 from routellm_core.server.auth import KeyCheck
 from routellm_core.server.chat import ChatEndpoint
 from routellm_core.server.drain import Drain
 from routellm_core.server.errors import error_body
+from routellm_core.server.expert_settings import make_strategy
 from routellm_core.server.failures import FailureAnswer
 from routellm_core.server.hosts import HostCheck
 from routellm_core.server.meters import Meters
@@ -26,15 +27,16 @@ from routellm_core.server.origins import CrossOrigin, PageOrigin
 from routellm_core.server.paths import ClientPaths
 from routellm_core.server.service import ChatService
 from routellm_core.server.settings import ServerSettings
-from routellm_core.server.upstream import endpoint_of, reached_by
+from routellm_core.server.upstream import endpoint_of, reached_by, verifier_endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from starlette.requests import Request
 
     from routellm_core.routers.base import Router
     from routellm_core.server.upstream import Upstream
+    from routellm_core.strategies import Strategy
 
 __all__ = ["create_app", "open_upstreams"]
 
@@ -54,7 +56,8 @@ def create_app(
     routers
         Loaded routers by the name that requests use, instead of those that the settings name.
     upstreams
-        The models by route, "strong" and "weak", instead of those that the settings name.
+        The models by route, "strong" and "weak" or an expert's name, instead of those that the
+        settings name.
 
     Returns
     -------
@@ -71,7 +74,9 @@ def create_app(
         upstreams = open_upstreams(settings)
     meters = Meters()
     drain = Drain(settings.max_concurrency)
-    service = ChatService(fleet, upstreams, settings, on_decision=meters.decided)
+    service = ChatService(
+        fleet, upstreams, settings, open_model=_opener(settings), on_decision=meters.decided
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -100,20 +105,30 @@ def make_fleet(settings: ServerSettings, routers: Mapping[str, Router] | None = 
     """Return the deciders that the settings mean."""
     if routers is None:
         routers = load_routers(settings.routers, config=settings.router_options)
+    models = settings.models
+    table = expert_table(
+        {name: expert.model for name, expert in models.items()},
+        capabilities={name: expert.capabilities for name, expert in models.items()},
+    )
     return Fleet(
         routers,
-        strong_model=settings.strong_model or "strong",
-        weak_model=settings.weak_model or "weak",
-        strong=settings.capabilities("strong"),
-        weak=settings.capabilities("weak"),
+        experts=table,
         threshold=settings.threshold,
         strong_share=settings.strong_share,
+        strategy=_strategy(settings),
         router_deadline_s=settings.router_deadline_s,
     )
 
 
+def _strategy(settings: ServerSettings) -> Strategy | None:
+    if settings.strategy is None:
+        return None
+    names = ("verifier", "accept", "band", "choose", "limit_s")
+    return make_strategy(settings.strategy, {name: getattr(settings, name) for name in names})
+
+
 def open_upstreams(settings: ServerSettings) -> dict[str, Upstream]:
-    """Return both models, or neither when the settings name none.
+    """Return every model, or none when the settings name none.
 
     Raises
     ------
@@ -122,12 +137,21 @@ def open_upstreams(settings: ServerSettings) -> dict[str, Upstream]:
     MissingDependencyError
         If LiteLLM is needed and not installed.
     """
-    if settings.strong_model is None:
+    if not settings.has_models:
         return {}
     return {
-        "strong": _open(endpoint_of("strong", settings), settings.strong_upstream),
-        "weak": _open(endpoint_of("weak", settings), settings.weak_upstream),
+        name: _open(endpoint_of(name, settings), expert.upstream)
+        for name, expert in settings.models.items()
     }
+
+
+def _opener(settings: ServerSettings) -> Callable[[str], Upstream]:
+    """Return what opens a model that only a verifier names."""
+
+    def open_model(model: str) -> Upstream:
+        return _open(verifier_endpoint(model, settings), "auto")
+
+    return open_model
 
 
 def _open(endpoint: Any, kind: Any) -> Upstream:

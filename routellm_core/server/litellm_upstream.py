@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from routellm_core._litellm import import_litellm, quiet_litellm
 from routellm_core._optional import require
+from routellm_core.controller.litellm_call import DRAFT_TAG
 from routellm_core.policy import check_model
 from routellm_core.server.errors import UpstreamError
 from routellm_core.server.events import event
@@ -110,6 +111,8 @@ class LiteLLMUpstream:
         others = {name: value for name, value in request.items() if name not in _FIELDS}
         if others:
             fields["extra_body"] = others
+        if call.is_draft:
+            fields["metadata"] = {"tags": [DRAFT_TAG]}
         if call.headers:
             fields[self._headers_field] = dict(call.headers)
         return {

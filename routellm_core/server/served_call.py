@@ -6,6 +6,13 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from routellm_core.controller.conversion import completion_of
+from routellm_core.controller.reading import (
+    logprob_fields,
+    read_answer,
+    read_delta,
+    read_prompt,
+)
 from routellm_core.plan import RoutedCall
 from routellm_core.policy import holds_answer
 from routellm_core.server.errors import NoAnswerError, UpstreamError
@@ -17,15 +24,16 @@ from routellm_core.server.events import (
     event_json,
     usage_of,
 )
-from routellm_core.server.upstream import ModelCall
+from routellm_core.server.upstream import ModelCall, Reply
 from routellm_core.types import RECORD_KEY
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
 
+    from routellm_core.answers import Answer, Prompt, Token
     from routellm_core.plan import Attempts
+    from routellm_core.policy import Turn
     from routellm_core.server.requests import ChatRequest
-    from routellm_core.server.upstream import Reply
     from routellm_core.types import Decision, Usage
 
 __all__ = ["ServedCall", "WholeAnswer"]
@@ -60,6 +68,8 @@ class ServedCall(RoutedCall[WholeAnswer, bytes]):
         What the server reads of the request.
     fields
         What is sent to a model.
+    turn
+        What is routed.
     headers
         Sent with it.
     counts
@@ -68,11 +78,13 @@ class ServedCall(RoutedCall[WholeAnswer, bytes]):
         Whether the client asked for a model by its name, and gets no other.
     escalate_filtered
         Whether a filtered answer is unusable.
+    is_branch
+        Whether others are asked at the same time.
     """
 
     __slots__ = (
-        "_begun", "_counts", "_fields", "_headers", "_progress", "_unended", "by_name", "headers",
-        "request",
+        "_begun", "_counts", "_fields", "_headers", "_is_branch", "_progress", "_turn", "_unended",
+        "ask_verifier", "by_name", "headers", "request",
     )  # fmt: skip
 
     def __init__(
@@ -80,11 +92,13 @@ class ServedCall(RoutedCall[WholeAnswer, bytes]):
         attempts: Attempts,
         request: ChatRequest,
         fields: Mapping[str, Any],
+        turn: Turn,
         *,
         headers: Mapping[str, str],
         counts: bool,
         by_name: bool,
         escalate_filtered: bool,
+        is_branch: bool = False,
     ) -> None:
         super().__init__(attempts, escalate_filtered=escalate_filtered)
         self.request = request
@@ -92,8 +106,11 @@ class ServedCall(RoutedCall[WholeAnswer, bytes]):
         self.headers: dict[str, str] = {}
         """Those of the stream that is given out, as far as a client may see them."""
         self._fields = {name: value for name, value in fields.items() if name != RECORD_KEY}
+        self._turn = turn
         self._headers = headers
         self._counts = counts
+        self._is_branch = is_branch
+        self.ask_verifier = None
         self._unended: list[AsyncGenerator[bytes, None]] = []
         self._begun = False
         self._progress: StreamProgress | None = None
@@ -124,6 +141,44 @@ class ServedCall(RoutedCall[WholeAnswer, bytes]):
         """Return why this attempt's stream ended."""
         return None if self._progress is None else self._progress.finish_reason
 
+    def prompt(self) -> Prompt:
+        """Return what was asked."""
+        win_rate = self.decision.win_rate
+        return read_prompt(self._fields, text=self._turn.text, win_rate=win_rate)
+
+    def answer_of(self, answer: WholeAnswer) -> Answer:
+        """Return a whole answer as verifiers read it."""
+        return read_answer(answer.reply.answer)
+
+    def merged(self, chunks: Sequence[bytes]) -> WholeAnswer:
+        """Return the whole answer that blocks make up."""
+        told = [event_json(raw) for block in chunks for raw in block.split(b"\n\n")]
+        whole = completion_of([chunk for chunk in told if isinstance(chunk, dict)])
+        return WholeAnswer(Reply(b"", whole), whole["choices"], {})
+
+    def delta(self, chunk: bytes) -> tuple[str, Sequence[Token]]:
+        """Return the text and the tokens that a block adds."""
+        told = [event_json(raw) for raw in chunk.split(b"\n\n")]
+        deltas = [read_delta(said) for said in told if isinstance(said, dict)]
+        tokens = [token for _, added in deltas for token in added]
+        return "".join(text for text, _ in deltas), tokens
+
+    def branch(self, attempts: Attempts) -> ServedCall:
+        """Return a call beside this one, which tells this one its headers and its streams."""
+        beside = ServedCall(
+            attempts,
+            self.request,
+            self._fields,
+            self._turn,
+            headers=self._headers,
+            counts=self._counts,
+            by_name=self.by_name,
+            escalate_filtered=self.escalate_filtered,
+            is_branch=True,
+        )
+        beside.headers, beside._unended = self.headers, self._unended
+        return beside
+
     def used(self, answer: WholeAnswer | None = None) -> Usage | None:
         """Return what an answer, or this attempt's stream, used."""
         if answer is None:
@@ -149,7 +204,11 @@ class ServedCall(RoutedCall[WholeAnswer, bytes]):
 
     def sent(self) -> ModelCall:
         """Return what is sent to the model on the call's route."""
-        return ModelCall(self._fields, self._headers)
+        verifier = self.attempts.verifier
+        fields = self._fields
+        if verifier is not None:
+            fields = {**fields, **logprob_fields(verifier.top_logprobs)}
+        return ModelCall(fields, self._headers, self._is_branch or verifier is not None)
 
     def answered(self, reply: Reply, sent: ModelCall) -> WholeAnswer:
         """Return a whole answer.

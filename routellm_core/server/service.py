@@ -12,13 +12,19 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from routellm_core.controller.messages import offers_tools
+from routellm_core.controller.reading import fields_of, read_answer
+from routellm_core.monitoring.endings import Pricing
 from routellm_core.plan import RetrySettings, adrive, astream, escalation_filter, make_guards
 from routellm_core.server.errors import ApiError
 from routellm_core.server.served_call import ServedCall, WholeAnswer
+from routellm_core.server.strategy_headers import strategy_headers
+from routellm_core.server.upstream import ModelCall
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
+    from routellm_core.answers import Answer as VerifierAnswer
+    from routellm_core.answers import Request
     from routellm_core.controller.fleet import Fleet
     from routellm_core.policy import Decider, Overrides, Turn
     from routellm_core.server.requests import ChatRequest
@@ -33,6 +39,7 @@ _ESCALATE = escalation_filter(None)
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _COMMENT = b": keep-alive\n\n"
 _COMMENT_S = 5.0
+_SETTLED_BEFORE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +102,8 @@ class ChatService:
         The models, by route; empty to decide only.
     settings
         Retries and the total time.
+    open_model
+        Opens a model by its name, for verifiers that name one; None for the experts only.
     on_decision
         Told how many seconds each decision took.
     """
@@ -105,23 +114,28 @@ class ChatService:
         upstreams: Mapping[str, Upstream],
         settings: ServerSettings,
         *,
+        open_model: Callable[[str], Upstream] | None = None,
         on_decision: Callable[[float], None] = lambda _: None,
     ) -> None:
         self.fleet = fleet
         self._upstreams = upstreams
+        self._open_model = open_model
+        self._verifiers: dict[str, Upstream] = {}
+        self._pricing = Pricing()
         self._on_decision = on_decision
         self._escalate_filtered = settings.escalate_filtered
         self._stream_wait_s = settings.stream_wait_s
         self._guards = make_guards(
             retry=RetrySettings(
                 retries=settings.retries,
-                deadline_s=settings.timeout_s,
+                deadline_s=_deadline_s(settings),
                 attempt_timeout_s=settings.attempt_timeout_s,
             ),
             breaker=settings.breaker,
             budget=settings.daily_budget_usd,
             monitor=settings.record_log,
-            models=(fleet.strong_model, fleet.weak_model),
+            models=[expert.model for expert in fleet.experts],
+            routes=fleet.experts.names,
         )
 
     @property
@@ -148,7 +162,8 @@ class ChatService:
             answer = await adrive(call, self._ask)
         except TimeoutError as error:
             raise call.fault(error) from error
-        return Answer(call.decision, answer.reply.body, answer.headers)
+        headers = {**answer.headers, **strategy_headers(call.attempts, self._pricing)}
+        return Answer(call.decision, answer.reply.body, headers)
 
     async def stream(
         self,
@@ -173,7 +188,8 @@ class ChatService:
             if isinstance(error, TimeoutError):
                 raise call.fault(error) from error
             raise
-        return StreamedAnswer(call.decision, _events(first, blocks, call), call.headers)
+        told = {**call.headers, **strategy_headers(call.attempts, self._pricing)}
+        return StreamedAnswer(call.decision, _events(first, blocks, call), told)
 
     async def stream_early(
         self, request: ChatRequest, fields: Mapping[str, Any], *, headers: Mapping[str, str]
@@ -206,15 +222,19 @@ class ChatService:
             text=turn.text,
             started_s=began,
         )
-        return ServedCall(
+        call = ServedCall(
             attempts,
             request,
             fields,
+            turn,
             headers=headers,
-            counts=self._counts,
+            counts=self._counts or attempts.step is not None,
             by_name=by_name,
             escalate_filtered=self._escalate_filtered,
         )
+        if attempts.step is not None:
+            call.ask_verifier = partial(self._ask_model, call)
+        return call
 
     async def _read(self, request: ChatRequest) -> tuple[Decider, Turn, Overrides]:
         """Return who decides a request, about what, and what its model's name settles already.
@@ -249,9 +269,19 @@ class ChatService:
         sent = call.sent()
         return call.read(self._upstreams[call.route].stream(sent), sent)
 
+    async def _ask_model(self, call: ServedCall, question: Request) -> VerifierAnswer:
+        """Ask a model for a verifier: an expert, or one that only the verifier names."""
+        named = call.route if question.model is None else str(question.model)
+        route = named if named in self._upstreams else self.fleet.route_of(named)
+        if route is None and named not in self._verifiers and self._open_model is not None:
+            self._verifiers[named] = self._open_model(named)
+        upstream = self._verifiers[named] if route is None else self._upstreams[route]
+        reply = await upstream.complete(ModelCall(fields_of(question), call.sent().headers))
+        return read_answer(reply.answer)
+
     async def aclose(self) -> None:
         """Close every connection to the models, and deliver the records on their way."""
-        for upstream in self._upstreams.values():
+        for upstream in (*self._upstreams.values(), *self._verifiers.values()):
             await upstream.aclose()
         if self._guards.monitor is not None:
             await asyncio.to_thread(self._guards.monitor.close)
@@ -260,6 +290,12 @@ class ChatService:
     def _counts(self) -> bool:
         """Whether anybody wants to know what an answer used."""
         return self._guards.monitor is not None or self._guards.budget is not None
+
+
+def _deadline_s(settings: ServerSettings) -> float:
+    """Return the seconds until an answer is settled, with drafts a little before a timeout."""
+    whole = settings.timeout_s
+    return whole if settings.strategy is None else max(0.5 * whole, whole - _SETTLED_BEFORE_S)
 
 
 def _never(_: BaseException) -> bool:

@@ -6,7 +6,7 @@ import ipaddress
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import (
     BaseModel,
@@ -21,9 +21,9 @@ from pydantic import (
 from routellm_core._validation import validation_faults
 from routellm_core.controller.config import read_yaml
 from routellm_core.errors import ConfigurationError
-from routellm_core.experts import Capabilities
-from routellm_core.policy import DEFAULT_ROUTER_DEADLINE_S, known_capabilities
+from routellm_core.policy import DEFAULT_ROUTER_DEADLINE_S
 from routellm_core.routers import router_names
+from routellm_core.server.expert_settings import ExpertSettings, StrategyName, UpstreamKind
 from routellm_core.server.hosts import check_host
 from routellm_core.server.origins import ANY, check_origin
 from routellm_core.types import Modality
@@ -32,9 +32,6 @@ __all__ = ["ENV_PREFIX", "ServerSettings", "UpstreamKind", "read_settings"]
 
 ENV_PREFIX = "ROUTELLM_"
 """The setting `strong_model` is read from `ROUTELLM_STRONG_MODEL`, and so on."""
-
-UpstreamKind = Literal["auto", "openai", "litellm"]
-"""How a model is reached: by OpenAI's protocol, by LiteLLM, or as its name and address suggest."""
 
 
 class ServerSettings(BaseModel):
@@ -91,10 +88,25 @@ class ServerSettings(BaseModel):
     """Tokens that its prompt may have; None for what LiteLLM's table says, else any number."""
     weak_drop_params: frozenset[str] = frozenset()
     """Fields of a request that it does not take, as temperature or seed: they are left out."""
+    experts: dict[str, ExpertSettings] = Field(default_factory=dict)
+    """Any number of models by names of your own, the cheapest first, in place of the pair."""
     base_url: str | None = None
-    """Where both models are reached."""
+    """Where all models are reached."""
     upstream_api_key: SecretStr | None = None
-    """The provider's key for both models; None for the provider's environment variable."""
+    """The provider's key for all models; None for the provider's environment variable."""
+
+    strategy: StrategyName | None = None
+    """How "auto" finds an answer; None for the router's win rate against the threshold."""
+    verifier: str | dict[str, Any] | None = None
+    """What scores a draft of a cascade: a name, or one with its options; by default "schema"."""
+    accept: float | tuple[float, ...] | None = None
+    """The score from which a draft is the answer, or one for each expert but the last; or 0.5."""
+    band: tuple[float, float] | None = None
+    """The win rates between which "hybrid" looks at the weak model's answer."""
+    choose: str | dict[str, Any] | None = None
+    """What "best_of" chooses by: "consensus", "vote", or a verifier; by default "schema"."""
+    limit_s: float | None = Field(default=None, gt=0.0)
+    """Seconds after which "best_of" chooses among the answers that have come."""
 
     host: str = "127.0.0.1"
     """The address to listen on."""
@@ -174,6 +186,7 @@ class ServerSettings(BaseModel):
             raise ValueError("pass `threshold` or `strong_share`, not both")
         if (self.strong_model is None) != (self.weak_model is None):
             raise ValueError("pass both `strong_model` and `weak_model`, or neither")
+        self._check_experts()
         if not self.routers:
             raise ValueError("`routers` must name at least one router")
         if self.api_key is not None and not self.api_key.get_secret_value().strip():
@@ -195,22 +208,46 @@ class ServerSettings(BaseModel):
             raise ValueError("the playground keeps its sessions in one process: use one worker")
         return self
 
+    def _check_experts(self) -> None:
+        if self.experts and self.strong_model is not None:
+            raise ValueError("pass `experts`, or `strong_model` and `weak_model`, not both")
+        if self.experts and tuple(self.experts) != ("weak", "strong") and self.strategy is None:
+            raise ValueError(
+                "`experts` need a `strategy`: a router alone tells 'weak' and 'strong' apart"
+            )
+        for name in ("verifier", "accept", "band", "choose", "limit_s"):
+            if self.strategy is None and getattr(self, name) is not None:
+                raise ValueError(f"`{name}` is read with a `strategy` only")
+
+    @property
+    def has_models(self) -> bool:
+        """Whether there are models to answer; without, the server only decides."""
+        return bool(self.experts) or self.strong_model is not None
+
+    @property
+    def models(self) -> dict[str, ExpertSettings]:
+        """What is set of each model, the cheapest first."""
+        return dict(self.experts) or {role: self._of_pair(role) for role in ("weak", "strong")}
+
+    def _of_pair(self, role: str) -> ExpertSettings:
+        def own(name: str) -> Any:
+            return getattr(self, f"{role}_{name}")
+
+        return ExpertSettings(
+            model=own("model") or role,
+            base_url=own("base_url"),
+            api_key=own("api_key"),
+            upstream=own("upstream"),
+            tools=own("tools"),
+            modalities=own("modalities"),
+            context_window=own("context_window"),
+            drop_params=own("drop_params"),
+        )
+
     @property
     def is_local(self) -> bool:
         """Whether the server listens on a loopback address."""
         return _is_loopback(self.host)
-
-    def capabilities(self, route: Literal["strong", "weak"]) -> Capabilities:
-        """Return what the model behind a route can take: as set, else as known by its name."""
-        model: str | None = getattr(self, f"{route}_model")
-        known = Capabilities() if model is None else known_capabilities(model)
-        modalities = getattr(self, f"{route}_modalities")
-        tools = getattr(self, f"{route}_tools")
-        return Capabilities(
-            modalities=known.modalities if modalities is None else modalities,
-            tools=known.tools if tools is None else tools,
-            context_window=getattr(self, f"{route}_context_window") or known.context_window,
-        )
 
 
 def read_settings(
@@ -265,7 +302,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, field in ServerSettings.model_fields.items():
         text = environ.get(ENV_PREFIX + name.upper())
-        if text is None or name == "router_options":
+        if text is None or name in ("router_options", "experts"):
             continue
         several = "tuple" in str(field.annotation) or "frozenset" in str(field.annotation)
         found[name] = _words(text) if several else text

@@ -14,11 +14,13 @@ from pydantic import SecretStr
 from routellm_core._litellm import import_litellm
 from routellm_core.errors import ConfigurationError, MissingDependencyError
 from routellm_core.server.errors import NoAnswerError, UpstreamError, all_words, reported_error
+from routellm_core.server.expert_settings import ExpertSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
-    from routellm_core.server.settings import ServerSettings, UpstreamKind
+    from routellm_core.server.expert_settings import UpstreamKind
+    from routellm_core.server.settings import ServerSettings
 
 __all__ = [
     "Endpoint",
@@ -31,6 +33,7 @@ __all__ = [
     "passed_on",
     "reached_by",
     "reported_failure",
+    "verifier_endpoint",
 ]
 
 OPENAI_URL = "https://api.openai.com/v1"
@@ -57,12 +60,15 @@ class ModelCall:
         The request.
     headers
         Sent with it: those by which a trace goes on.
+    is_draft
+        Whether the answer may be rejected.
     answer_headers
         Filled with those of the answer that a client may see.
     """
 
     fields: Mapping[str, Any]
     headers: Mapping[str, str] = field(default_factory=dict)
+    is_draft: bool = False
     answer_headers: dict[str, str] = field(default_factory=dict)
 
 
@@ -111,7 +117,7 @@ class Endpoint:
     Parameters
     ----------
     tier
-        "strong" or "weak": what errors call the model.
+        "strong", "weak" or an expert's name: what errors call the model.
     model
         The name that is sent.
     base_url
@@ -124,7 +130,7 @@ class Endpoint:
         Fields of a request that the model does not take.
     """
 
-    tier: Literal["strong", "weak"]
+    tier: str
     model: str
     base_url: str | None
     api_key: SecretStr | None
@@ -143,21 +149,26 @@ class Endpoint:
         return text.replace(secret, "***") if secret else text
 
 
-def endpoint_of(tier: Literal["strong", "weak"], settings: ServerSettings) -> Endpoint:
+def endpoint_of(tier: str, settings: ServerSettings) -> Endpoint:
     """Return where the settings say a model is."""
-    strong = tier == "strong"
-    model = settings.strong_model if strong else settings.weak_model
-    base_url = settings.strong_base_url if strong else settings.weak_base_url
-    key = settings.strong_api_key if strong else settings.weak_api_key
+    return _endpoint(tier, settings.models[tier], settings)
+
+
+def verifier_endpoint(model: str, settings: ServerSettings) -> Endpoint:
+    """Return where a model is that only a verifier names: where all models are."""
+    return _endpoint("verifier", ExpertSettings(model=model), settings)
+
+
+def _endpoint(tier: str, expert: ExpertSettings, settings: ServerSettings) -> Endpoint:
     return Endpoint(
         tier=tier,
-        model=str(model),
-        base_url=base_url or settings.base_url,
-        api_key=key or settings.upstream_api_key,
+        model=expert.model,
+        base_url=expert.base_url or settings.base_url,
+        api_key=expert.api_key or settings.upstream_api_key,
         connect_timeout_s=settings.connect_timeout_s,
         idle_timeout_s=settings.idle_timeout_s,
         attempt_timeout_s=settings.attempt_timeout_s,
-        drop_params=settings.strong_drop_params if strong else settings.weak_drop_params,
+        drop_params=expert.drop_params,
     )
 
 
@@ -204,9 +215,10 @@ def openai_address(endpoint: Endpoint) -> tuple[str, str, SecretStr | None]:
         secret = os.environ.get("OPENAI_API_KEY")
         key = key or (SecretStr(secret) if secret else None)
         if key is None:
+            own = f"ROUTELLM_{endpoint.tier.upper()}_API_KEY"
             raise ConfigurationError(
                 f"The {endpoint.tier} model {endpoint.model!r} needs a key: set OPENAI_API_KEY or "
-                f"ROUTELLM_{endpoint.tier.upper()}_API_KEY."
+                f"{own if endpoint.tier in ('strong', 'weak') else 'its `api_key`'}."
             )
     if not base.startswith(("http://", "https://")):
         raise ConfigurationError(
