@@ -17,6 +17,7 @@ from routellm_core.policy import (
     read_turn,
 )
 from routellm_core.policy.routing import NO_OVERRIDES
+from routellm_core.strategies import Strategy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from routellm_core.controller.messages import Message
     from routellm_core.policy import Decider, Turn
     from routellm_core.routers.base import Router
-    from routellm_core.strategies import Strategy
 
 __all__ = ["Fleet", "expert_table"]
 
@@ -77,6 +77,11 @@ class Fleet:
         self.experts = _table(
             experts, strong_model=strong_model, weak_model=weak_model, strong=strong, weak=weak
         )
+        if not isinstance(strategy, (Strategy, type(None))):
+            raise ConfigurationError(
+                f"`strategy` must be a `Strategy`, got {type(strategy).__name__}. Make one with "
+                "`routellm_core.strategies`."
+            )
         if strategy is None and not self.experts.is_pair:
             raise ConfigurationError(
                 f"The experts {', '.join(self.experts.names)} need a `strategy`, as "

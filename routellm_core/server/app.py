@@ -141,7 +141,7 @@ def open_upstreams(settings: ServerSettings) -> dict[str, Upstream]:
         return {}
     return {
         name: _open(endpoint_of(name, settings), expert.upstream)
-        for name, expert in settings.models.items()
+        for name, expert in reversed(settings.models.items())
     }
 
 
