@@ -112,7 +112,8 @@ def read_call(
         decider, overrides = fleet.plan(str(model))
     else:
         return None
-    turn = fleet.turn(messages, tools=offers_tools(fields), decider=decider)
+    tools = offers_tools(fields)
+    turn = fleet.turn(messages, tools=tools, decider=decider, overrides=overrides)
     return Call(decider, turn, overrides, fields)
 
 

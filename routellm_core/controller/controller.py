@@ -129,51 +129,35 @@ class Controller:
         drop_params: Mapping[str, Sequence[str]] | None = None,
         **options: Any,
     ) -> None:
-        loaded = (
-            load_routers(routers, config=config, show_progress=progress_bar)
-            if not hasattr(routers, "items")
-            else dict(routers.items())
-        )
+        loaded = _loaded(routers, config=config, progress_bar=progress_bar)
+        models: dict[str, Any] = {"strong_model": strong_model, "weak_model": weak_model}
         table = None if experts is None else expert_table(experts)
-        self.fleet = Fleet(
-            loaded,
-            strong_model=strong_model,
-            weak_model=weak_model,
-            experts=table,
-            strategy=strategy,
-            **options,
-        )
+        self.fleet = Fleet(loaded, **models, experts=table, strategy=strategy, **options)
+        names = self.fleet.experts.names
         self.guards = make_guards(
             retry=retry,
             breaker=breaker,
             budget=budget,
             monitor=monitor,
             models=[expert.model for expert in self.fleet.experts],
-            routes=self.fleet.experts.names,
+            routes=names,
         )
         """The retries, breakers, budget and monitor, as they are now."""
         self.model_counts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
         """How often each router chose each model, by router and model name."""
         self._both = Endpoint(api_base, api_key)
+        pair = {
+            "strong": Endpoint(strong_api_base, strong_api_key),
+            "weak": Endpoint(weak_api_base, weak_api_key),
+        }
+        stated = {role: own for role, own in pair.items() if own != Endpoint()}
         self._endpoints = resolved_endpoints(
-            self.fleet.experts,
-            self._both,
-            {
-                "strong": Endpoint(strong_api_base, strong_api_key),
-                "weak": Endpoint(weak_api_base, weak_api_key),
-                **(endpoints or {}),
-            }
-            if table is None
-            else endpoints or {},
+            self.fleet.experts, self._both, {**stated, **(endpoints or {})}
         )
-        for expert in self.fleet.experts:
-            # A key may come with a request, and scoring prompts needs none: a missing one is
-            # raised by the call. An unknown provider can never be right.
-            base = self._endpoints[expert.name].api_base
-            check_model(expert.model, role=expert.name, base_url=base, key_needed=False)
+        self._check_models()
         self._worth_escalating = escalation_filter(escalate_on)
         self._escalate_filtered = escalate_filtered
-        self._dropped = check_drop_params(drop_params, routes=[*reversed(self.fleet.experts.names)])
+        self._dropped = check_drop_params(drop_params, routes=names[::-1])
         self._counting = threading.Lock()
         self.chat = SimpleNamespace(
             completions=SimpleNamespace(create=self.completion, acreate=self.acompletion)
@@ -215,8 +199,8 @@ class Controller:
             call, call.decider.decide(call.turn, call.overrides), started_s, self._ask_model
         )
         if call.request.get("stream"):
-            return RoutedStream(stream(routed, self._open), routed)
-        return _finished(drive(routed, self._ask), routed)
+            return self._settled(RoutedStream(stream(routed, self._open), routed), routed)
+        return self._finished(drive(routed, self._ask), routed)
 
     async def acompletion(
         self, *, router: str | None = None, threshold: float | None = None, **request: Any
@@ -230,8 +214,9 @@ class Controller:
         decision = await call.decider.adecide(call.turn, call.overrides)
         routed = self._begun(call, decision, started_s, self._aask_model)
         if call.request.get("stream"):
-            return await AsyncRoutedStream.begin(astream(routed, self._aopen), routed)
-        return _finished(await adrive(routed, self._aask), routed)
+            begun = await AsyncRoutedStream.begin(astream(routed, self._aopen), routed)
+            return self._settled(begun, routed)
+        return self._finished(await adrive(routed, self._aask), routed)
 
     def route(self, prompt: str, router: str, threshold: float) -> str:
         """Return the name of the model that a prompt goes to.
@@ -266,6 +251,13 @@ class Controller:
             return win_rates
         return type(prompts)(win_rates, index=prompts.index, name=prompts.name)
 
+    def _check_models(self) -> None:
+        for expert in self.fleet.experts:
+            # A key may come with a request, and scoring prompts needs none: a missing one is
+            # raised by the call. An unknown provider can never be right.
+            base = self._endpoints[expert.name].api_base
+            check_model(expert.model, role=expert.name, base_url=base, key_needed=False)
+
     def _begun(
         self, call: Call, decision: Decision, started_s: float, ask_verifier: Any
     ) -> LiteLLMCall:
@@ -294,6 +286,17 @@ class Controller:
     async def _aopen(self, routed: LiteLLMCall) -> AsyncIterator[Any]:
         with quiet_litellm() as litellm:
             return routed.aread(await litellm.acompletion(**self._arguments(routed)))
+
+    def _finished(self, answer: Any, routed: LiteLLMCall) -> Any:
+        """Return a whole answer with its decision."""
+        setattr(answer, RECORD_KEY, routed.decision.record())
+        return self._settled(answer, routed)
+
+    def _settled(self, answer: Any, routed: LiteLLMCall) -> Any:
+        """Note whose answer a strategy gives out; return it."""
+        if routed.attempts.step is not None:
+            self.fleet.note_answer(routed.call.request["messages"], routed.route)
+        return answer
 
     def _ask_model(self, routed: LiteLLMCall, question: Request) -> Answer:
         """Ask a model for a verifier."""
@@ -331,7 +334,10 @@ class Controller:
         return (self._both if route is None else self._endpoints[route]).arguments()
 
 
-def _finished(answer: Any, routed: LiteLLMCall) -> Any:
-    """Return a whole answer with its decision."""
-    setattr(answer, RECORD_KEY, routed.decision.record())
-    return answer
+def _loaded(
+    routers: Sequence[str] | Mapping[str, Router], *, config: Any, progress_bar: bool
+) -> dict[str, Router]:
+    """Return routers by name, loaded where they are names."""
+    if hasattr(routers, "items"):
+        return dict(routers.items())
+    return load_routers(routers, config=config, show_progress=progress_bar)

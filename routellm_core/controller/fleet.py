@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from routellm_core.calibration import router_threshold
 from routellm_core.controller.messages import OpenAIView
 from routellm_core.controller.names import AUTO, read_model_name, without_additions
+from routellm_core.controller.turns import TurnMemory
 from routellm_core.errors import ConfigurationError, UnknownModelError, UnknownRouterError
 from routellm_core.experts import Capabilities, Expert, ExpertTable
 from routellm_core.policy import (
@@ -20,7 +22,7 @@ from routellm_core.policy.routing import NO_OVERRIDES
 from routellm_core.strategies import Strategy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
 
     from routellm_core.controller.messages import Message
     from routellm_core.policy import Decider, Turn
@@ -89,6 +91,7 @@ class Fleet:
                 "apart."
             )
         self.strategy = strategy
+        self._answered = TurnMemory()
         self._undecided = (AUTO,) if strategy is None else (AUTO, strategy.name)
         named = () if self.experts.is_pair else self.experts.names[::-1]
         models = [expert.model for expert in self.experts][::-1]
@@ -193,12 +196,29 @@ class Fleet:
     def _bare(self, model: str) -> str:
         return without_additions(model, served=self._names)
 
-    @staticmethod
-    def turn(messages: Iterable[Message], *, tools: bool, decider: Decider) -> Turn:
-        """Summarise OpenAI's messages for a decider."""
-        return read_turn(
+    def turn(
+        self,
+        messages: Sequence[Message],
+        *,
+        tools: bool,
+        decider: Decider,
+        overrides: Overrides = NO_OVERRIDES,
+    ) -> Turn:
+        """Summarise OpenAI's messages for a decider.
+
+        The steps of a tool loop stay with the expert to which a strategy led; see `note_answer`.
+        """
+        turn = read_turn(
             list(messages), _VIEW, tools=tools, small_window=decider.policy.small_window
         )
+        if self.strategy is None or overrides != NO_OVERRIDES:
+            return turn
+        expert = self._answered.expert_of(messages)
+        return turn if expert is None else replace(turn, record={"route": expert})
+
+    def note_answer(self, messages: Sequence[Message], expert: str) -> None:
+        """Note the expert whose answer a strategy gave out."""
+        self._answered.note(messages, expert)
 
 
 def expert_table(

@@ -162,7 +162,7 @@ class ChatService:
             answer = await adrive(call, self._ask)
         except TimeoutError as error:
             raise call.fault(error) from error
-        headers = {**answer.headers, **strategy_headers(call.attempts, self._pricing)}
+        headers = {**answer.headers, **self._settled(call)}
         return Answer(call.decision, answer.reply.body, headers)
 
     async def stream(
@@ -188,7 +188,7 @@ class ChatService:
             if isinstance(error, TimeoutError):
                 raise call.fault(error) from error
             raise
-        told = {**call.headers, **strategy_headers(call.attempts, self._pricing)}
+        told = {**call.headers, **self._settled(call)}
         return StreamedAnswer(call.decision, _events(first, blocks, call), told)
 
     async def stream_early(
@@ -255,7 +255,11 @@ class ChatService:
             )
         offered = {"tools": request.tools, **(request.model_extra or {})}
         read = partial(
-            self.fleet.turn, request.messages, tools=offers_tools(offered), decider=decider
+            self.fleet.turn,
+            request.messages,
+            tools=offers_tools(offered),
+            decider=decider,
+            overrides=overrides,
         )
         # Thousands of messages take longer to read than other requests may wait.
         few = len(request.messages) <= _FEW_MESSAGES
@@ -268,6 +272,13 @@ class ChatService:
     async def _open(self, call: ServedCall) -> AsyncGenerator[bytes, None]:
         sent = call.sent()
         return call.read(self._upstreams[call.route].stream(sent), sent)
+
+    def _settled(self, call: ServedCall) -> dict[str, str]:
+        """Note whose answer a strategy gives out; return the headers that tell how."""
+        if call.attempts.step is None:
+            return {}
+        self.fleet.note_answer(call.request.messages, call.route)
+        return strategy_headers(call.attempts, self._pricing)
 
     async def _ask_model(self, call: ServedCall, question: Request) -> VerifierAnswer:
         """Ask a model for a verifier: an expert, or one that only the verifier names."""

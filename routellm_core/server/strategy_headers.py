@@ -12,7 +12,7 @@ __all__ = ["strategy_headers"]
 
 
 def strategy_headers(attempts: Attempts, pricing: Pricing) -> dict[str, str]:
-    """Return the headers of an answer that a strategy found; none for any other.
+    """Return the headers of an answer that a strategy found.
 
     Parameters
     ----------
@@ -27,8 +27,6 @@ def strategy_headers(attempts: Attempts, pricing: Pricing) -> dict[str, str]:
     steps cost, in US dollars, without what verifiers asked; left out while a price or a count of
     tokens is unknown, as it is of an answer that has not ended.
     """
-    if attempts.step is None:
-        return {}
     steps = attempts.steps
     headers = {"x-routellm-drafts": str(sum(step.outcome == "rejected" for step in steps))}
     costs = [

@@ -391,3 +391,31 @@ def test_a_verifier_of_ones_own_reads_the_conversation_and_the_tools(
     assert (text, n_messages, tools) == (EASY, 1, {"weather"})
     assert answer.tool_calls[0].name == "weather"
     assert answer.finish_reason == "tool_calls"
+
+
+TOOL_RESULT = [
+    {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [
+            {"id": "1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
+        ],
+    },
+    {"role": "tool", "tool_call_id": "1", "content": "Rain"},
+]
+
+
+def test_the_steps_of_a_tool_loop_stay_with_the_expert_that_answered(
+    upstream: OpenAIServer, way: str
+) -> None:
+    client = controller(upstream, VALID)
+    upstream.script(BAD_CALL, model="small")
+    assert Asked(client, way, tools=[TOOL]).record["route"] == "coder"
+    steps = [*said(EASY), *TOOL_RESULT]
+    later = Asked(client, way, tools=[TOOL], messages=steps)
+    assert (later.record["route"], later.record["reason"]) == ("coder", "sticky")
+    assert upstream.models_asked() == ["small", "middle", "middle"]
+    anew = Asked(client, way, tools=[TOOL], messages=[*steps, *said("And now?")])
+    assert anew.record["route"] == "fast"
+    by_threshold = Asked(client, way, messages=steps, model="router-mf-0.5")
+    assert by_threshold.record["reason"] == "win_rate"

@@ -352,3 +352,22 @@ def test_a_strategy_is_read_from_a_file_and_from_the_environment(tmp_path: Path)
     assert repr(fleet.strategy) == "Cascade(<verifier judge>, accept=0.75)"
     assert fleet.experts["large"].capabilities.context_window == 9000
     assert list(open_upstreams(settings)) == ["large", "fast"]
+
+
+@streamed
+def test_the_steps_of_a_tool_loop_stay_with_the_expert_that_answered(
+    ask: Callable[..., Served], upstream: OpenAIServer, stream: bool
+) -> None:
+    served = ask(verifier="schema")
+    upstream.script(Step(tool_calls=(("rain", {}),)), model="small")
+    fields = {"stream": stream, "tools": [TOOL]}
+    assert served.post(**fields).headers["x-routellm-route"] == "coder"
+    call = {"id": "1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
+    steps = [
+        {"role": "user", "content": EASY},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "1", "content": "Rain"},
+    ]
+    told = served.post(**fields, messages=steps).headers
+    assert (told["x-routellm-route"], told["x-routellm-reason"]) == ("coder", "sticky")
+    assert upstream.models_asked() == ["small", "middle", "middle"]
