@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -54,6 +55,23 @@ def test_routellms_flags_mean_what_they_meant(settings: list[Any]) -> None:
     assert served.upstream_api_key.get_secret_value() == "secret"
     assert served.api_key is None
     assert (served.port, served.workers, served.playground) == (7000, 2, False)
+
+
+def test_experts_and_a_strategy_come_from_a_file(
+    settings: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "routellm_core.server.run.serve", lambda read, on_listening: on_listening("http://here")
+    )
+    file = tmp_path / "server.yaml"
+    file.write_text("experts: {fast: gpt-4o-mini, mid: gpt-4.1-mini, large: gpt-4o}\n")
+    wrong = run("serve", "--config", str(file))
+    assert wrong.exit_code == 1
+    assert "need a `strategy`" in wrong.stderr
+    file.write_text(file.read_text() + "strategy: cascade\n")
+    result = run("serve", "--config", str(file))
+    assert "Serving gpt-4o, gpt-4.1-mini and gpt-4o-mini at http://here/v1" in result.stderr
+    assert settings == []
 
 
 def test_the_page_needs_neither_key_nor_model(settings: list[Any]) -> None:

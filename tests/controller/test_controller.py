@@ -313,3 +313,18 @@ def test_an_answered_call_prints_nothing_and_leaves_litellm_as_it_was(
     list(client.completion(model="auto", messages=said(EASY), stream=True, max_retries=0))
     assert "Give Feedback" not in "".join(capsys.readouterr())
     assert litellm.suppress_debug_info == before
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_empty_answer_that_no_other_model_may_replace_is_passed_on(
+    upstream: OpenAIServer, stream: bool
+) -> None:
+    options: dict[str, Any] = {"api_base": upstream.base_url, "api_key": "k", "escalate_on": ()}
+    client = Controller({"mf": ScriptedRouter({}, default=0.1)}, STRONG, WEAK, **options)
+    upstream.script(Step(text=""), model="small")
+    answer = client.completion(model="auto", messages=said(EASY), stream=stream)
+    if stream:
+        assert not any(choice.delta.content for chunk in answer for choice in chunk.choices)
+    else:
+        assert not answer.choices[0].message.content
+    assert upstream.models_asked() == ["small"]

@@ -8,6 +8,8 @@ from typing import Any
 import yaml
 
 from routellm_core.server import read_settings
+from routellm_core.server.app import make_fleet
+from routellm_core.testing import ScriptedRouter
 
 DEPLOY = Path(__file__).parents[2] / "docs" / "deploy"
 
@@ -36,9 +38,15 @@ def test_the_kubernetes_example_drains_within_its_time(tmp_path: Path) -> None:
     assert served == "/health", "the one path without a key"
 
 
-def test_the_guides_example_is_one_the_server_takes(tmp_path: Path) -> None:
+def test_the_guides_examples_are_ones_the_server_takes(tmp_path: Path) -> None:
     guide = (DEPLOY.parent / "serving.md").read_text()
     file = tmp_path / "server.yaml"
-    file.write_text(guide.split("```yaml\n")[1].split("```")[0])
-    settings = read_settings(config=file, environ={})
-    assert settings.router_options == {"mf": {"checkpoint": "/models/my-router"}}
+    read = []
+    for block in guide.split("```yaml\n")[1:]:
+        file.write_text(block.split("```")[0])
+        read.append(read_settings(config=file, environ={}))
+    of_strategy, of_pair = read
+    assert of_pair.router_options == {"mf": {"checkpoint": "/models/my-router"}}
+    fleet = make_fleet(of_strategy, {"mf": ScriptedRouter({})})
+    assert fleet.experts.names == ("fast", "coder", "large")
+    assert "judge" in repr(fleet.strategy)
