@@ -162,7 +162,9 @@ class ChatService:
             answer = await adrive(call, self._ask)
         except TimeoutError as error:
             raise call.fault(error) from error
-        headers = {**answer.headers, **self._settled(call)}
+        headers = answer.headers
+        if call.attempts.step is not None:
+            headers = {**headers, **self._settled(call)}
         return Answer(call.decision, answer.reply.body, headers)
 
     async def stream(
@@ -188,7 +190,9 @@ class ChatService:
             if isinstance(error, TimeoutError):
                 raise call.fault(error) from error
             raise
-        told = {**call.headers, **self._settled(call)}
+        told: Mapping[str, str] = call.headers
+        if call.attempts.step is not None:
+            told = {**told, **self._settled(call)}
         return StreamedAnswer(call.decision, _events(first, blocks, call), told)
 
     async def stream_early(
@@ -275,8 +279,6 @@ class ChatService:
 
     def _settled(self, call: ServedCall) -> dict[str, str]:
         """Note whose answer a strategy gives out; return the headers that tell how."""
-        if call.attempts.step is None:
-            return {}
         self.fleet.note_answer(call.request.messages, call.route)
         return strategy_headers(call.attempts, self._pricing)
 
