@@ -171,8 +171,10 @@ class Attempts:
     @property
     def attempt_s(self) -> float | None:
         """Seconds that this attempt may take until its first content; None for any time."""
-        limits = (self._retry.attempt_timeout_s, self.remaining_s)
-        return min((limit for limit in limits if limit is not None), default=None)
+        timeout_s, remaining_s = self._retry.attempt_timeout_s, self.remaining_s
+        if timeout_s is None or remaining_s is None:
+            return remaining_s if timeout_s is None else timeout_s
+        return min(timeout_s, remaining_s)
 
     async def within(self, answer: Awaitable[T]) -> T:
         """Wait for an answer, or for its first content, as long as this attempt may take.

@@ -135,7 +135,10 @@ class RoutedCall(Generic[A, C]):
     @property
     def holds_back(self) -> bool:
         """Whether a stream's chunks are held back until its whole answer is accepted."""
-        return self.attempts.verifier is not None or isinstance(self.attempts.step, AskAll)
+        attempts = self.attempts
+        if attempts.step is None:
+            return False
+        return attempts.verifier is not None or isinstance(attempts.step, AskAll)
 
     @property
     def given_answer(self) -> Any:
