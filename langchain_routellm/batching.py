@@ -10,8 +10,9 @@ from langchain_core.language_models import LanguageModelInput
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import get_config_list
 
+from langchain_routellm.calls import Call
 from langchain_routellm.dispatch import Dispatching
-from langchain_routellm.routing import Call, Routing
+from langchain_routellm.routing import Routing
 from routellm_core import Decision, Overrides, RouteLLMError, Turn
 
 __all__ = ["BatchDispatching"]

@@ -12,9 +12,9 @@ from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatResult, LLMResult
 from langchain_core.runnables import RunnableBinding, RunnableConfig, ensure_config
 
+from langchain_routellm.calls import Call
 from langchain_routellm.dispatch import Dispatching
-from langchain_routellm.drive import adrive, drive
-from langchain_routellm.routing import Call
+from routellm_core.plan import adrive, drive
 
 __all__ = ["DirectCalls"]
 
@@ -68,13 +68,13 @@ class DirectCalls(Dispatching):
         call = self._begin(messages, None, kwargs)
         kwargs["stop"] = stop
 
-        def ask() -> ChatResult:
+        def ask(call: Call) -> ChatResult:
             model, rest = self._model(call, kwargs)
             result = model._generate(messages, run_manager=run_manager, **rest)
             call.note_usage(result)
             return result
 
-        return cast("ChatResult", call.stamped(drive(call, ask)))
+        return cast("ChatResult", call.signed(drive(call, ask)))
 
     async def _agenerate(
         self,
@@ -86,13 +86,13 @@ class DirectCalls(Dispatching):
         call = await self._abegin(messages, None, kwargs)
         kwargs["stop"] = stop
 
-        async def ask() -> ChatResult:
+        async def ask(call: Call) -> ChatResult:
             model, rest = self._model(call, kwargs)
             result = await model._agenerate(messages, run_manager=run_manager, **rest)
             call.note_usage(result)
             return result
 
-        return cast("ChatResult", call.stamped(await adrive(call, ask)))
+        return cast("ChatResult", call.signed(await adrive(call, ask)))
 
     def _calls(
         self, messages: Sequence[list[BaseMessage]], config: RunnableConfig, kwargs: dict[str, Any]
@@ -119,20 +119,20 @@ class DirectCalls(Dispatching):
         ]
 
     def _generate_call(self, call: Call, messages: list[BaseMessage], kwargs: Any) -> LLMResult:
-        def ask() -> LLMResult:
+        def ask(call: Call) -> LLMResult:
             model, rest = self._model(call, kwargs)
             return model.generate([messages], **_run_arguments(call), **rest)
 
-        return cast("LLMResult", call.stamped(drive(call, ask)))
+        return cast("LLMResult", call.signed(drive(call, ask)))
 
     async def _agenerate_call(
         self, call: Call, messages: list[BaseMessage], kwargs: Any
     ) -> LLMResult:
-        def ask() -> Awaitable[LLMResult]:
+        def ask(call: Call) -> Awaitable[LLMResult]:
             model, rest = self._model(call, kwargs)
             return model.agenerate([messages], **_run_arguments(call), **rest)
 
-        return cast("LLMResult", call.stamped(await adrive(call, ask)))
+        return cast("LLMResult", call.signed(await adrive(call, ask)))
 
     def _model(self, call: Call, kwargs: dict[str, Any]) -> tuple[BaseChatModel, dict[str, Any]]:
         """Return the chat model itself, with what a binding around it would add."""

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
-from contextlib import aclosing, closing
-from time import perf_counter, sleep
+from contextlib import aclosing
+from time import perf_counter
 from typing import Any, cast
 
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
 from langchain_core.runnables.utils import ConfigurableFieldSpec
 
+from langchain_routellm.calls import Call
 from langchain_routellm.consuming import ConsumedRunnable
-from langchain_routellm.drive import adrive, drive
-from langchain_routellm.routing import Call, Routing
+from langchain_routellm.routing import Routing
+from routellm_core.plan import adrive, astream, drive, stream
 
 __all__ = ["Dispatching", "offers_tools"]
-
-_END: Any = object()
 
 
 class Dispatching:
@@ -68,24 +66,32 @@ class Dispatching:
         ]
 
     def _begin(
-        self, model_input: LanguageModelInput, config: RunnableConfig | None, kwargs: dict[str, Any]
+        self,
+        model_input: LanguageModelInput,
+        config: RunnableConfig | None,
+        kwargs: dict[str, Any],
+        kind: type[Call] = Call,
     ) -> Call:
         routing = self._routing()
         complete = ensure_config(config)
         started_s = perf_counter()
         turn = routing.turn(model_input, tools=self._offers_tools(kwargs))
         decision = routing.decider.decide(turn, routing.overrides(complete))
-        return routing.call(decision, turn, complete, started_s)
+        return routing.call(decision, turn, complete, started_s, kind)
 
     async def _abegin(
-        self, model_input: LanguageModelInput, config: RunnableConfig | None, kwargs: dict[str, Any]
+        self,
+        model_input: LanguageModelInput,
+        config: RunnableConfig | None,
+        kwargs: dict[str, Any],
+        kind: type[Call] = Call,
     ) -> Call:
         routing = await self._arouting()
         complete = ensure_config(config)
         started_s = perf_counter()
         turn = routing.turn(model_input, tools=self._offers_tools(kwargs))
         decision = await routing.decider.adecide(turn, routing.overrides(complete))
-        return routing.call(decision, turn, complete, started_s)
+        return routing.call(decision, turn, complete, started_s, kind)
 
     def invoke(
         self,
@@ -99,11 +105,11 @@ class Dispatching:
     def _invoke_call(
         self, call: Call, model_input: LanguageModelInput, kwargs: dict[str, Any]
     ) -> Any:
-        def ask() -> Any:
+        def ask(call: Call) -> Any:
             target, rest = self._target(call.route, kwargs)
             return target.invoke(model_input, call.config(), **rest)
 
-        return call.stamped(drive(call, ask))
+        return call.signed(drive(call, ask))
 
     async def ainvoke(
         self,
@@ -117,11 +123,11 @@ class Dispatching:
     async def _ainvoke_call(
         self, call: Call, model_input: LanguageModelInput, kwargs: dict[str, Any]
     ) -> Any:
-        def ask() -> Any:
+        def ask(call: Call) -> Any:
             target, rest = self._target(call.route, kwargs)
             return target.ainvoke(model_input, call.config(), **rest)
 
-        return call.stamped(await adrive(call, ask))
+        return call.signed(await adrive(call, ask))
 
     def stream(
         self,
@@ -130,38 +136,21 @@ class Dispatching:
         **kwargs: Any,
     ) -> Iterator[Any]:
         """Stream the answer of the model that the router chooses."""
-        return self._routed_stream(input, kwargs, config=config)
+        return self._routed_stream(input, config, kwargs)
 
     def _routed_stream(
         self,
         model_input: LanguageModelInput,
+        config: RunnableConfig | None,
         kwargs: dict[str, Any],
-        *,
-        config: RunnableConfig | None = None,
-        call: Call | None = None,
     ) -> Iterator[Any]:
         """Stream a call, which is begun when the first chunk is asked for."""
-        if call is None:
-            call = self._begin(model_input, config, kwargs)
-        target, rest = self._target(call.route, kwargs)
-        gate = call.gate()
-        stream = cast("Any", target.stream(model_input, call.config(), **rest))
-        try:
-            with closing(stream) as chunks:
-                for chunk in chunks:
-                    yield from gate.admit(chunk)
-                    if gate.is_open:
-                        break
-                yield from chunks if gate.is_open else gate.end()
-            call.succeeded()
-        except BaseException as error:  # `failed` knows what is worth another attempt
-            if not call.failed(error):
-                if call.gives_up(error):
-                    yield from gate.release()
-                    return
-                raise
-            sleep(call.wait_s)
-            yield from self._routed_stream(model_input, kwargs, call=call)
+
+        def open_(call: Call) -> Iterator[Any]:
+            target, rest = self._target(call.route, kwargs)
+            return target.stream(model_input, call.config(), **rest)
+
+        yield from stream(self._begin(model_input, config, kwargs), open_)
 
     def astream(
         self,
@@ -170,7 +159,7 @@ class Dispatching:
         **kwargs: Any,
     ) -> AsyncIterator[Any]:
         """Stream the answer of the model that the router chooses."""
-        return self._routed_astream(input, kwargs, config=config)
+        return self._routed_astream(input, config, kwargs)
 
     def astream_events(
         self,
@@ -187,38 +176,19 @@ class Dispatching:
     async def _routed_astream(
         self,
         model_input: LanguageModelInput,
+        config: RunnableConfig | None,
         kwargs: dict[str, Any],
-        *,
-        config: RunnableConfig | None = None,
-        call: Call | None = None,
     ) -> AsyncGenerator[Any, None]:
         """Stream a call, which is begun when the first chunk is asked for."""
-        if call is None:
-            call = await self._abegin(model_input, config, kwargs)
-        target, rest = self._target(call.route, kwargs)
-        gate = call.gate()
-        stream = cast("Any", target.astream(model_input, call.config(), **rest))
-        try:
-            # Leaving the loop does not close the inner stream; only this ends its run.
-            async with aclosing(stream) as chunks:
-                while not gate.is_open:
-                    chunk = await call.within(anext(chunks, _END))
-                    for admitted in gate.end() if chunk is _END else gate.admit(chunk):
-                        yield admitted
-                async for chunk in chunks:
-                    yield chunk
-            call.succeeded()
-        except BaseException as error:  # `failed` knows what is worth another attempt
-            if not call.failed(error):
-                if call.gives_up(error):
-                    for held in gate.release():
-                        yield held
-                    return
-                raise
-            await asyncio.sleep(call.wait_s)
-            async with aclosing(self._routed_astream(model_input, kwargs, call=call)) as chunks:
-                async for chunk in chunks:
-                    yield chunk
+
+        async def open_(call: Call) -> AsyncIterator[Any]:
+            target, rest = self._target(call.route, kwargs)
+            return target.astream(model_input, call.config(), **rest)
+
+        call = await self._abegin(model_input, config, kwargs)
+        async with aclosing(astream(call, open_)) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
 
 def offers_tools(kwargs: Mapping[str, Any]) -> bool:

@@ -7,19 +7,19 @@ content, the target's stream may be replaced by the strong model's.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from time import sleep
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.runnables import RunnableConfig
 
+from langchain_routellm.calls import Call
 from langchain_routellm.dispatch import Dispatching
 from langchain_routellm.messages import finish_reason_in
-from langchain_routellm.routing import Call
 from langchain_routellm.watching import is_empty_block
 from routellm_core import RECORD_KEY
+from routellm_core.plan import ChunkGate, astream, stream
 
 if TYPE_CHECKING:
     # Not there in every version of LangChain that this package accepts.
@@ -51,7 +51,7 @@ class EventDispatching(Dispatching):
         def start() -> None:
             nonlocal events
             if events is None:
-                call = self._begin(input, config, kwargs)
+                call = self._begin(input, config, kwargs, EventCall)
                 events = self._events(call, input, kwargs)
 
         def pump() -> bool:
@@ -66,23 +66,12 @@ class EventDispatching(Dispatching):
     def _events(
         self, call: Call, model_input: LanguageModelInput, kwargs: dict[str, Any]
     ) -> Iterator[Event]:
-        target, rest = self._target(call.route, kwargs)
-        gate = _EventGate(call)
-        try:
-            inner: Any = target.stream_events(model_input, call.config(), version="v3", **rest)
-            for event in inner:
-                yield from gate.admit(event)
-            last = gate.end()
-            call.succeeded()
-            yield from last
-        except BaseException as error:  # `failed` knows what is worth another attempt
-            if not call.failed(error):
-                if not call.gives_up(error):
-                    raise
-                yield from gate.release()
-                return
-            sleep(call.wait_s)
-            yield from self._events(call, model_input, kwargs)
+        def open_(call: Call) -> Iterator[Event]:
+            target, rest = self._target(call.route, kwargs)
+            events: Any = target.stream_events(model_input, call.config(), version="v3", **rest)
+            return iter(events)
+
+        return stream(call, open_)
 
     async def _achat_model_stream_v3(
         self,
@@ -97,7 +86,7 @@ class EventDispatching(Dispatching):
 
         async def produce() -> None:
             try:
-                call = await self._abegin(input, config, kwargs)
+                call = await self._abegin(input, config, kwargs, EventCall)
                 async with aclosing(self._aevents(call, input, kwargs)) as events:
                     async for event in events:
                         outer.dispatch(event)
@@ -113,84 +102,81 @@ class EventDispatching(Dispatching):
         outer.set_start(start)
         return outer
 
-    async def _aevents(
+    def _aevents(
         self, call: Call, model_input: LanguageModelInput, kwargs: dict[str, Any]
     ) -> AsyncGenerator[Event, None]:
-        target, rest = self._target(call.route, kwargs)
-        gate = _EventGate(call)
-        try:
-            inner: Any = await target.astream_events(
-                model_input, call.config(), version="v3", **rest
-            )
-            async with inner:
-                unread = aiter(inner)
-                while (event := await _next(unread, call, gate)) is not None:
-                    for admitted in gate.admit(event):
-                        yield admitted
-            last = gate.end()
-            call.succeeded()
-            for held in last:
-                yield held
-        except BaseException as error:  # `failed` knows what is worth another attempt
-            if not call.failed(error):
-                if not call.gives_up(error):
-                    raise
-                for held in gate.release():
-                    yield held
-                return
-            await asyncio.sleep(call.wait_s)
-            async with aclosing(self._aevents(call, model_input, kwargs)) as events:
-                async for event in events:
-                    yield event
+        async def open_(call: Call) -> AsyncIterator[Event]:
+            target, rest = self._target(call.route, kwargs)
+            events: Any = target.astream_events(model_input, call.config(), version="v3", **rest)
+            return _read(await events)
+
+        return astream(call, open_)
 
 
-async def _next(events: AsyncIterator[Event], call: Call, gate: _EventGate) -> Event | None:
-    """Return the next event, None at the end; only the first content must come in time."""
-    following = anext(events, None)
-    return await (following if gate.is_open else call.within(following))
+async def _read(events: Any) -> AsyncGenerator[Event, None]:
+    """Yield a stream's events; the stream is left, and its run ended, with this generator."""
+    async with events:
+        async for event in events:
+            yield event
 
 
-class _EventGate:
-    """Hold the start of a message back until its content; put the record on its end."""
+class EventCall(Call):
+    """Follow a call whose chunks are events."""
 
-    def __init__(self, call: Call) -> None:
-        self._call = call
-        self._held: list[Event] = []
-        self._finish_reason: str | None = None
-        self.is_open = False
-        """Whether content reached the caller."""
+    __slots__ = ()
 
-    def admit(self, event: Event) -> list[Event]:
-        """Return the events that may be handed out now, in order."""
-        kind = event.get("event")
-        if kind == "message-finish":
-            metadata = {**(event.get("metadata") or {})}
-            self._finish_reason = finish_reason_in(metadata)
-            metadata[RECORD_KEY] = self._call.decision.record()
-            self._held.append({**event, "metadata": metadata})
-            return []  # its reader asks for nothing more; the call must be over before
-        self._held.append(event)
-        says_nothing = kind == "message-start" or is_empty_block(event)
-        return [] if says_nothing and self._call.may_escalate else self.release()
+    def has_content(self, chunk: Event) -> bool:
+        """Return whether an event holds words, a tool call or another block that is not empty."""
+        kind = chunk.get("event")
+        return kind not in ("message-start", "message-finish") and not is_empty_block(chunk)
 
-    def end(self) -> list[Event]:
-        """Return what was held back of a stream that is over.
+    def end_reason(self, chunks: Sequence[Event]) -> str | None:
+        """Return the finish reason that the last event has."""
+        return finish_reason_in(chunks[-1].get("metadata") or {}) if chunks else None
 
-        Raises
-        ------
-        EmptyAnswerError
-            If it said nothing, and another model may still say something.
-        """
-        if not self.is_open:
-            self._call.check_end(said=False, finish_reason=self._finish_reason)
-        return self.release()
+    def signed_chunks(self, chunks: list[Event]) -> list[Event]:
+        """Return the events with the record on the end of the message, if it is there."""
+        last = chunks[-1]
+        if last.get("event") != "message-finish":
+            return chunks
+        metadata = {**(last.get("metadata") or {}), RECORD_KEY: self.decision.record()}
+        return [*chunks[:-1], {**last, "metadata": metadata}]
+
+    def gate(self) -> ChunkGate[Event]:
+        """Return the gate for the current attempt's events."""
+        return _EventGate(self)
+
+
+class _EventGate(ChunkGate[Event]):
+    """Give out the end of a message when its call is over: its reader asks for nothing more."""
+
+    __slots__ = ()
 
     def release(self) -> list[Event]:
         """Commit to this attempt; return what was held back."""
-        self._call.commit()
-        self.is_open = True
-        admitted, self._held = self._held, []
-        return admitted
+        released = super().release()
+        if released and released[-1].get("event") == "message-finish":
+            self.call.succeeded()
+        return released
+
+    def rest(self, chunks: Iterator[Event]) -> Iterator[Event]:
+        """Return the events up to the message's end, with the record on it."""
+        for event in chunks:
+            if event.get("event") == "message-finish":
+                self.held.append(event)
+            else:
+                yield event
+        yield from self.release()
+
+    async def arest(self, chunks: AsyncIterator[Event]) -> AsyncIterator[Event]:
+        """Return the events up to the message's end, with the record on it."""
+        async for event in chunks:
+            if event.get("event") == "message-finish":
+                self.held.append(event)
+            else:
+                yield event
+        for event in self.release():
+            yield event
 
 
 def _feed(outer: ChatModelStream, events: Iterator[Event]) -> bool:

@@ -13,9 +13,9 @@ from langchain_core.runnables import ensure_config
 from langchain_core.runnables.config import var_child_runnable_config
 
 from langchain_routellm.backing import model_label
+from langchain_routellm.calls import Call
 from langchain_routellm.chat_model import RoutedChatModel
-from langchain_routellm.drive import adrive, drive
-from langchain_routellm.routing import Call
+from routellm_core.plan import adrive, drive
 
 __all__ = ["RoutingMiddleware"]
 
@@ -67,7 +67,7 @@ class RoutingMiddleware(AgentMiddleware[Any, Any, Any]):
             return handler(request)
         call = self.routed._begin(_messages(request), None, {"tools": request.tools})
 
-        def ask() -> ModelResponse[Any]:
+        def ask(call: Call) -> ModelResponse[Any]:
             with _run_config(call):
                 return handler(self._routed(call, request))
 
@@ -84,7 +84,7 @@ class RoutingMiddleware(AgentMiddleware[Any, Any, Any]):
             return await handler(request)
         call = await self.routed._abegin(_messages(request), None, {"tools": request.tools})
 
-        async def ask() -> ModelResponse[Any]:
+        async def ask(call: Call) -> ModelResponse[Any]:
             with _run_config(call):
                 return await handler(self._routed(call, request))
 
@@ -148,7 +148,7 @@ def _run_config(call: Call) -> Iterator[None]:
 
 def _stamped_response(call: Call, response: ModelResponse[Any]) -> ModelResponse[Any]:
     result = [
-        call.stamped(message) if isinstance(message, AIMessage) else message
+        call.signed(message) if isinstance(message, AIMessage) else message
         for message in response.result
     ]
     return ModelResponse(result=result, structured_response=response.structured_response)
