@@ -1,9 +1,9 @@
-"""The two models behind a routed one: made from strings, checked, and adapted in private copies."""
+"""The models behind a routed one: made from strings, checked, and adapted in private copies."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
 from langchain_core.language_models import BaseChatModel, ModelProfile
@@ -49,7 +49,7 @@ def make_model(name: str, settings: Mapping[str, Any], *, role: str = "strong") 
     settings
         Constructor arguments.
     role
-        "strong" or "weak", for messages.
+        The model's route, for messages.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def adapted(
     model
         The user's model; not mutated.
     role
-        "strong" or "weak", for messages.
+        The model's route, for messages.
     settings
         Values by field name. Callbacks, tags and metadata are added to the model's own; everything
         else replaces it.
@@ -181,21 +181,28 @@ def _table_name(model: BaseChatModel) -> str:
     return f"{model._get_ls_params().get('ls_provider')}:{name}"
 
 
-def joint_profile(strong: BaseChatModel, weak: BaseChatModel) -> ModelProfile | None:
-    """Return what both models promise: flags by AND, limits by min; None if either has none."""
-    mine, theirs = _profile(strong), _profile(weak)
-    if mine is None or theirs is None:
+def joint_profile(models: Iterable[BaseChatModel]) -> ModelProfile | None:
+    """Return what all models promise: flags by AND, limits by min; None if one has none."""
+    first, *others = map(_profile, models)
+    if first is None or None in others:
         return None
-    joint: dict[str, object] = {}
+    joint = dict(first)
+    for profile in others:
+        joint = _joined(joint, cast("Mapping[str, object]", profile))
+    return cast("ModelProfile", joint)
+
+
+def _joined(mine: Mapping[str, object], theirs: Mapping[str, object]) -> dict[str, object]:
+    joined: dict[str, object] = {}
     for key in mine.keys() & theirs.keys():
         left, right = mine[key], theirs[key]
         if isinstance(left, bool) and isinstance(right, bool):
-            joint[key] = left and right
+            joined[key] = left and right
         elif isinstance(left, int) and isinstance(right, int):
-            joint[key] = min(left, right)
+            joined[key] = min(left, right)
         elif left == right:
-            joint[key] = left
-    return cast("ModelProfile", joint)
+            joined[key] = left
+    return joined
 
 
 def _profile(model: BaseChatModel) -> Mapping[str, object] | None:

@@ -99,7 +99,7 @@ class BatchDispatching(Dispatching):
         configs: Sequence[RunnableConfig],
         kwargs: Mapping[str, Any],
     ) -> list[_Item]:
-        reading = _Reading(self._routing(), inputs, configs, tools=self._offers_tools(kwargs))
+        reading = _Reading(self, self._routing(), inputs, configs, kwargs)
         decider = reading.routing.decider
         return reading.items(decider.decide_many(reading.turns, reading.overrides))
 
@@ -110,7 +110,7 @@ class BatchDispatching(Dispatching):
         kwargs: Mapping[str, Any],
     ) -> list[_Item]:
         routing = await self._arouting()
-        reading = _Reading(routing, inputs, configs, tools=self._offers_tools(kwargs))
+        reading = _Reading(self, routing, inputs, configs, kwargs)
         return reading.items(await routing.decider.adecide_many(reading.turns, reading.overrides))
 
 
@@ -119,12 +119,14 @@ class _Reading:
 
     def __init__(
         self,
+        owner: Dispatching,
         routing: Routing,
         inputs: Sequence[LanguageModelInput],
         configs: Sequence[RunnableConfig],
-        *,
-        tools: bool,
+        kwargs: Mapping[str, Any],
     ) -> None:
+        self._owner, self._kwargs = owner, kwargs
+        tools = owner._offers_tools(kwargs)
         self.routing = routing
         self.turns: list[Turn] = []
         self.overrides: list[Overrides] = []
@@ -152,11 +154,22 @@ class _Reading:
             call = None
             if error is None:
                 try:
-                    call = self.routing.call(*next(remaining), config, self._started_s)
+                    call = self._call(*next(remaining), model_input, config)
                 except RouteLLMError as refused:  # by a breaker or a budget
                     error = refused
             items.append(_Item(model_input, call, error))
         return items
+
+    def _call(
+        self,
+        decision: Decision,
+        turn: Turn,
+        model_input: LanguageModelInput,
+        config: RunnableConfig,
+    ) -> Call:
+        plans = self.routing.plans
+        asked = self._owner._asked(model_input, self._kwargs) if plans else None
+        return self.routing.call(decision, turn, config, self._started_s, asked=asked)
 
 
 class _Items(Runnable[_Item, Any]):

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from langchain_core.messages import AIMessage, convert_to_messages
 from langchain_core.outputs import ChatResult
 from langchain_core.runnables import RunnableConfig
 
+from langchain_routellm.drafts import DRAFT_TAG, Recording, parted
 from langchain_routellm.messages import (
     finish_reason_of,
     has_content,
@@ -15,15 +17,56 @@ from langchain_routellm.messages import (
     said_of,
     stamped,
 )
+from langchain_routellm.models import BackingModels
+from langchain_routellm.reading import Asked, merged_chunks, read_answer, read_prompt
 from langchain_routellm.usage import UsageReader
 from langchain_routellm.watching import TokenWatch, shows_tokens, with_handler
 from routellm_core import Attempts, EmptyAnswerError, Usage
+from routellm_core.answers import Answer, Prompt, Request, Token, read_tokens
 from routellm_core.plan import RoutedCall
 
-__all__ = ["Call"]
+__all__ = ["Call", "Drafting"]
 
 _NO_CHUNKS = "No generation chunks were returned"
 """All that LangChain says when a stream ends before it began."""
+
+
+class Drafting:
+    """What a call needs besides where its answers may be rejected.
+
+    Parameters
+    ----------
+    asked
+        The input, for verifiers.
+    text
+        What was routed.
+    models
+        The models, with those for drafts.
+    """
+
+    __slots__ = ("_prompt", "_recorded", "asked", "models", "text")
+
+    def __init__(self, asked: Asked, text: str, models: BackingModels) -> None:
+        self.asked = asked
+        self.text = text
+        self.models = models
+        self._prompt: Prompt | None = None
+        self._recorded: list[tuple[Any, Recording]] = []
+
+    def prompt(self, win_rate: float | None) -> Prompt:
+        """Return what was asked, as verifiers read it."""
+        if self._prompt is None:
+            self._prompt = read_prompt(self.asked, self.text, win_rate)
+        return self._prompt
+
+    def note(self, answer: Any, recording: Recording) -> None:
+        """Note the recorded run of a draft."""
+        self._recorded.append((answer, recording))
+
+    def taken(self, answer: Any) -> Recording | None:
+        """Return the recorded run of the draft that was accepted, once."""
+        recorded, self._recorded = self._recorded, []
+        return next((recording for draft, recording in recorded if draft is answer), None)
 
 
 class Call(RoutedCall[Any, Any]):
@@ -45,7 +88,16 @@ class Call(RoutedCall[Any, Any]):
         Whether callbacks of the models show their tokens.
     """
 
-    __slots__ = ("_config", "_is_watched", "_latency_ms", "_tried", "_usage")
+    __slots__ = (
+        "_config",
+        "_is_branch",
+        "_is_watched",
+        "_latency_ms",
+        "_recording",
+        "_tried",
+        "_usage",
+        "drafting",
+    )
 
     def __init__(
         self,
@@ -63,6 +115,20 @@ class Call(RoutedCall[Any, Any]):
         self._config = config
         self._latency_ms = latency_ms
         self._tried = False
+        self.drafting: Drafting | None = None
+        """Set where answers may be rejected."""
+        self._is_branch = False
+        self._recording: Recording | None = None
+
+    @property
+    def waits_for_content(self) -> bool:
+        """Whether a stream's chunks are held back until one of them says something."""
+        return self.attempts.may_escalate
+
+    @property
+    def is_draft(self) -> bool:
+        """Whether the answer that is asked for now may be rejected."""
+        return self.drafting is not None and (self._is_branch or self.holds_back)
 
     def config(self) -> RunnableConfig:
         """Return the caller's config with the decision in its metadata and tags."""
@@ -75,7 +141,10 @@ class Call(RoutedCall[Any, Any]):
         }
         config["tags"] = [*config.get("tags", ()), f"routellm:{decision.route}"]
         callbacks = config.get("callbacks")
-        if self.attempts.may_escalate and (self._is_watched or shows_tokens(callbacks)):
+        if self.is_draft:
+            config["tags"].append(DRAFT_TAG)
+            callbacks = self._recorded(callbacks)
+        elif self.attempts.may_escalate and (self._is_watched or shows_tokens(callbacks)):
             callbacks = with_handler(callbacks, TokenWatch(self.commit))
         if self._usage is not None:
             callbacks = with_handler(callbacks, self._usage)
@@ -85,6 +154,29 @@ class Call(RoutedCall[Any, Any]):
             # The first attempt's run has it already.
             config.pop("run_id", None)
         return config
+
+    def _recorded(self, callbacks: Any) -> Any:
+        """Return callbacks in which a recording stands for those that do not see drafts."""
+        assert self.drafting is not None  # noqa: S101 - `is_draft` says so
+        callbacks, hidden = parted(callbacks)
+        self._recording = self.drafting.models.recording(self.route, hidden)
+        return with_handler(callbacks, self._recording)
+
+    def show(self) -> None:
+        """Show the run of an accepted draft to the handlers that have not seen it."""
+        recording = self._accepted()
+        if recording is not None:
+            recording.show()
+
+    async def ashow(self) -> None:
+        """Show the run of an accepted draft to the handlers that have not seen it."""
+        recording = self._accepted()
+        if recording is not None:
+            await recording.ashow()
+
+    def _accepted(self) -> Recording | None:
+        given = self.attempts.given
+        return None if given is None or self.drafting is None else self.drafting.taken(given.answer)
 
     def starts_again(self) -> None:
         """Forget what the attempt before used, and that the caller's run ID is free."""
@@ -119,6 +211,9 @@ class Call(RoutedCall[Any, Any]):
         """
         if self.escalate_filtered or not holds_words(answer):  # words in a tenth of the time
             super().check(answer)
+        if self._recording is not None and self.drafting is not None:
+            self.drafting.note(answer, self._recording)
+            self._recording = None
 
     def holds(self, answer: Any) -> tuple[bool, str | None]:
         """Return whether a whole answer says something, and its finish reason."""
@@ -141,4 +236,52 @@ class Call(RoutedCall[Any, Any]):
 
         Records on several would be merged into nonsense.
         """
-        return [self.signed(chunks[0]), *chunks[1:]]
+        chunks[0] = stamped(chunks[0], self.attempts.decision.record())
+        return chunks
+
+    def prompt(self) -> Prompt:
+        """Return what was asked, as verifiers read it."""
+        assert self.drafting is not None  # noqa: S101 - there is a verifier
+        return self.drafting.prompt(self.decision.win_rate)
+
+    def answer_of(self, answer: Any) -> Answer:
+        """Return a whole answer as verifiers read it."""
+        return read_answer(answer)
+
+    def ask_verifier(self, request: Request) -> Answer:
+        """Ask the model of the current draft, for a verifier that needs more answers of it."""
+        assert self.drafting is not None  # noqa: S101 - there is a verifier
+        models, route = self.drafting.models, self.route
+        options: dict[str, Any] = {"temperature": request.temperature}
+        if request.max_tokens is not None:
+            options["max_tokens"] = request.max_tokens
+        if request.top_logprobs is not None:
+            options.update(logprobs=True, top_logprobs=request.top_logprobs)
+        callbacks, _ = parted(self._config.get("callbacks"))
+        config: RunnableConfig = {"tags": [DRAFT_TAG, f"routellm:{request.purpose}"]}
+        config["callbacks"] = callbacks or []
+        messages = convert_to_messages([dict(message) for message in request.messages])
+        message = models.drafts[route].invoke(messages, config, **models.taken(route, options))
+        return read_answer(message)
+
+    def merged(self, chunks: Sequence[Any]) -> Any:
+        """Return the whole answer that chunks make up."""
+        return merged_chunks(chunks)
+
+    def delta(self, chunk: Any) -> tuple[str, Sequence[Token]]:
+        """Return the text and the tokens that a chunk adds."""
+        return (str(chunk.text), read_tokens(chunk)) if isinstance(chunk, AIMessage) else ("", ())
+
+    def branch(self, attempts: Attempts) -> Call:
+        """Return a call beside this one, to ask another expert at the same time."""
+        usage = None if self._usage is None else UsageReader()
+        call = type(self)(
+            attempts,
+            self._config,
+            self._latency_ms,
+            usage,
+            escalate_filtered=self.escalate_filtered,
+        )
+        call.drafting, call._is_branch = self.drafting, True
+        call._tried, self._tried = self._tried, True  # one of them has the caller's run ID
+        return call

@@ -16,10 +16,10 @@ from pydantic import ConfigDict, Field, SecretStr, SkipValidation, ValidationErr
 
 from langchain_routellm.backing import joint_profile
 from langchain_routellm.batching import BatchDispatching
-from langchain_routellm.checks import check_escalate_on
+from langchain_routellm.checks import check_escalate_on, check_strategy
 from langchain_routellm.direct import DirectCalls
 from langchain_routellm.events import EventDispatching
-from langchain_routellm.pair import BackingPair, identity_of
+from langchain_routellm.models import BackingModels, identity_of, models_given
 from langchain_routellm.prepared import FORWARDED, PreparedModel
 from langchain_routellm.routing import Routing, TextReader
 from langchain_routellm.structured import RoutedRunnable, structured_chains
@@ -46,25 +46,37 @@ from routellm_core import (
     resolve_router,
     validation_faults,
 )
+from routellm_core.strategies import Strategy
 
 __all__ = ["RoutedChatModel"]
 
 
 class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, PreparedModel):
-    """Send every call to the strong or to the weak chat model, as a router decides.
+    """Send every call to one of several chat models, as a router or a strategy decides.
 
     It takes the place of any chat model, in chains and agents. The chosen model's run is the only
     model run: caches, rate limits, callbacks, token counts and traces are that model's own. The
     decision stands on the answer, as `response_metadata["routellm"]`, and on the run, as flat
-    metadata `routellm_route` and so on and as the tag `routellm:strong` or `routellm:weak`.
+    metadata `routellm_route` and so on and as the tag `routellm:` with the route.
 
     For one call, `config["configurable"]["routellm_route"]` sets the route, and
     `config["configurable"]["routellm_threshold"]` the threshold.
+
+    A strategy may ask several models. An answer that it rejects is a run of its own with the tag
+    `routellm:draft`: tracers and token counters see it, and nothing else that belongs to the
+    caller. An accepted one is shown to the other callbacks, and written to the model's cache, when
+    it is accepted.
 
     Parameters
     ----------
     strong, weak
         Chat models, or strings: "provider:model", or a LiteLLM name with a "/".
+    experts
+        In place of these, any number of models by name, the cheapest first. The names are the
+        routes. A router tells two models apart, so that others than "weak" and "strong" need a
+        strategy.
+    strategy
+        A `Strategy` of `routellm_core.strategies`; None to choose one model by the router.
     router
         A `Router`, or the name of one, which is loaded at the first call.
     threshold
@@ -106,10 +118,10 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, PreparedM
         Gets a `CallRecord` of every call: a `Monitor`, a function, the path of a JSONL log, or a
         list of these.
     temperature, max_tokens, timeout, max_retries, stop, streaming, api_key, base_url
-        For both models. A ready model takes the first two, `stop` and `streaming` in a private
+        For all models. A ready model takes the first two, `stop` and `streaming` in a private
         copy; the others belong to its client and must be set where it is made.
     cache, rate_limiter, disable_streaming, output_version, callbacks, tags, metadata
-        For both models, in private copies where these are ready.
+        For all models, in private copies where these are ready.
 
     Raises
     ------
@@ -137,8 +149,10 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, PreparedM
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
-    strong: SkipValidation[Any] = Field(exclude=True)
-    weak: SkipValidation[Any] = Field(exclude=True)
+    strong: SkipValidation[Any] = Field(default=None, exclude=True)
+    weak: SkipValidation[Any] = Field(default=None, exclude=True)
+    experts: SkipValidation[Mapping[str, Any] | None] = Field(default=None, exclude=True)
+    strategy: SkipValidation[Strategy | None] = Field(default=None, exclude=True, repr=False)
     router: SkipValidation[str | Router] = Field(default="mf", exclude=True, repr=False)
     threshold: SkipValidation[float | None] = None
     strong_share: SkipValidation[float | None] = None
@@ -192,8 +206,10 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, PreparedM
 
     def __repr_args__(self) -> Any:
         # Models and routers are named, not shown: what they hold may be secret.
-        yield "strong", self._backing().labels["strong"]
-        yield "weak", self._backing().labels["weak"]
+        labels = self._backing().labels
+        yield from labels.items() if self.experts is None else [("experts", dict(labels))]
+        if self.strategy is not None:
+            yield "strategy", self.strategy
         yield "router", self.router if isinstance(self.router, str) else self.router.name
         for name, value in self._goal().items():
             if value is not None:
@@ -211,7 +227,7 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, PreparedM
         tool_choice: str | dict[str, Any] | bool | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, AIMessage]:
-        """Bind tools to both models, by each one's own `bind_tools`."""
+        """Bind tools to all models, by each one's own `bind_tools`."""
         if tool_choice is not None:
             kwargs["tool_choice"] = tool_choice
         return RunnableBinding(
@@ -229,11 +245,19 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, PreparedM
 
         Arguments that are None are not passed on.
         """
-        options = {"include_raw": include_raw or None, **kwargs}
-        pair = self._backing()
-        chains = structured_chains(pair, schema, options)
-        needs_tools = kwargs.get("method") in (None, "function_calling")
-        return RoutedRunnable(self, chains, needs_tools=needs_tools)
+        models = self._backing()
+        chains = structured_chains(models, schema, {"include_raw": include_raw or None, **kwargs})
+        drafts = None
+        if models.drafts:
+            drafts = structured_chains(models, schema, {**kwargs, "include_raw": True}, draft=True)
+        return RoutedRunnable(
+            self,
+            chains,
+            drafts=drafts,
+            schema=schema,
+            include_raw=include_raw,
+            needs_tools=kwargs.get("method") in (None, "function_calling"),
+        )
 
     def get_token_ids(self, text: str) -> list[int]:
         """Return the strong model's tokens of a text."""
@@ -256,10 +280,9 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, PreparedM
     @property
     def _identifying_params(self) -> dict[str, Any]:
         """Everything that an answer depends on: whoever caches by it must not mix up models."""
-        pair = self._backing()
         return {
-            "strong": pair.strong._get_llm_string(),
-            "weak": pair.weak._get_llm_string(),
+            **{route: model._get_llm_string() for route, model in self._backing().models.items()},
+            "strategy": repr(self.strategy),
             "router": identity_of(self.router),
             **self._goal(),
             "routing_text": repr(self.routing_text),
@@ -272,31 +295,32 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, PreparedM
         }
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        pair, params = self._backing(), super()._get_ls_params(stop=stop, **kwargs)
-        return {"ls_model_name": pair.name, **params, "ls_provider": pair.provider}
+        models, params = self._backing(), super()._get_ls_params(stop=stop, **kwargs)
+        return {"ls_model_name": models.name, **params, "ls_provider": models.provider}
 
     def _resolve_model_profile(self) -> ModelProfile | None:
-        pair = self._backing()
-        return joint_profile(pair.strong, pair.weak)
+        return joint_profile(self._backing().models.values())
 
     def _target(
-        self, route: str, kwargs: dict[str, Any]
+        self, route: str, kwargs: dict[str, Any], *, draft: bool = False
     ) -> tuple[Runnable[Any, Any], dict[str, Any]]:
-        pair = self._backing()
-        kwargs = pair.taken(route, kwargs)
+        models = self._backing()
+        kwargs = models.taken(route, kwargs)
         tools = kwargs.get("tools")
         if isinstance(tools, BoundTools):
             rest = {name: value for name, value in kwargs.items() if name != "tools"}
-            return tools.binding(route), rest
-        return pair.models[route], kwargs
+            return tools.binding(route, draft=draft), rest
+        return (models.drafts if draft else models.models)[route], kwargs
 
-    def _make_pair(self) -> BackingPair:
-        return BackingPair(
-            self.strong,
-            self.weak,
+    def _make_models(self) -> BackingModels:
+        given = models_given(self.strong, self.weak, self.experts)
+        check_strategy(self.strategy, tuple(given))
+        return BackingModels(
+            given,
             self._settings(),
-            drops=check_drop_params(self.drop_params),
+            drops=check_drop_params(self.drop_params, routes=tuple(given)[::-1]),
             optional=self._assigned,
+            has_drafts=self.strategy is not None,
         )
 
     def _make_guards(self) -> Guards:
@@ -306,17 +330,16 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, PreparedM
             budget=self.budget,
             monitor=self.monitor,
             models=self._backing().labels.values(),
+            routes=self._backing().models,
         )
 
     def _make_routing(self) -> Routing:
-        pair = self._backing()
+        models = self._backing()
         decider = make_decider(
             router=resolve_router(self.router),
             **self._goal(),
-            strong_model=pair.labels["strong"],
-            weak_model=pair.labels["weak"],
-            strong=pair.capabilities["strong"],
-            weak=pair.capabilities["weak"],
+            experts=models.experts,
+            strategy=self.strategy,
             sticky=self.sticky,
             on_router_error=self.on_router_error,
             on_empty_prompt=self.on_empty_prompt,
@@ -328,7 +351,8 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, PreparedM
             worth_escalating=escalation_filter(self.escalate_on),
             escalate_filtered=self.escalate_filtered,
             guards=self.guards,
-            is_watched=any(shows_tokens(model.callbacks) for model in pair.models.values()),
+            is_watched=any(shows_tokens(model.callbacks) for model in models.models.values()),
+            models=models,
         )
 
     def _check(self) -> None:

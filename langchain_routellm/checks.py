@@ -6,8 +6,9 @@ import pickle
 from typing import Any
 
 from routellm_core import ConfigurationError
+from routellm_core.strategies import Strategy
 
-__all__ = ["check_escalate_on", "check_picklable"]
+__all__ = ["check_escalate_on", "check_picklable", "check_strategy"]
 
 
 def check_escalate_on(classes: Any) -> None:
@@ -44,3 +45,33 @@ def check_picklable(name: str, value: Any) -> None:
             f"The `{name}`, a {type(value).__name__}, cannot be pickled: {error}. Pass its name "
             "instead; it is then made anew where the routed model is unpickled."
         ) from error
+
+
+def check_strategy(strategy: Any, routes: tuple[str, ...]) -> None:
+    """Refuse what is no strategy, and more or other models than a pair without one.
+
+    Parameters
+    ----------
+    strategy
+        As the user gave it.
+    routes
+        The names of the models, the cheapest first.
+
+    Raises
+    ------
+    ConfigurationError
+        If it is refused.
+    """
+    if strategy is None:
+        if routes != ("weak", "strong"):
+            named = ", ".join(map(repr, routes))
+            raise ConfigurationError(
+                f"`experts` named {named} need a `strategy`: without one a router chooses between "
+                "'weak' and 'strong'."
+            )
+        return
+    if not isinstance(strategy, Strategy):
+        raise ConfigurationError(
+            f"`strategy` must be a `Strategy`, got {type(strategy).__name__}. See "
+            "`routellm_core.strategies`."
+        )

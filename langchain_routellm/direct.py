@@ -70,7 +70,9 @@ class DirectCalls(Dispatching):
 
         def ask(call: Call) -> ChatResult:
             model, rest = self._model(call, kwargs)
-            result = model._generate(messages, run_manager=run_manager, **rest)
+            # The caller's run shows tokens as they come, and a draft's are not shown.
+            manager = None if call.is_draft else run_manager
+            result = model._generate(messages, run_manager=manager, **rest)
             call.note_usage(result)
             return result
 
@@ -88,7 +90,8 @@ class DirectCalls(Dispatching):
 
         async def ask(call: Call) -> ChatResult:
             model, rest = self._model(call, kwargs)
-            result = await model._agenerate(messages, run_manager=run_manager, **rest)
+            manager = None if call.is_draft else run_manager
+            result = await model._agenerate(messages, run_manager=manager, **rest)
             call.note_usage(result)
             return result
 
@@ -102,8 +105,8 @@ class DirectCalls(Dispatching):
         turns = [routing.turn(item, tools=tools) for item in messages]
         decisions = routing.decider.decide_many(turns, [overrides] * len(turns))
         return [
-            routing.call(decision, turn, config, started_s)
-            for decision, turn in zip(decisions, turns, strict=True)
+            routing.call(decision, turn, config, started_s, asked=self._asked(item, kwargs))
+            for decision, turn, item in zip(decisions, turns, messages, strict=True)
         ]
 
     async def _acalls(
@@ -114,8 +117,8 @@ class DirectCalls(Dispatching):
         turns = [routing.turn(item, tools=tools) for item in messages]
         decisions = await routing.decider.adecide_many(turns, [overrides] * len(turns))
         return [
-            routing.call(decision, turn, config, started_s)
-            for decision, turn in zip(decisions, turns, strict=True)
+            routing.call(decision, turn, config, started_s, asked=self._asked(item, kwargs))
+            for decision, turn, item in zip(decisions, turns, messages, strict=True)
         ]
 
     def _generate_call(self, call: Call, messages: list[BaseMessage], kwargs: Any) -> LLMResult:
@@ -123,7 +126,9 @@ class DirectCalls(Dispatching):
             model, rest = self._model(call, kwargs)
             return model.generate([messages], **_run_arguments(call), **rest)
 
-        return cast("LLMResult", call.signed(drive(call, ask)))
+        answer = drive(call, ask)
+        call.show()
+        return cast("LLMResult", call.signed(answer))
 
     async def _agenerate_call(
         self, call: Call, messages: list[BaseMessage], kwargs: Any
@@ -132,11 +137,13 @@ class DirectCalls(Dispatching):
             model, rest = self._model(call, kwargs)
             return model.agenerate([messages], **_run_arguments(call), **rest)
 
-        return cast("LLMResult", call.signed(await adrive(call, ask)))
+        answer = await adrive(call, ask)
+        await call.ashow()
+        return cast("LLMResult", call.signed(answer))
 
     def _model(self, call: Call, kwargs: dict[str, Any]) -> tuple[BaseChatModel, dict[str, Any]]:
         """Return the chat model itself, with what a binding around it would add."""
-        target, rest = self._target(call.route, kwargs)
+        target, rest = self._target(call.route, kwargs, draft=call.is_draft)
         while isinstance(target, RunnableBinding):
             rest = {**target.kwargs, **rest}
             target = target.bound

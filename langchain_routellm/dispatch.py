@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from time import perf_counter
 from typing import Any, cast
 
@@ -14,6 +14,7 @@ from langchain_core.runnables.utils import ConfigurableFieldSpec
 
 from langchain_routellm.calls import Call
 from langchain_routellm.consuming import ConsumedRunnable
+from langchain_routellm.reading import Asked, Structured
 from langchain_routellm.routing import Routing
 from routellm_core.plan import adrive, astream, drive, stream
 
@@ -36,12 +37,50 @@ class Dispatching:
 
     @abstractmethod
     def _target(
-        self, route: str, kwargs: dict[str, Any]
+        self, route: str, kwargs: dict[str, Any], *, draft: bool = False
     ) -> tuple[Runnable[Any, Any], dict[str, Any]]:
-        """Return the Runnable of a route and the arguments to call it with."""
+        """Return the Runnable of a route and the arguments to call it with.
+
+        Parameters
+        ----------
+        route
+            The name of an expert.
+        kwargs
+            The call's arguments.
+        draft
+            Whether the answer may be rejected.
+        """
+
+    def _asked(self, model_input: LanguageModelInput, kwargs: Mapping[str, Any]) -> Asked:
+        """Return a call's input for verifiers."""
+        return Asked(model_input, kwargs)
+
+    def _signed(self, call: Call, answer: Any) -> Any:
+        """Return an answer in the caller's form, with its call's record."""
+        return call.signed(answer)
 
     def _offers_tools(self, kwargs: Mapping[str, Any]) -> bool:
         return offers_tools(kwargs)
+
+    def _signed_chunk(self, call: Call, chunk: Any) -> Any:
+        """Return a chunk in the caller's form; a whole structured answer has no record yet."""
+        return self._signed(call, chunk) if isinstance(chunk, Structured) else chunk
+
+    def _drafted(self, call: Call, answer: Any) -> Any:  # noqa: ARG002 - for structured answers
+        """Return an answer in the form in which it is verified."""
+        return answer
+
+    def _streamed(
+        self, call: Call, target: Runnable[Any, Any], model_input: Any, rest: dict[str, Any]
+    ) -> Iterator[Any]:
+        """Open a target's stream."""
+        return target.stream(model_input, call.config(), **rest)
+
+    def _astreamed(
+        self, call: Call, target: Runnable[Any, Any], model_input: Any, rest: dict[str, Any]
+    ) -> AsyncIterator[Any]:
+        """Open a target's stream."""
+        return target.astream(model_input, call.config(), **rest)
 
     @property
     def config_specs(self) -> list[ConfigurableFieldSpec]:
@@ -51,7 +90,7 @@ class Dispatching:
                 id="routellm_route",
                 annotation=str,
                 name="Route",
-                description="'strong' or 'weak': go there, whatever the router would say.",
+                description="The name of an expert, 'strong' or 'weak' of a pair: go there.",
                 default=None,
                 is_shared=True,
             ),
@@ -70,6 +109,7 @@ class Dispatching:
         model_input: LanguageModelInput,
         config: RunnableConfig | None,
         kwargs: dict[str, Any],
+        *,
         kind: type[Call] = Call,
     ) -> Call:
         routing = self._routing()
@@ -77,13 +117,15 @@ class Dispatching:
         started_s = perf_counter()
         turn = routing.turn(model_input, tools=self._offers_tools(kwargs))
         decision = routing.decider.decide(turn, routing.overrides(complete))
-        return routing.call(decision, turn, complete, started_s, kind)
+        asked = self._asked(model_input, kwargs) if routing.plans else None
+        return routing.call(decision, turn, complete, started_s, asked=asked, kind=kind)
 
     async def _abegin(
         self,
         model_input: LanguageModelInput,
         config: RunnableConfig | None,
         kwargs: dict[str, Any],
+        *,
         kind: type[Call] = Call,
     ) -> Call:
         routing = await self._arouting()
@@ -91,7 +133,8 @@ class Dispatching:
         started_s = perf_counter()
         turn = routing.turn(model_input, tools=self._offers_tools(kwargs))
         decision = await routing.decider.adecide(turn, routing.overrides(complete))
-        return routing.call(decision, turn, complete, started_s, kind)
+        asked = self._asked(model_input, kwargs) if routing.plans else None
+        return routing.call(decision, turn, complete, started_s, asked=asked, kind=kind)
 
     def invoke(
         self,
@@ -106,10 +149,12 @@ class Dispatching:
         self, call: Call, model_input: LanguageModelInput, kwargs: dict[str, Any]
     ) -> Any:
         def ask(call: Call) -> Any:
-            target, rest = self._target(call.route, kwargs)
-            return target.invoke(model_input, call.config(), **rest)
+            target, rest = self._target(call.route, kwargs, draft=call.is_draft)
+            return self._drafted(call, target.invoke(model_input, call.config(), **rest))
 
-        return call.signed(drive(call, ask))
+        answer = drive(call, ask)
+        call.show()
+        return self._signed(call, answer)
 
     async def ainvoke(
         self,
@@ -123,11 +168,13 @@ class Dispatching:
     async def _ainvoke_call(
         self, call: Call, model_input: LanguageModelInput, kwargs: dict[str, Any]
     ) -> Any:
-        def ask(call: Call) -> Any:
-            target, rest = self._target(call.route, kwargs)
-            return target.ainvoke(model_input, call.config(), **rest)
+        async def ask(call: Call) -> Any:
+            target, rest = self._target(call.route, kwargs, draft=call.is_draft)
+            return self._drafted(call, await target.ainvoke(model_input, call.config(), **rest))
 
-        return call.signed(await adrive(call, ask))
+        answer = await adrive(call, ask)
+        await call.ashow()
+        return self._signed(call, answer)
 
     def stream(
         self,
@@ -147,10 +194,19 @@ class Dispatching:
         """Stream a call, which is begun when the first chunk is asked for."""
 
         def open_(call: Call) -> Iterator[Any]:
-            target, rest = self._target(call.route, kwargs)
+            target, rest = self._target(call.route, kwargs, draft=call.is_draft)
+            if call.drafting is not None:
+                return self._streamed(call, target, model_input, rest)
             return target.stream(model_input, call.config(), **rest)
 
-        yield from stream(self._begin(model_input, config, kwargs), open_)
+        call = self._begin(model_input, config, kwargs)
+        if call.drafting is None:
+            yield from stream(call, open_)
+            return
+        with closing(stream(call, open_)) as chunks:
+            for chunk in chunks:
+                call.show()
+                yield self._signed_chunk(call, chunk)
 
     def astream(
         self,
@@ -182,12 +238,17 @@ class Dispatching:
         """Stream a call, which is begun when the first chunk is asked for."""
 
         async def open_(call: Call) -> AsyncIterator[Any]:
-            target, rest = self._target(call.route, kwargs)
+            target, rest = self._target(call.route, kwargs, draft=call.is_draft)
+            if call.drafting is not None:
+                return self._astreamed(call, target, model_input, rest)
             return target.astream(model_input, call.config(), **rest)
 
         call = await self._abegin(model_input, config, kwargs)
         async with aclosing(astream(call, open_)) as chunks:
             async for chunk in chunks:
+                if call.drafting is not None:
+                    await call.ashow()
+                    chunk = self._signed_chunk(call, chunk)
                 yield chunk
 
 

@@ -19,6 +19,7 @@ from langchain_routellm.dispatch import Dispatching
 from langchain_routellm.messages import finish_reason_in
 from langchain_routellm.watching import is_empty_block
 from routellm_core import RECORD_KEY
+from routellm_core.answers import Token
 from routellm_core.plan import ChunkGate, astream, stream
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class EventDispatching(Dispatching):
         def start() -> None:
             nonlocal events
             if events is None:
-                call = self._begin(input, config, kwargs, EventCall)
+                call = self._begin(input, config, kwargs, kind=EventCall)
                 events = self._events(call, input, kwargs)
 
         def pump() -> bool:
@@ -67,11 +68,13 @@ class EventDispatching(Dispatching):
         self, call: Call, model_input: LanguageModelInput, kwargs: dict[str, Any]
     ) -> Iterator[Event]:
         def open_(call: Call) -> Iterator[Event]:
-            target, rest = self._target(call.route, kwargs)
+            target, rest = self._target(call.route, kwargs, draft=call.is_draft)
             events: Any = target.stream_events(model_input, call.config(), version="v3", **rest)
             return iter(events)
 
-        return stream(call, open_)
+        for event in stream(call, open_):
+            call.show()
+            yield event
 
     async def _achat_model_stream_v3(
         self,
@@ -86,7 +89,7 @@ class EventDispatching(Dispatching):
 
         async def produce() -> None:
             try:
-                call = await self._abegin(input, config, kwargs, EventCall)
+                call = await self._abegin(input, config, kwargs, kind=EventCall)
                 async with aclosing(self._aevents(call, input, kwargs)) as events:
                     async for event in events:
                         outer.dispatch(event)
@@ -102,15 +105,18 @@ class EventDispatching(Dispatching):
         outer.set_start(start)
         return outer
 
-    def _aevents(
+    async def _aevents(
         self, call: Call, model_input: LanguageModelInput, kwargs: dict[str, Any]
     ) -> AsyncGenerator[Event, None]:
         async def open_(call: Call) -> AsyncIterator[Event]:
-            target, rest = self._target(call.route, kwargs)
+            target, rest = self._target(call.route, kwargs, draft=call.is_draft)
             events: Any = target.astream_events(model_input, call.config(), version="v3", **rest)
             return _read(await events)
 
-        return astream(call, open_)
+        async with aclosing(astream(call, open_)) as events:
+            async for event in events:
+                await call.ashow()
+                yield event
 
 
 async def _read(events: Any) -> AsyncGenerator[Event, None]:
@@ -133,6 +139,21 @@ class EventCall(Call):
     def end_reason(self, chunks: Sequence[Event]) -> str | None:
         """Return the finish reason that the last event has."""
         return finish_reason_in(chunks[-1].get("metadata") or {}) if chunks else None
+
+    def merged(self, chunks: Sequence[Event]) -> Any:
+        """Return the message that events make up; None where its end is missing."""
+        from langchain_core.language_models.chat_model_stream import ChatModelStream
+
+        if not chunks or chunks[-1].get("event") != "message-finish":
+            return None
+        whole = ChatModelStream()
+        for event in chunks:
+            whole.dispatch(event)
+        return whole.output
+
+    def delta(self, chunk: Event) -> tuple[str, Sequence[Token]]:
+        """Return the text that an event adds."""
+        return str((chunk.get("delta") or {}).get("text") or ""), ()
 
     def signed_chunks(self, chunks: list[Event]) -> list[Event]:
         """Return the events with the record on the end of the message, if it is there."""

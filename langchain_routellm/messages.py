@@ -35,6 +35,7 @@ __all__ = [
     "finish_reason_of",
     "has_content",
     "holds_words",
+    "messages_of",
     "read_messages",
     "said_of",
     "stamped",
@@ -135,7 +136,7 @@ def said_of(answer: Any) -> tuple[bool, str | None]:
 
     A parsed object says something, unless it is None.
     """
-    messages = _messages_of(answer)
+    messages = messages_of(answer)
     if not messages:
         return answer is not None, None
     return any(_says_something(message) for message in messages), finish_reason_of(messages)
@@ -171,7 +172,8 @@ def has_content(chunk: Any) -> bool:
     )
 
 
-def _messages_of(answer: Any) -> list[BaseMessage]:
+def messages_of(answer: Any) -> list[BaseMessage]:
+    """Return the messages that an answer of any kind holds; none for a parsed object."""
     if isinstance(answer, BaseMessage):
         return [answer]
     if isinstance(answer, dict) and isinstance(answer.get("raw"), BaseMessage):

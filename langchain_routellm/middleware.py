@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from langchain.agents.middleware import AgentMiddleware, ModelRequest, ModelResponse
+from langchain.agents.structured_output import AutoStrategy, StructuredOutputError, ToolStrategy
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.runnables import ensure_config
 from langchain_core.runnables.config import var_child_runnable_config
@@ -15,6 +16,8 @@ from langchain_core.runnables.config import var_child_runnable_config
 from langchain_routellm.backing import model_label
 from langchain_routellm.calls import Call
 from langchain_routellm.chat_model import RoutedChatModel
+from langchain_routellm.reading import Asked
+from routellm_core import EmptyAnswerError
 from routellm_core.plan import adrive, drive
 
 __all__ = ["RoutingMiddleware"]
@@ -66,13 +69,16 @@ class RoutingMiddleware(AgentMiddleware[Any, Any, Any]):
         if not self._is_ours(request):
             return handler(request)
         call = self.routed._begin(_messages(request), None, {"tools": request.tools})
+        _note_asked(call, request)
 
         def ask(call: Call) -> ModelResponse[Any]:
-            with _run_config(call):
+            with _run_config(call), _rejecting(call):
                 return handler(self._routed(call, request))
 
         with self._noting_failure(request):
-            return _stamped_response(call, drive(call, ask))
+            response = drive(call, ask)
+            call.show()
+            return _stamped_response(call, response)
 
     async def awrap_model_call(
         self,
@@ -83,22 +89,25 @@ class RoutingMiddleware(AgentMiddleware[Any, Any, Any]):
         if not self._is_ours(request):
             return await handler(request)
         call = await self.routed._abegin(_messages(request), None, {"tools": request.tools})
+        _note_asked(call, request)
 
         async def ask(call: Call) -> ModelResponse[Any]:
-            with _run_config(call):
+            with _run_config(call), _rejecting(call):
                 return await handler(self._routed(call, request))
 
         with self._noting_failure(request):
-            return _stamped_response(call, await adrive(call, ask))
+            response = await adrive(call, ask)
+            await call.ashow()
+            return _stamped_response(call, response)
 
     def _is_ours(self, request: ModelRequest[Any]) -> bool:
         """Return whether the request's model is the agent's own, not other middleware's choice."""
-        route = self.routed._backing().route_of(
-            request.model, (self.routed.strong, self.routed.weak)
-        )
+        models = self.routed._backing()
+        route = models.route_of(request.model)
         if route is None:
             self._note_foreign(model_label(request.model))
-        return route == "strong" or (route == "weak" and not self._has_failed(request))
+            return False
+        return models.models[route] is models.strong or not self._has_failed(request)
 
     def _has_failed(self, request: ModelRequest[Any]) -> bool:
         return any(state is request.state for state in self._failed_states)
@@ -119,16 +128,45 @@ class RoutingMiddleware(AgentMiddleware[Any, Any, Any]):
         self._foreign.add(label)
         labels = self.routed._backing().labels
         logger.warning(
-            "Requests for model %r are not routed: `RoutingMiddleware` has %r and %r. If that is "
-            "the agent's own model, give the agent one of these two.",
+            "Requests for model %r are not routed: `RoutingMiddleware` has %s. If that is the "
+            "agent's own model, give the agent one of these.",
             label,
-            labels["strong"],
-            labels["weak"],
+            " and ".join(map(repr, labels.values())),
         )
 
     def _routed(self, call: Call, request: ModelRequest[Any]) -> ModelRequest[Any]:
-        settings = self.routed._backing().taken(call.route, request.model_settings)
-        return request.override(model=self.routed.models[call.route], model_settings=settings)
+        models = self.routed._backing()
+        settings = models.taken(call.route, request.model_settings)
+        model = (models.drafts if call.is_draft else models.models)[call.route]
+        return request.override(model=model, model_settings=settings)
+
+
+def _note_asked(call: Call, request: ModelRequest[Any]) -> None:
+    """Tell a call that may have drafts of the tools that its answer may call."""
+    if call.drafting is None:
+        return
+    wanted: Any = request.response_format
+    if isinstance(wanted, AutoStrategy):
+        wanted = ToolStrategy(wanted.schema)
+    specs = wanted.schema_specs if isinstance(wanted, ToolStrategy) else ()
+    call.drafting.asked = Asked(
+        _messages(request),
+        {"tools": request.tools, "tool_choice": request.tool_choice},
+        more_tools={spec.name: spec.json_schema for spec in specs},
+    )
+
+
+@contextmanager
+def _rejecting(call: Call) -> Iterator[None]:
+    """Reject a draft whose structured answer the agent cannot parse."""
+    try:
+        yield
+    except StructuredOutputError as error:
+        if not call.is_draft:
+            raise
+        raise EmptyAnswerError(
+            f"Model {call.decision.model!r} gave a structured answer that is not valid."
+        ) from error
 
 
 def _messages(request: ModelRequest[Any]) -> list[BaseMessage]:

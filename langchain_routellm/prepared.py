@@ -12,7 +12,7 @@ from langchain_core.language_models import BaseChatModel
 
 from langchain_routellm.checks import check_picklable
 from langchain_routellm.dispatch import Dispatching
-from langchain_routellm.pair import BackingPair
+from langchain_routellm.models import BackingModels
 from langchain_routellm.routing import Routing
 from routellm_core import Guards
 
@@ -25,12 +25,12 @@ FORWARDED = (
     "base_url", "cache", "rate_limiter", "output_version", "custom_get_token_ids", "callbacks",
     "tags",
 )  # fmt: skip
-"""The fields that both models get."""
+"""The fields that all models get."""
 
 _LOADING = threading.RLock()
-_READY = _PAIR, _ROUTING, _GUARDS = "_pair", "_routing_ready", "_guards_ready"
+_READY = _MODELS, _ROUTING, _GUARDS = "_models_ready", "_routing_ready", "_guards_ready"
 _ASSIGNED = "_assigned"
-_GUARD_FIELDS = frozenset({"retry", "breaker", "budget", "monitor"})
+_GUARD_FIELDS = frozenset({"retry", "breaker", "budget", "monitor", "experts"})
 _NOTHING: frozenset[str] = frozenset()
 
 
@@ -38,7 +38,7 @@ class PreparedModel(Dispatching, BaseChatModel):
     """A chat model that prepares its models, router and guards once, and anew after a change."""
 
     @abstractmethod
-    def _make_pair(self) -> BackingPair:
+    def _make_models(self) -> BackingModels:
         """Return the models that are called."""
 
     @abstractmethod
@@ -62,14 +62,14 @@ class PreparedModel(Dispatching, BaseChatModel):
 
     @property
     def _assigned(self) -> frozenset[str]:
-        """The fields for both models that were assigned after construction."""
+        """The fields for all models that were assigned after construction."""
         return cast("frozenset[str]", self.__dict__.get(_ASSIGNED, _NOTHING))
 
-    def _backing(self) -> BackingPair:
-        pair: BackingPair | None = self.__dict__.get(_PAIR)
-        if pair is None:
-            pair = self.__dict__[_PAIR] = self._make_pair()
-        return pair
+    def _backing(self) -> BackingModels:
+        models: BackingModels | None = self.__dict__.get(_MODELS)
+        if models is None:
+            models = self.__dict__[_MODELS] = self._make_models()
+        return models
 
     def _routing(self) -> Routing:
         routing: Routing | None = self.__dict__.get(_ROUTING)
@@ -104,7 +104,7 @@ class PreparedModel(Dispatching, BaseChatModel):
         return cast("T", copy)
 
     def __getstate__(self) -> dict[Any, Any]:
-        for name in ("router", "strong", "weak", "monitor"):
+        for name in ("router", "strong", "weak", "experts", "strategy", "monitor"):
             check_picklable(name, getattr(self, name))
         state: dict[Any, Any] = super().__getstate__()
         fields = {key: value for key, value in state["__dict__"].items() if key not in _READY}
@@ -117,5 +117,5 @@ class PreparedModel(Dispatching, BaseChatModel):
         return cast("T", super(PreparedModel, bare).__deepcopy__(memo))
 
     def _forget(self) -> None:
-        self.__dict__.pop(_PAIR, None)
+        self.__dict__.pop(_MODELS, None)
         self.__dict__.pop(_ROUTING, None)

@@ -14,8 +14,10 @@ from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import RunnableConfig
 
-from langchain_routellm.calls import Call
+from langchain_routellm.calls import Call, Drafting
 from langchain_routellm.messages import LangChainView, read_messages
+from langchain_routellm.models import BackingModels
+from langchain_routellm.reading import Asked
 from langchain_routellm.usage import UsageReader
 from routellm_core import (
     Decider,
@@ -37,7 +39,7 @@ _VIEW = LangChainView()
 
 
 class Routing:
-    """Decide calls for one pair of models.
+    """Decide calls for a table of models.
 
     Parameters
     ----------
@@ -53,11 +55,14 @@ class Routing:
         Retries, breakers, budget and monitor.
     is_watched
         Whether callbacks of the models show their tokens.
+    models
+        The models.
     """
 
     __slots__ = (
         "_escalate_filtered",
         "_is_watched",
+        "_models",
         "_read_text",
         "_routing_text",
         "_small_window",
@@ -74,9 +79,11 @@ class Routing:
         worth_escalating: Callable[[BaseException], bool],
         escalate_filtered: bool,
         guards: Guards,
+        models: BackingModels,
         is_watched: bool = False,
     ) -> None:
         self.decider = decider
+        self._models = models
         self._is_watched = is_watched
         self._escalate_filtered = escalate_filtered
         self.guards = guards
@@ -104,9 +111,15 @@ class Routing:
             )
         return replace(turn, text=text)
 
+    @property
+    def plans(self) -> bool:
+        """Whether a strategy may ask several models."""
+        return self.decider.strategy is not None
+
     def overrides(self, config: RunnableConfig) -> Overrides:
         """Return what the call's config changes of the policy."""
-        return Overrides.of(config.get("configurable", {}))
+        experts = self.decider.policy.experts
+        return Overrides.of(config.get("configurable", {}), routes=experts.names)
 
     def call(
         self,
@@ -114,6 +127,8 @@ class Routing:
         turn: Turn,
         config: RunnableConfig,
         started_s: float,
+        *,
+        asked: Asked | None = None,
         kind: type[Call] = Call,
     ) -> Call:
         """Return the call that follows from a decision.
@@ -128,6 +143,8 @@ class Routing:
             The caller's, complete.
         started_s
             When deciding began, on the clock of `time.perf_counter`.
+        asked
+            The input, for verifiers; None where `plans` is false.
         kind
             The call's class.
         """
@@ -143,7 +160,7 @@ class Routing:
         if guards.monitor is not None or guards.budget is not None:
             usage = UsageReader()
         latency_ms = (perf_counter() - started_s) * 1000.0
-        return kind(
+        call = kind(
             attempts,
             config,
             latency_ms,
@@ -151,3 +168,6 @@ class Routing:
             escalate_filtered=self._escalate_filtered,
             is_watched=self._is_watched,
         )
+        if asked is not None and attempts.step is not None:
+            call.drafting = Drafting(asked, turn.text, self._models)
+        return call

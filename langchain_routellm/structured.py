@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, Protocol
 
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.runnables import Runnable
 
 from langchain_routellm.batching import BatchDispatching
-from langchain_routellm.pair import BackingPair
+from langchain_routellm.calls import Call
+from langchain_routellm.models import BackingModels
+from langchain_routellm.reading import Asked, Structured
 from langchain_routellm.routing import Routing
 
 __all__ = ["RoutedRunnable", "structured_chains"]
@@ -20,11 +22,11 @@ class Owner(Protocol):
 
     def _routing(self) -> Routing: ...
     async def _arouting(self) -> Routing: ...
-    def _backing(self) -> BackingPair: ...
+    def _backing(self) -> BackingModels: ...
 
 
 class RoutedRunnable(BatchDispatching, Runnable[LanguageModelInput, Any]):
-    """Answer from one of two chains, chosen as the routed model chooses its models.
+    """Answer from one of several chains, chosen as the routed model chooses its models.
 
     Parameters
     ----------
@@ -32,6 +34,13 @@ class RoutedRunnable(BatchDispatching, Runnable[LanguageModelInput, Any]):
         The routed model, which decides.
     chains
         The chain by route; None where the model cannot do it.
+    drafts
+        By route, the chain for answers that may be rejected, which gives its raw message, too; None
+        where there are none.
+    schema
+        What an answer must fit.
+    include_raw
+        Whether the caller takes the raw message.
     needs_tools
         Whether the chains call a tool to get their structure.
     """
@@ -41,10 +50,16 @@ class RoutedRunnable(BatchDispatching, Runnable[LanguageModelInput, Any]):
         owner: Owner,
         chains: Mapping[str, Runnable[Any, Any] | None],
         *,
+        drafts: Mapping[str, Runnable[Any, Any] | None] | None,
+        schema: Any,
+        include_raw: bool,
         needs_tools: bool,
     ) -> None:
         self._owner = owner
         self._chains = chains
+        self._drafts = drafts
+        self._schema = schema
+        self._include_raw = include_raw
         self._needs_tools = needs_tools
 
     @property
@@ -61,10 +76,42 @@ class RoutedRunnable(BatchDispatching, Runnable[LanguageModelInput, Any]):
     def _offers_tools(self, kwargs: Mapping[str, Any]) -> bool:
         return self._needs_tools or super()._offers_tools(kwargs)
 
+    def _asked(self, model_input: LanguageModelInput, kwargs: Mapping[str, Any]) -> Asked:
+        return Asked(model_input, kwargs, self._schema)
+
+    def _drafted(self, call: Call, answer: Any) -> Any:
+        if call.is_draft and isinstance(answer, dict) and "parsing_error" in answer:
+            return Structured(answer["raw"], answer["parsed"], answer["parsing_error"])
+        return answer
+
+    def _signed(self, call: Call, answer: Any) -> Any:
+        if isinstance(answer, Structured):
+            answer = answer.given(include_raw=self._include_raw)
+        return call.signed(answer)
+
+    def _streamed(
+        self, call: Call, target: Runnable[Any, Any], model_input: Any, rest: dict[str, Any]
+    ) -> Iterator[Any]:
+        if not call.is_draft:
+            return target.stream(model_input, call.config(), **rest)
+        return iter([self._drafted(call, target.invoke(model_input, call.config(), **rest))])
+
+    def _astreamed(
+        self, call: Call, target: Runnable[Any, Any], model_input: Any, rest: dict[str, Any]
+    ) -> AsyncIterator[Any]:
+        if not call.is_draft:
+            return target.astream(model_input, call.config(), **rest)
+        return self._whole(call, target, model_input, rest)
+
+    async def _whole(
+        self, call: Call, target: Runnable[Any, Any], model_input: Any, rest: dict[str, Any]
+    ) -> AsyncIterator[Any]:
+        yield self._drafted(call, await target.ainvoke(model_input, call.config(), **rest))
+
     def _target(
-        self, route: str, kwargs: dict[str, Any]
+        self, route: str, kwargs: dict[str, Any], *, draft: bool = False
     ) -> tuple[Runnable[Any, Any], dict[str, Any]]:
-        chain = self._chains[route]
+        chain = (self._drafts if draft and self._drafts is not None else self._chains)[route]
         if chain is None:
             raise NotImplementedError(
                 f"The {route!r} model has no structured output. Route these calls to the other one."
@@ -73,19 +120,21 @@ class RoutedRunnable(BatchDispatching, Runnable[LanguageModelInput, Any]):
 
 
 def structured_chains(
-    pair: BackingPair, schema: Any, options: Mapping[str, Any]
+    models: BackingModels, schema: Any, options: Mapping[str, Any], *, draft: bool = False
 ) -> dict[str, Runnable[Any, Any] | None]:
     """Return each model's own structured-output chain; None where it has none.
 
     Parameters
     ----------
-    pair
+    models
         The models.
     schema
         As the user gave it.
     options
         The arguments of `with_structured_output`; those that are None are left out, because not
         every model takes every one.
+    draft
+        Whether the answers may be rejected.
 
     Raises
     ------
@@ -95,9 +144,9 @@ def structured_chains(
     given = {name: value for name, value in options.items() if value is not None}
     chains: dict[str, Runnable[Any, Any] | None] = {}
     refusal: NotImplementedError | None = None
-    for route, model in pair.models.items():
+    for route, model in (models.drafts if draft else models.models).items():
         try:
-            chains[route] = model.with_structured_output(schema, **pair.taken(route, given))
+            chains[route] = model.with_structured_output(schema, **models.taken(route, given))
         except NotImplementedError as error:
             chains[route], refusal = None, error
     if refusal is not None and not any(chains.values()):

@@ -1,4 +1,4 @@
-"""Tools bound to both models at once, each in its own format."""
+"""Tools bound to all models at once, each in its own format."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ class BoundTools(list[Any]):
         The arguments of `bind_tools` besides the tools.
     drops
         By route, names of arguments that its model is not given.
+    drafts
+        By route, the model for answers that may be rejected.
     """
 
     def __init__(
@@ -43,29 +45,33 @@ class BoundTools(list[Any]):
         tools: Sequence[Tool],
         options: Mapping[str, Any],
         drops: Mapping[str, frozenset[str]],
+        drafts: Mapping[str, BaseChatModel],
     ) -> None:
         self._drops = drops
         self._models = models
+        self._drafts = drafts
         self._tools = tuple(tools)
-        self._options = dict(options)
-        self._bindings: dict[str, Runnable[Any, Any]] = {}
+        self.options = dict(options)
+        """The arguments of `bind_tools` besides the tools."""
+        self._bindings: dict[tuple[str, bool], Runnable[Any, Any]] = {}
         super().__init__(self._readable())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (dict(self._models), self._tools, self._options, self._drops)
+        held = dict(self._models), self._tools, self.options, self._drops, dict(self._drafts)
+        return type(self), held
 
     def __deepcopy__(self, memo: dict[int, Any]) -> BoundTools:
         # Never changed, and models with open connections cannot be copied.
         return self
 
-    def binding(self, route: str) -> Runnable[Any, Any]:
+    def binding(self, route: str, *, draft: bool = False) -> Runnable[Any, Any]:
         """Return the model of a route with the tools bound by its own `bind_tools`."""
-        binding = self._bindings.get(route)
+        binding = self._bindings.get((route, draft))
         if binding is None:
             dropped = self._drops.get(route, ())
-            options = {key: value for key, value in self._options.items() if key not in dropped}
-            binding = self._models[route].bind_tools(self._tools, **options)
-            self._bindings[route] = binding
+            options = {key: value for key, value in self.options.items() if key not in dropped}
+            model = (self._drafts if draft else self._models)[route]
+            binding = self._bindings[route, draft] = model.bind_tools(self._tools, **options)
         return binding
 
     def _readable(self) -> list[Any]:
@@ -88,7 +94,7 @@ class BoundTools(list[Any]):
 
 
 class ToolBinder:
-    """Bind tools to a pair of models, and remember it: agents bind the same ones at every step.
+    """Bind tools to several models, and remember it: agents bind the same ones at every step.
 
     Parameters
     ----------
@@ -96,12 +102,18 @@ class ToolBinder:
         The model by route.
     drops
         By route, names of arguments that its model is not given.
+    drafts
+        By route, the model for answers that may be rejected.
     """
 
     def __init__(
-        self, models: Mapping[str, BaseChatModel], drops: Mapping[str, frozenset[str]]
+        self,
+        models: Mapping[str, BaseChatModel],
+        drops: Mapping[str, frozenset[str]],
+        drafts: Mapping[str, BaseChatModel],
     ) -> None:
         self._drops = drops
+        self._drafts = drafts
         self._models = models
         self._known: dict[Any, tuple[Sequence[Tool], BoundTools]] = {}
 
@@ -110,11 +122,11 @@ class ToolBinder:
         try:
             key = (tuple(_fingerprint(tool) for tool in tools), _json(options))
         except TypeError:
-            return BoundTools(self._models, tools, options, self._drops)
+            return BoundTools(self._models, tools, options, self._drops, self._drafts)
         known = self._known.get(key)
         if known is not None:
             return known[1]
-        bound = BoundTools(self._models, tools, options, self._drops)
+        bound = BoundTools(self._models, tools, options, self._drops, self._drafts)
         # The tools are kept with their entry, so that no other object gets their identity.
         kept = self._known
         if len(kept) >= _MAX_CACHED:

@@ -36,8 +36,8 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 ADAPTERS = ["langchain_routellm", "llamaindex_routellm"]
 # Adapters may use these and nothing deeper.
 PUBLIC = {
-    "routellm_core", "routellm_core.answers", "routellm_core.plan", "routellm_core.strategies",
-    "routellm_core.testing",
+    "routellm_core", "routellm_core.answers", "routellm_core.experts", "routellm_core.plan",
+    "routellm_core.strategies", "routellm_core.testing",
 }  # fmt: skip
 # Libraries that only an extra installs, or that take long to import.
 HEAVY = {

@@ -23,7 +23,7 @@ def test_the_guides_code_runs_as_it_stands(
     monkeypatch.setenv("OPENAI_API_BASE", server.base_url)
     monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
     names: dict[str, Any] = {"__name__": "guide"}
-    assert len(BLOCKS) == 10
+    assert len(BLOCKS) == 11
     for block in BLOCKS:
         exec(compile(block, "docs/langchain.md", "exec"), names)
     assert set(server.models_asked()) <= {"gpt-4o", "gpt-4o-mini"}
