@@ -11,6 +11,8 @@ from langchain_tests.integration_tests import ChatModelIntegrationTests
 from langchain_tests.unit_tests import ChatModelUnitTests
 
 from langchain_routellm import RoutedChatModel
+from routellm_core.answers import check
+from routellm_core.strategies import Cascade
 from routellm_core.testing import OpenAIServer, ScriptedRouter
 
 pytestmark = [
@@ -26,6 +28,13 @@ WIN_RATE = {"strong": 1.0, "weak": 0.0}
 def routed_arguments(route: str, strong: BaseChatModel, weak: BaseChatModel) -> dict[str, Any]:
     router = ScriptedRouter(default=WIN_RATE[route])
     return {"strong": strong, "weak": weak, "router": router, "threshold": 0.5}
+
+
+def cascaded_arguments(accept: float, strong: BaseChatModel, weak: BaseChatModel) -> dict[str, Any]:
+    """Return the arguments of a cascade that accepts the first answer, or none but the last."""
+    arguments = routed_arguments("weak", strong, weak)
+    anything = check(lambda prompt, answer: 1.0, name="anything")
+    return {**arguments, "strategy": Cascade(anything, accept=accept)}
 
 
 class OverFakes:
@@ -139,6 +148,44 @@ class TestIntegrationDirect(DirectOpenAI, ChatModelIntegrationTests):
     pass
 
 
+class CascadeOverFakes(OverFakes):
+    accept = 0.5
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        strong, weak = (self.fake(model=role, **FIXED) for role in ("strong", "weak"))
+        return cascaded_arguments(self.accept, strong, weak)
+
+
+class CascadeOverOpenAI(OverOpenAI):
+    accept = 0.5
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        models = self.client("gpt-4o"), self.client("gpt-4o-mini")
+        return cascaded_arguments(self.accept, *models)
+
+
+class TestUnitCascade(CascadeOverFakes, ChatModelUnitTests):
+    pass
+
+
+class TestUnitOpenAICascade(CascadeOverOpenAI, ChatModelUnitTests):
+    pass
+
+
+class TestIntegrationCascade(CascadeOverFakes, ChatModelIntegrationTests):
+    pass
+
+
+class TestIntegrationOpenAICascade(CascadeOverOpenAI, ChatModelIntegrationTests):
+    pass
+
+
+class TestIntegrationOpenAIRejecting(CascadeOverOpenAI, ChatModelIntegrationTests):
+    accept = 1.1
+
+
 # A routed model holds any router, so that LangChain's JSON form could not be read back.
 NOT_SERIALIZABLE = {"test_serdes"}
 
@@ -148,7 +195,8 @@ def test_no_more_is_skipped_than_with_a_direct_model(
     kind: str, skipped: dict[str, set[str]], ran: dict[str, set[str]]
 ) -> None:
     direct = f"Test{kind}Direct"
-    routed = [f"Test{kind}OpenAI{route}" for route in ("Strong", "Weak")]
+    kinds = ["Strong", "Weak", "Cascade", *(["Rejecting"] if kind == "Integration" else [])]
+    routed = [f"Test{kind}OpenAI{route}" for route in kinds]
     if any(len(ran.get(name, ())) < 5 for name in [direct, *routed]):
         pytest.skip("needs the standard suites in the same run")
     for name in routed:
