@@ -11,17 +11,18 @@ from llama_index.core.base.llms.types import (
     CompletionResponse,
     TextBlock,
     ThinkingBlock,
+    ToolCallBlock,
 )
 
 from llamaindex_routellm.usage import look_up
-from routellm_core import holds_answer, unusable_answer
+from routellm_core import holds_answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from llama_index.core.base.llms.types import ContentBlock
 
-__all__ = ["finish_reason_of", "unusable_reason"]
+__all__ = ["finish_reason_of", "holds_words", "says_something"]
 
 _REASON_NAMES = (
     "finish_reason",
@@ -34,34 +35,35 @@ _INSIDE = ("choices", "candidates", "delta", "messageStop")
 """Where a provider's own response or event keeps the reason, if not at its top."""
 
 
-def unusable_reason(answer: object, escalate_filtered: bool) -> str | None:
-    """Return why another model should answer, as `unusable_answer` of the core says it.
+def holds_words(answer: object) -> bool:
+    """Return whether a whole answer holds more than thoughts.
 
     Parameters
     ----------
     answer
-        A whole answer: a response, or only its words, which do not tell why they ended. Anything
-        else, such as an object or a stream, is usable.
-    escalate_filtered
-        Whether a filtered answer is unusable.
-
-    Returns
-    -------
-    "empty", "length" or "content_filter"; None if the answer is usable.
+        A response, or only its words. Anything else, such as an object, is an answer.
     """
     if isinstance(answer, str):
-        has_content = bool(answer)
-    elif isinstance(answer, (ChatResponse, CompletionResponse)):
-        has_content = _holds_answer(answer)
-    else:
-        return None
-    if has_content and not escalate_filtered:
-        return None
-    return unusable_answer(
-        has_content=has_content,
-        finish_reason=finish_reason_of(answer),
-        escalate_filtered=escalate_filtered,
-    )
+        return bool(answer)
+    if isinstance(answer, (ChatResponse, CompletionResponse)):
+        return _holds_answer(answer)
+    return True
+
+
+def says_something(chunk: object) -> bool:
+    """Return whether a chunk holds words, thoughts, a tool call or an object."""
+    if isinstance(chunk, ChatResponse):
+        message = chunk.message
+        return bool(
+            chunk.delta
+            or message.content
+            or message.additional_kwargs.get("tool_calls")
+            or (chunk.additional_kwargs or {}).get("thinking_delta")
+            or any(isinstance(block, ToolCallBlock) for block in message.blocks)
+        )
+    if isinstance(chunk, CompletionResponse):
+        return bool(chunk.delta or chunk.text)
+    return chunk != ""
 
 
 def finish_reason_of(answer: object) -> str | None:

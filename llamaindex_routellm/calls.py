@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-from time import sleep
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse
 from llama_index_instrumentation.dispatcher import active_instrument_tags
 
-from llamaindex_routellm.answers import finish_reason_of, unusable_reason
+from llamaindex_routellm.answers import finish_reason_of, holds_words, says_something
+from llamaindex_routellm.asking import SigningGate, aasking, asking
 from llamaindex_routellm.backing import with_handlers
 from llamaindex_routellm.history import adapted, dialect_of
 from llamaindex_routellm.messages import ChatView, tool_call_ids
 from llamaindex_routellm.records import stamped
 from llamaindex_routellm.usage import UsageReader, usage_of
-from routellm_core import unusable_answer, unusable_answer_error
+from routellm_core import EmptyAnswerError
+from routellm_core.plan import ChunkGate, RoutedCall, adrive, drive
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from llamaindex_routellm.messages import Owners, Words
     from llamaindex_routellm.metadata import PairFacts
     from llamaindex_routellm.origins import Origins
-    from routellm_core import Attempts, Decider, Decision, EmptyAnswerError, Guards, Turn, Usage
+    from routellm_core import Decider, Decision, Guards, Turn, Usage
 
 __all__ = ["Asked", "Call", "RoutedModel"]
 
@@ -88,8 +88,11 @@ class RoutedModel(Protocol):
     def _guards(self) -> Guards: ...
 
 
-class Call:
+class Call(RoutedCall[Any, Any]):
     """Follow one decision to its answer, through an escalation if it comes to that.
+
+    A call may never be begun: where LlamaIndex's own code takes over, it only lends its decision to
+    the calls that are made there.
 
     Parameters
     ----------
@@ -107,13 +110,14 @@ class Call:
 
     __slots__ = (
         "_asked",
-        "_begun",
         "_conversation",
         "_decision",
+        "_is_begun",
         "_routed",
         "_started_s",
         "_tags",
         "_usage",
+        "last",
     )
 
     def __init__(
@@ -130,45 +134,54 @@ class Call:
         self._decision = decision
         self._asked = asked
         self._started_s = started_s
-        self._begun: Attempts | None = None
+        self._is_begun = False
         self._usage: UsageReader | None = None
         self._tags = _tags(decision)
+        self.last: object = None
+        """The last chunk that was given out."""
 
-    @property
-    def _attempts(self) -> Attempts:
-        """The machine that follows the call, which begins when a model is first asked.
+    def begin(self) -> Call:
+        """Start to follow the call, before a model is first asked; return it.
 
-        A call may never get so far: where LlamaIndex's own code takes over it only lends its
-        decision to the calls that are made there.
+        Raises
+        ------
+        BudgetExceededError, CircuitOpenError
+            If no model may be asked.
         """
-        if self._begun is None:
-            guards = self._routed._guards()
-            self._begun = guards.begin(
-                self._decision,
-                decider=self._routed._decider(),
-                worth_escalating=self._routed._worth_escalating(),
+        if not self._is_begun:
+            routed, decision = self._routed, self._decision
+            guards = routed._guards()
+            attempts = guards.begin(
+                decision,
+                decider=routed._decider(),
+                worth_escalating=routed._worth_escalating(),
                 text=self._asked.turn.text,
                 started_s=self._started_s,
             )
+            super().__init__(attempts, escalate_filtered=routed.escalate_filtered)
+            self._is_begun = True
             if guards.monitor is not None or guards.budget is not None:
                 self._usage = UsageReader()
-            self._tags = _tags(self._begun.decision)
-        return self._begun
+            if attempts.decision is not decision:
+                self._tags = _tags(attempts.decision)
+        return self
 
     @property
     def decision(self) -> Decision:
         """Where the call goes now."""
-        return self._decision if self._begun is None else self._begun.decision
+        return self.attempts.decision if self._is_begun else self._decision
 
     @property
-    def may_escalate(self) -> bool:
-        """Whether an error could still lead to the strong model."""
-        return self._attempts.may_escalate
+    def route(self) -> str:
+        """The expert that is asked now."""
+        return self.decision.route
+
+    # Whom to ask, and in what words
 
     @property
     def backing(self) -> LLM:
         """The model that is asked now, as the user passed it."""
-        return self._routed.strong if self.decision.route == "strong" else self._routed.weak
+        return self._routed.strong if self.route == "strong" else self._routed.weak
 
     @property
     def target(self) -> LLM:
@@ -185,7 +198,7 @@ class Call:
 
     def kept(self, settings: dict[str, Any]) -> dict[str, Any]:
         """Return a call's settings without those that the model that is asked now does not take."""
-        dropped = self._routed.drop_params.get(self.decision.route)
+        dropped = self._routed.drop_params.get(self.route)
         if not dropped:
             return settings
         return {name: value for name, value in settings.items() if name not in dropped}
@@ -195,7 +208,7 @@ class Call:
         return adapted(
             messages,
             dialect_of(self.backing),
-            system_role=self._routed._facts().system_roles.get(self.decision.route),
+            system_role=self._routed._facts().system_roles.get(self.route),
             wrote=self._wrote,
         )
 
@@ -214,134 +227,110 @@ class Call:
         pair = (dialect_of(routed.strong), dialect_of(routed.weak))
         return False if "openai" in pair and dialect_of(self.backing) != "openai" else None
 
-    @property
-    def wait_s(self) -> float:
-        """Seconds to wait before the next attempt."""
-        return self._attempts.wait_s
-
-    def commit(self) -> None:
-        """Note that content reached the caller: from here on every error is final."""
-        self._attempts.commit()
-
-    def failed(self, error: BaseException) -> bool:
-        """Report an error; return whether to ask the model that `target` now is."""
-        again = self._attempts.failed(error, self._used(None))
-        if again:
-            self._tags = _tags(self.decision)
-            if self._usage is not None:
-                self._usage.forget()
-        return again
-
     def tags(self) -> dict[str, Any]:
         """Return the instrument tags for the model's events: the caller's, and the decision."""
         return {**active_instrument_tags.get(), **self._tags}
 
-    def run(self, send: Callable[[LLM], T]) -> T:
-        """Return what the model that is asked returns."""
-        attempts = self._attempts
-        while True:
-            limiter = self._routed.rate_limiter
-            if limiter is not None:
-                limiter.acquire()
-            token = active_instrument_tags.set(self.tags())
-            try:
-                answer = send(self.target)
-            except BaseException as error:  # `failed` knows what is worth another attempt
-                if not self.failed(error):
-                    raise
-            else:
-                if not self._refuses(answer):
-                    return answer
-            finally:
-                active_instrument_tags.reset(token)
-            sleep(attempts.wait_s)
+    def wait(self) -> None:
+        """Wait for the rate limit before an attempt."""
+        limiter = self._routed.rate_limiter
+        if limiter is not None:
+            limiter.acquire()
 
-    async def arun(self, send: Callable[[LLM], Awaitable[T]]) -> T:
-        """Return what the model that is asked returns."""
-        attempts = self._attempts
-        while True:
-            limiter = self._routed.rate_limiter
-            if limiter is not None:
-                await limiter.async_acquire()
-            token = active_instrument_tags.set(self.tags())
-            try:
-                answer = await self.within(send(self.target))
-            except BaseException as error:  # `failed` knows what is worth another attempt
-                if not self.failed(error):
-                    raise
-            else:
-                if not self._refuses(answer):
-                    return answer
-            finally:
-                active_instrument_tags.reset(token)
-            await asyncio.sleep(attempts.wait_s)
+    async def asked(self, ask: Callable[[Call], Awaitable[T]]) -> T:
+        """Wait for the rate limit, then ask within this attempt's time."""
+        limiter = self._routed.rate_limiter
+        if limiter is not None:
+            await limiter.async_acquire()
+        return await super().asked(ask)
 
-    def _refuses(self, answer: object) -> bool:
-        """Return whether a whole answer is unusable, and another model is asked instead."""
-        if not self.may_escalate:
-            return False
-        error = self._refusal(unusable_reason(answer, self._routed.escalate_filtered))
-        return error is not None and self.failed(error)
+    # How to read what it says
 
-    def refusal(self, chunks: Sequence[object]) -> EmptyAnswerError | None:
-        """Return the error for a stream that ended without content.
+    def holds(self, answer: Any) -> tuple[bool, str | None]:
+        """Return whether a whole answer says something, and its finish reason."""
+        return holds_words(answer), finish_reason_of(answer)
 
-        Parameters
-        ----------
-        chunks
-            All of the stream, in order.
+    def check(self, answer: Any) -> None:
+        """Refuse a whole answer that is unusable, while another model may give one.
 
-        Returns
-        -------
-        None when the stream is the answer: its content was filtered, or no other model is asked
-        for an unusable answer.
+        Raises
+        ------
+        EmptyAnswerError
+            If it is refused.
         """
+        if self.escalate_filtered or isinstance(answer, ChunkGate) or not holds_words(answer):
+            super().check(answer)
+
+    def has_content(self, chunk: Any) -> bool:
+        """Return whether a chunk holds words, thoughts, a tool call or an object."""
+        return says_something(chunk)
+
+    def end_reason(self, chunks: Sequence[Any]) -> str | None:
+        """Return the last reason that any of the chunks gives."""
         reasons = (finish_reason_of(chunk) for chunk in reversed(chunks))
-        why = unusable_answer(
-            has_content=False,
-            finish_reason=next((reason for reason in reasons if reason), None),
-            escalate_filtered=self._routed.escalate_filtered,
-        )
-        return self._refusal(why)
+        return next((reason for reason in reasons if reason), None)
 
-    def _refusal(self, why: str | None) -> EmptyAnswerError | None:
-        if why is None:
+    def check_end(self, *, said: bool, finish_reason: str | None) -> None:
+        """Refuse an unusable answer, if that is worth another model.
+
+        Raises
+        ------
+        EmptyAnswerError
+            If it is refused.
+        """
+        try:
+            super().check_end(said=said, finish_reason=finish_reason)
+        except EmptyAnswerError as error:
+            if self._routed._worth_escalating()(error):
+                raise
+
+    def used(self, answer: object = None) -> Usage | None:
+        """Return what the current attempt used; None when nobody counts."""
+        if self._usage is None:
             return None
-        error = unusable_answer_error(self.decision.model, why)
-        return error if self._routed._worth_escalating()(error) else None
+        return usage_of(self.last if answer is None else answer) or self._usage.usage
 
-    async def within(self, answer: Awaitable[T]) -> T:
-        """Wait for an answer, or its first chunk, as long as this attempt may take."""
-        return await self._attempts.within(answer)
+    def starts_again(self) -> None:
+        """Forget what the attempt before used."""
+        self._tags = _tags(self.decision)
+        if self._usage is not None:
+            self._usage.forget()
 
-    def succeeded(self, answer: object = None) -> None:
-        """Report that the answer is complete."""
-        self._attempts.succeeded(self._used(answer))
+    # What becomes of it
 
-    def close(self, answer: object = None) -> None:
-        """Report that nobody waits for the rest of an answer; nothing if it is complete."""
-        self._attempts.close(self._used(answer))
+    def run(self, send: Callable[[Call], T]) -> T:
+        """Return what the model that is asked returns."""
+        answer: T = drive(self.begin(), asking(send))
+        self.remember(answer)
+        return answer
 
-    def _used(self, answer: object) -> Usage | None:
-        return None if self._usage is None else usage_of(answer) or self._usage.usage
+    async def arun(self, send: Callable[[Call], Awaitable[T]]) -> T:
+        """Return what the model that is asked returns."""
+        answer: T = await adrive(self.begin(), aasking(send))
+        self.remember(answer)
+        return answer
 
-    def answer(self, send: Callable[[LLM], T]) -> T:
+    def answer(self, send: Callable[[Call], T]) -> T:
         """Return the model's response with the decision on it."""
         return self.signed(self.run(send))
 
-    async def aanswer(self, send: Callable[[LLM], Awaitable[T]]) -> T:
+    async def aanswer(self, send: Callable[[Call], Awaitable[T]]) -> T:
         """Return the model's response with the decision on it."""
         return self.signed(await self.arun(send))
 
-    def signed(self, response: T) -> T:
-        """Report a complete response; return a copy of it that carries the decision."""
-        return stamped(self.finished(response), self.decision.record())
+    def signed(self, answer: T) -> T:
+        """Return a copy of a response that carries the decision."""
+        return stamped(answer, self.decision.record())
 
-    def finished(self, answer: T) -> T:
-        """Report a complete answer, and return it."""
-        self.succeeded(answer)
-        self.remember(answer)
-        return answer
+    def signed_chunks(self, chunks: list[Any]) -> list[Any]:
+        """Return copies of chunks that carry the decision."""
+        record = self.decision.record()
+        self.last = chunks[-1]
+        return [stamped(chunk, record) for chunk in chunks]
+
+    def gate(self) -> ChunkGate[Any]:
+        """Return the gate for the current attempt's stream."""
+        return SigningGate(self)
 
     def remember(self, answer: object) -> None:
         """Note what the next calls of this turn will need to know.

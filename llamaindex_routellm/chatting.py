@@ -34,19 +34,23 @@ class Chatting(Opening):
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """Return the chosen model's answer."""
         call = self._open_chat(messages, kwargs)
-        return call.answer(lambda llm: llm.chat(call.adapted(messages), **call.kept(kwargs)))
+        return call.answer(
+            lambda call: call.target.chat(call.adapted(messages), **call.kept(kwargs))
+        )
 
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """Return the chosen model's answer."""
         call = await self._aopen_chat(messages, kwargs)
         return await call.aanswer(
-            lambda llm: llm.achat(call.adapted(messages), **call.kept(kwargs))
+            lambda call: call.target.achat(call.adapted(messages), **call.kept(kwargs))
         )
 
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
         """Return the chosen model's answer in chunks; it is asked at once."""
         call = self._open_chat(messages, kwargs)
-        return relay(call, lambda llm: llm.stream_chat(call.adapted(messages), **call.kept(kwargs)))
+        return relay(
+            call, lambda call: call.target.stream_chat(call.adapted(messages), **call.kept(kwargs))
+        )
 
     async def astream_chat(
         self, messages: Sequence[ChatMessage], **kwargs: Any
@@ -54,7 +58,7 @@ class Chatting(Opening):
         """Return the chosen model's answer in chunks; it is asked at once."""
         call = await self._aopen_chat(messages, kwargs)
         return await arelay(
-            call, lambda llm: llm.astream_chat(call.adapted(messages), **call.kept(kwargs))
+            call, lambda call: call.target.astream_chat(call.adapted(messages), **call.kept(kwargs))
         )
 
     def complete(
@@ -63,7 +67,7 @@ class Chatting(Opening):
         """Return the chosen model's completion."""
         call = self._open_chat(_prompted(prompt), kwargs)
         return call.answer(
-            lambda llm: llm.complete(prompt, formatted=formatted, **call.kept(kwargs))
+            lambda call: call.target.complete(prompt, formatted=formatted, **call.kept(kwargs))
         )
 
     async def acomplete(
@@ -72,7 +76,7 @@ class Chatting(Opening):
         """Return the chosen model's completion."""
         call = await self._aopen_chat(_prompted(prompt), kwargs)
         return await call.aanswer(
-            lambda llm: llm.acomplete(prompt, formatted=formatted, **call.kept(kwargs))
+            lambda call: call.target.acomplete(prompt, formatted=formatted, **call.kept(kwargs))
         )
 
     def stream_complete(
@@ -81,7 +85,10 @@ class Chatting(Opening):
         """Return the chosen model's completion in chunks; it is asked at once."""
         call = self._open_chat(_prompted(prompt), kwargs)
         return relay(
-            call, lambda llm: llm.stream_complete(prompt, formatted=formatted, **call.kept(kwargs))
+            call,
+            lambda call: call.target.stream_complete(
+                prompt, formatted=formatted, **call.kept(kwargs)
+            ),
         )
 
     async def astream_complete(
@@ -90,7 +97,10 @@ class Chatting(Opening):
         """Return the chosen model's completion in chunks; it is asked at once."""
         call = await self._aopen_chat(_prompted(prompt), kwargs)
         return await arelay(
-            call, lambda llm: llm.astream_complete(prompt, formatted=formatted, **call.kept(kwargs))
+            call,
+            lambda call: call.target.astream_complete(
+                prompt, formatted=formatted, **call.kept(kwargs)
+            ),
         )
 
 

@@ -147,7 +147,7 @@ class Opening(Base):
         nested = DECISION_KEY in settings
         if nested or (prepared and dialect_of(self.strong) != dialect_of(self.weak)):
             # The request is already in the words of one model, and the other has its own.
-            call.commit()
+            call.begin().commit()
         if nested and prepared and call.decision.route != prepared.decision.route:
             # A breaker or a budget sends the call to the model that knows nothing of it.
             del settings[DECISION_KEY]

@@ -47,7 +47,7 @@ class Predicting(Opening):
         if self._shapes_prompts:
             with pinned(self, call.decision):
                 return super().predict(prompt, **prompt_args)
-        return call.finished(call.run(lambda llm: llm.predict(prompt, **prompt_args)))
+        return call.run(lambda call: call.target.predict(prompt, **prompt_args))
 
     async def apredict(self, prompt: BasePromptTemplate, **prompt_args: Any) -> str:
         """Return the chosen model's words."""
@@ -55,7 +55,7 @@ class Predicting(Opening):
         if self._shapes_prompts:
             with pinned(self, call.decision):
                 return await super().apredict(prompt, **prompt_args)
-        return call.finished(await call.arun(lambda llm: llm.apredict(prompt, **prompt_args)))
+        return await call.arun(lambda call: call.target.apredict(prompt, **prompt_args))
 
     def stream(self, prompt: BasePromptTemplate, **prompt_args: Any) -> TokenGen:
         """Return the chosen model's words in chunks; it is asked at once."""
@@ -64,7 +64,7 @@ class Predicting(Opening):
             with pinned(self, call.decision):
                 tokens = super().stream(prompt, **prompt_args)
             return pinned_stream(self, call.decision, tokens)
-        return relay(call, lambda llm: llm.stream(prompt, **prompt_args))
+        return relay(call, lambda call: call.target.stream(prompt, **prompt_args))
 
     async def astream(self, prompt: BasePromptTemplate, **prompt_args: Any) -> TokenAsyncGen:
         """Return the chosen model's words in chunks; it is asked at once."""
@@ -73,7 +73,7 @@ class Predicting(Opening):
             with pinned(self, call.decision):
                 tokens = await super().astream(prompt, **prompt_args)
             return apinned_stream(self, call.decision, tokens)
-        return await arelay(call, lambda llm: llm.astream(prompt, **prompt_args))
+        return await arelay(call, lambda call: call.target.astream(prompt, **prompt_args))
 
     def structured_predict(
         self,
@@ -91,11 +91,11 @@ class Predicting(Opening):
                 )
                 return whole
         made: Model = call.run(
-            lambda llm: llm.structured_predict(
+            lambda call: call.target.structured_predict(
                 output_cls=output_cls, prompt=prompt, **_settings(call, llm_kwargs), **prompt_args
             )
         )
-        return call.finished(made)
+        return made
 
     async def astructured_predict(
         self,
@@ -113,11 +113,11 @@ class Predicting(Opening):
                 )
                 return whole
         made: Model = await call.arun(
-            lambda llm: llm.astructured_predict(
+            lambda call: call.target.astructured_predict(
                 output_cls=output_cls, prompt=prompt, **_settings(call, llm_kwargs), **prompt_args
             )
         )
-        return call.finished(made)
+        return made
 
     def stream_structured_predict(
         self,
@@ -136,7 +136,7 @@ class Predicting(Opening):
             return pinned_stream(self, call.decision, objects)
         return relay(
             call,
-            lambda llm: llm.stream_structured_predict(
+            lambda call: call.target.stream_structured_predict(
                 output_cls=output_cls, prompt=prompt, **_settings(call, llm_kwargs), **prompt_args
             ),
         )
@@ -158,7 +158,7 @@ class Predicting(Opening):
             return apinned_stream(self, call.decision, objects)
         return await arelay(
             call,
-            lambda llm: llm.astream_structured_predict(
+            lambda call: call.target.astream_structured_predict(
                 output_cls=output_cls, prompt=prompt, **_settings(call, llm_kwargs), **prompt_args
             ),
         )

@@ -1,15 +1,14 @@
-"""Hand a stream on: sign its chunks, and change models only before it says anything."""
+"""Hand a stream on: open it at once, sign its chunks, and tag the model's events."""
 
 from __future__ import annotations
 
-import asyncio
-from time import sleep
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from llama_index.core.base.llms.types import ChatResponse, CompletionResponse, ToolCallBlock
 from llama_index_instrumentation.dispatcher import active_instrument_tags
 
-from llamaindex_routellm.records import stamped
+from llamaindex_routellm.asking import aasking, asking
+from routellm_core.plan import aopened, astream, opened, stream
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -21,201 +20,117 @@ if TYPE_CHECKING:
         Iterator,
     )
 
-    from llama_index.core.llms import LLM
-
     from llamaindex_routellm.calls import Call
 
-__all__ = ["arelay", "relay", "says_something"]
+__all__ = ["arelay", "relay"]
 
-S = TypeVar("S")
 T = TypeVar("T")
 
-_END: Any = object()
 
-
-def relay(call: Call, send: Callable[[LLM], Iterator[T]]) -> Generator[T, None, None]:
+def relay(call: Call, send: Callable[[Call], Iterator[T]]) -> Generator[T, None, None]:
     """Open a stream now, and return a generator of its signed chunks.
 
     Chunks without content are held back until the first one with content, because until then the
     strong model may still take over.
     """
-    return _relayed(call, _Source(call.run(send)), send)
+    ask = asking(send)
+
+    def open_(call: Call) -> Iterator[T]:
+        return _Tagged(ask(call), call)
+
+    return _relayed(call, open_, opened(call.begin(), open_))
 
 
 async def arelay(
-    call: Call, send: Callable[[LLM], Awaitable[AsyncIterator[T]]]
+    call: Call, send: Callable[[Call], Awaitable[AsyncIterator[T]]]
 ) -> AsyncGenerator[T, None]:
     """Open a stream as `relay` does, without blocking the event loop."""
-    return _arelayed(call, _Source(await call.arun(send)), send)
+    ask = aasking(send)
 
+    async def open_(call: Call) -> AsyncIterator[T]:
+        return _ATagged(await ask(call), call)
 
-def says_something(chunk: object) -> bool:
-    """Return whether a chunk holds words, thoughts, a tool call or an object."""
-    if isinstance(chunk, ChatResponse):
-        message = chunk.message
-        return bool(
-            chunk.delta
-            or message.content
-            or message.additional_kwargs.get("tool_calls")
-            or (chunk.additional_kwargs or {}).get("thinking_delta")
-            or any(isinstance(block, ToolCallBlock) for block in message.blocks)
-        )
-    if isinstance(chunk, CompletionResponse):
-        return bool(chunk.delta or chunk.text)
-    return chunk != ""
-
-
-class _Source(Generic[S, T]):
-    """The stream that is read now, and its last chunk."""
-
-    __slots__ = ("chunks", "last")
-
-    def __init__(self, chunks: S) -> None:
-        self.chunks = chunks
-        self.last: T | None = None
+    return _arelayed(call, open_, await aopened(call.begin(), open_))
 
 
 def _relayed(
-    call: Call, source: _Source[Iterator[T], T], send: Callable[[LLM], Iterator[T]]
+    call: Call, open_: Callable[[Any], Iterator[T]], begun: Iterator[T] | None
 ) -> Generator[T, None, None]:
     try:
-        held = _first_chunks(call, source, send)
-        call.commit()
-        record, tags = call.decision.record(), call.tags()
-        for chunk in held:
-            source.last = chunk
-            yield stamped(chunk, record)
-        while True:
-            try:
-                chunk = _next(source.chunks, tags)
-            except BaseException as error:
-                # Final by now; what failed before is told with it.
-                call.failed(error)
-                raise
-            if chunk is _END:
-                call.succeeded(source.last)
-                return
-            source.last = chunk
-            yield stamped(chunk, record)
+        yield from stream(call, open_, begun=begun)
     finally:
-        _close(source.chunks)
-        call.close(source.last)
-        call.remember(source.last)
-
-
-def _first_chunks(
-    call: Call, source: _Source[Iterator[T], T], send: Callable[[LLM], Iterator[T]]
-) -> list[T]:
-    """Read up to the first chunk with content, from the model that gets so far."""
-    held: list[T] = []
-    while call.may_escalate and not (held and says_something(held[-1])):
-        refusal = None
-        try:
-            chunk = _next(source.chunks, call.tags())
-            if chunk is _END:
-                refusal = call.refusal(held)
-                if refusal is None:
-                    break
-                raise refusal
-        except BaseException as error:
-            if call.failed(error):
-                sleep(call.wait_s)
-                _close(source.chunks)
-                held.clear()
-                source.chunks = call.run(send)
-                continue
-            if error is refusal:
-                break
-            raise
-        held.append(chunk)
-    return held
+        call.close()
+        call.remember(call.last)
 
 
 async def _arelayed(
-    call: Call,
-    source: _Source[AsyncIterator[T], T],
-    send: Callable[[LLM], Awaitable[AsyncIterator[T]]],
+    call: Call, open_: Callable[[Any], Awaitable[AsyncIterator[T]]], begun: AsyncIterator[T] | None
 ) -> AsyncGenerator[T, None]:
     try:
-        held = await _afirst_chunks(call, source, send)
-        call.commit()
-        record, tags = call.decision.record(), call.tags()
-        for chunk in held:
-            source.last = chunk
-            yield stamped(chunk, record)
-        while True:
-            try:
-                chunk = await _anext(source.chunks, tags)
-            except BaseException as error:
-                # Final by now; what failed before is told with it.
-                call.failed(error)
-                raise
-            if chunk is _END:
-                call.succeeded(source.last)
-                return
-            source.last = chunk
-            yield stamped(chunk, record)
+        async with aclosing(astream(call, open_, begun=begun)) as chunks:
+            async for chunk in chunks:
+                yield chunk
     finally:
-        await _aclose(source.chunks)
-        call.close(source.last)
-        call.remember(source.last)
+        call.close()
+        call.remember(call.last)
 
 
-async def _afirst_chunks(
-    call: Call,
-    source: _Source[AsyncIterator[T], T],
-    send: Callable[[LLM], Awaitable[AsyncIterator[T]]],
-) -> list[T]:
-    held: list[T] = []
-    while call.may_escalate and not (held and says_something(held[-1])):
-        refusal = None
+class _Tagged(Generic[T]):
+    """A stream whose chunks are made under a call's instrument tags."""
+
+    __slots__ = ("_call", "_chunks", "_tags")
+
+    def __init__(self, chunks: Iterator[T], call: Call) -> None:
+        self._chunks = chunks
+        self._call = call
+        self._tags: dict[str, Any] | None = None
+
+    def __iter__(self) -> Iterator[T]:
+        return self
+
+    def __next__(self) -> T:
+        tags = self._tags
+        if tags is None:
+            # Now, because the reader's own tags count.
+            tags = self._tags = self._call.tags()
+        token = active_instrument_tags.set(tags)
         try:
-            chunk = await call.within(_anext(source.chunks, call.tags()))
-            if chunk is _END:
-                refusal = call.refusal(held)
-                if refusal is None:
-                    break
-                raise refusal
-        except BaseException as error:
-            if call.failed(error):
-                await asyncio.sleep(call.wait_s)
-                await _aclose(source.chunks)
-                held.clear()
-                source.chunks = await call.arun(send)
-                continue
-            if error is refusal:
-                break
-            raise
-        held.append(chunk)
-    return held
+            return next(self._chunks)
+        finally:
+            active_instrument_tags.reset(token)
+
+    def close(self) -> None:
+        """Close the stream."""
+        close = getattr(self._chunks, "close", None)
+        if close is not None:
+            close()
 
 
-def _next(chunks: Iterator[T], tags: dict[str, Any]) -> T:
-    """Return the next chunk, made under these instrument tags, or `_END`."""
-    token = active_instrument_tags.set(tags)
-    try:
-        return next(chunks, _END)
-    finally:
-        active_instrument_tags.reset(token)
+class _ATagged(Generic[T]):
+    """A stream whose chunks are made under a call's instrument tags."""
 
+    __slots__ = ("_call", "_chunks", "_tags")
 
-async def _anext(chunks: AsyncIterator[T], tags: dict[str, Any]) -> T:
-    token = active_instrument_tags.set(tags)
-    try:
-        return await chunks.__anext__()
-    except StopAsyncIteration:
-        return _END  # type: ignore[no-any-return]
-    finally:
-        active_instrument_tags.reset(token)
+    def __init__(self, chunks: AsyncIterator[T], call: Call) -> None:
+        self._chunks = chunks
+        self._call = call
+        self._tags: dict[str, Any] | None = None
 
+    def __aiter__(self) -> AsyncIterator[T]:
+        return self
 
-def _close(chunks: object) -> None:
-    close = getattr(chunks, "close", None)
-    if close is not None:
-        close()
+    async def __anext__(self) -> T:
+        tags = self._tags
+        if tags is None:
+            tags = self._tags = self._call.tags()
+        token = active_instrument_tags.set(tags)
+        try:
+            return await self._chunks.__anext__()
+        finally:
+            active_instrument_tags.reset(token)
 
-
-async def _aclose(chunks: object) -> None:
-    close = getattr(chunks, "aclose", None)
-    if close is not None:
-        await close()
+    async def aclose(self) -> None:
+        """Close the stream."""
+        close = getattr(self._chunks, "aclose", None)
+        if close is not None:
+            await close()

@@ -47,7 +47,7 @@ class Tooling(Opening):
         options = _options(verbose, allow_parallel_tool_calls, tool_required, kwargs)
         request = _Request(tools, user_msg, chat_history, options)
         call = self._open_chat(request.conversation, options, tools=request.has_tools)
-        answered: ChatResponse = call.answer(lambda llm: request.send(llm, "chat_with_tools", call))
+        answered: ChatResponse = call.answer(lambda call: request.send(call, "chat_with_tools"))
         return answered
 
     async def achat_with_tools(
@@ -64,7 +64,7 @@ class Tooling(Opening):
         options = _options(verbose, allow_parallel_tool_calls, tool_required, kwargs)
         request = _Request(tools, user_msg, chat_history, options)
         call = await self._aopen_chat(request.conversation, options, tools=request.has_tools)
-        return await call.aanswer(lambda llm: request.send(llm, "achat_with_tools", call))
+        return await call.aanswer(lambda call: request.send(call, "achat_with_tools"))
 
     def stream_chat_with_tools(
         self,
@@ -82,7 +82,7 @@ class Tooling(Opening):
         call = self._open_chat(request.conversation, options, tools=request.has_tools)
         return relay(
             call,
-            lambda llm: request.send(llm, "stream_chat_with_tools", call),
+            lambda call: request.send(call, "stream_chat_with_tools"),
         )
 
     async def astream_chat_with_tools(
@@ -101,7 +101,7 @@ class Tooling(Opening):
         call = await self._aopen_chat(request.conversation, options, tools=request.has_tools)
         return await arelay(
             call,
-            lambda llm: request.send(llm, "astream_chat_with_tools", call),
+            lambda call: request.send(call, "astream_chat_with_tools"),
         )
 
     def get_tool_calls_from_response(
@@ -135,7 +135,7 @@ class Tooling(Opening):
         options = _options(verbose, allow_parallel_tool_calls, tool_required, kwargs)
         request = _Request(tools, user_msg, chat_history, options)
         call = self._open_chat(request.conversation, options, tools=request.has_tools)
-        prepared = request.send(call.backing, "_prepare_chat_with_tools", call)
+        prepared = request.send(call, "_prepare_chat_with_tools", call.backing)
         decision = PreparedDecision(call.decision, prepared.get(DECISION_KEY))
         return {**prepared, DECISION_KEY: decision}
 
@@ -176,8 +176,19 @@ class _Request:
         """Whether the call needs a model that takes tools."""
         return bool(self._tools)
 
-    def send(self, llm: LLM, method: str, call: Call) -> Any:
-        """Call a model's method; without tools, a model that takes none just chats."""
+    def send(self, call: Call, method: str, llm: LLM | None = None) -> Any:
+        """Call a model's method; without tools, a model that takes none just chats.
+
+        Parameters
+        ----------
+        call
+            Says whom to ask, and in what words.
+        method
+            The method's name.
+        llm
+            The model; the call's, with its handlers, if None.
+        """
+        llm = call.target if llm is None else llm
         options = dict(call.kept(self._options))
         if self.has_tools or call.takes_tools:
             # A model that is no `FunctionCallingLLM` may lack the arguments that callers leave out.
