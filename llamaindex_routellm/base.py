@@ -1,8 +1,9 @@
-"""The routed model: one `LLM` that is two."""
+"""The routed model: one `LLM` in place of several."""
 
 from __future__ import annotations
 
 import pickle
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,8 @@ from llama_index.core.llms import LLM
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from pydantic import ValidationError
 
-from llamaindex_routellm.backing import public_settings, resolve_backing
+from llamaindex_routellm.arguments import MODEL_FIELDS, PAIR, check_models, checked
+from llamaindex_routellm.backing import public_settings
 from llamaindex_routellm.chatting import Chatting
 from llamaindex_routellm.deciding import Deciding
 from llamaindex_routellm.metadata import FunctionCalling, model_name
@@ -28,23 +30,23 @@ from routellm_core import (
     Route,
     Router,
     RoutingText,
-    check_drop_params,
     check_routing_text,
     validation_faults,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
+
+    from routellm_core.strategies import Strategy
 
 __all__ = ["RoutedLLM"]
 
-_TRIES = 3
-_CHECKED_FIELDS = frozenset({"strong", "weak", "drop_params"})
-_GUARD_FIELDS = frozenset({"retry", "breaker", "budget", "monitor"})
+_CHECKED_FIELDS = frozenset({*MODEL_FIELDS, "drop_params"})
+_GUARD_FIELDS = frozenset({"experts", "retry", "breaker", "budget", "monitor"})
 
 
 class RoutedLLM(Deciding, Predicting, Tooling, Chatting, FunctionCallingLLM):
-    """Send every call to the strong or to the weak model, by what a router makes of the question.
+    """Send every call to the strong or the weak model, or to one of several experts.
 
     It is a `FunctionCallingLLM`, and takes the place of one anywhere: in `Settings.llm`, query
     engines, chat engines and agents. The model that is chosen does all the work with its own
@@ -54,6 +56,13 @@ class RoutedLLM(Deciding, Predicting, Tooling, Chatting, FunctionCallingLLM):
     ----------
     strong, weak
         Any LlamaIndex `LLM`, or the name of a LiteLLM model such as "openai/gpt-4o".
+    experts
+        Instead of the two: any number of models by name, the cheapest first. Routes, breakers,
+        prices and `drop_params` go by these names, and "strong" stands for the last one and "weak"
+        for the first where a route of a pair is asked for.
+    strategy
+        How a call becomes an answer: a `Strategy` of `routellm_core.strategies`, such as a
+        `Cascade`. None to ask one model, by a win rate; experts that are no pair need one.
     router
         A router, or the name of one, which is loaded at the first call.
     threshold
@@ -75,11 +84,11 @@ class RoutedLLM(Deciding, Predicting, Tooling, Chatting, FunctionCallingLLM):
     escalate_on
         Classes of the errors that are worth that; None for those that another model may not have.
     function_calling
-        "both": the pair calls functions if both models do. "any": if one does, which then gets
+        "both": functions are called if all models do that. "any": if one does, which then gets
         every call with tools.
     drop_params
-        Keyword arguments of calls that a model does not take, by "strong" and "weak": they are
-        left out for it.
+        Keyword arguments of calls that a model does not take, by "strong" and "weak" or by expert:
+        they are left out for it.
     routing_text
         "last_user", "all_user", "conversation", or a function of the messages that returns the
         text to route. With the default, a prompt that names its question is routed on that.
@@ -128,8 +137,10 @@ class RoutedLLM(Deciding, Predicting, Tooling, Chatting, FunctionCallingLLM):
     ('text text text', 'strong')
     """
 
-    strong: SerializeAsAny[LLM]
-    weak: SerializeAsAny[LLM]
+    strong: SerializeAsAny[LLM] | None = None
+    weak: SerializeAsAny[LLM] | None = None
+    experts: dict[str, SerializeAsAny[LLM]] | None = None
+    strategy: Any = None
     router: Any = "mf"
     threshold: float | None = None
     strong_share: float | None = None
@@ -157,8 +168,10 @@ class RoutedLLM(Deciding, Predicting, Tooling, Chatting, FunctionCallingLLM):
     def __init__(
         self,
         *,
-        strong: LLM | str,
-        weak: LLM | str,
+        strong: LLM | str | None = None,
+        weak: LLM | str | None = None,
+        experts: Mapping[str, LLM | str] | None = None,
+        strategy: Strategy | None = None,
         router: Router | str = "mf",
         threshold: float | None = None,
         strong_share: float | None = None,
@@ -194,10 +207,13 @@ class RoutedLLM(Deciding, Predicting, Tooling, Chatting, FunctionCallingLLM):
             )
         if not callable(routing_text):
             check_routing_text(routing_text)
+        check_models(strong, weak, experts)
         try:
             super().__init__(
-                strong=_checked("strong", strong, fallback=fallback),
-                weak=_checked("weak", weak, fallback=fallback),
+                strong=checked("strong", strong, fallback=fallback),
+                weak=checked("weak", weak, fallback=fallback),
+                experts=checked("experts", experts, fallback=fallback),
+                strategy=strategy,
                 router=router,
                 threshold=threshold,
                 strong_share=strong_share,
@@ -208,7 +224,7 @@ class RoutedLLM(Deciding, Predicting, Tooling, Chatting, FunctionCallingLLM):
                 escalate_filtered=escalate_filtered,
                 escalate_on=escalate_on,
                 function_calling=function_calling,
-                drop_params=_checked("drop_params", drop_params, fallback=fallback),
+                drop_params=checked("drop_params", drop_params, routes=tuple(experts or PAIR)),
                 routing_text=routing_text,
                 sticky=sticky,
                 on_router_error=on_router_error,
@@ -233,18 +249,29 @@ class RoutedLLM(Deciding, Predicting, Tooling, Chatting, FunctionCallingLLM):
 
     @property
     def metadata(self) -> LLMMetadata:
-        """What holds for the pair: the smaller window, and room for a prompt in both models."""
+        """What holds for all models: the smallest window, and room for a prompt in each."""
         return self._facts().metadata
 
     @property
-    def models(self) -> Mapping[Route, LLM]:
+    def models(self) -> Mapping[str, LLM]:
         """The models that are called, by route; read-only. Those given by name are made once."""
-        return MappingProxyType({"strong": self.strong, "weak": self.weak})
+        models = self._backings()
+        names = models if self.experts is not None else PAIR
+        return MappingProxyType({name: models[name] for name in names})
 
     @field_serializer("strong", "weak")
-    def _dump_backing(self, backing: LLM) -> dict[str, Any]:
-        settings: dict[str, Any] = public_settings(backing.to_dict())
-        return settings
+    def _dump_backing(self, backing: LLM | None) -> dict[str, Any] | None:
+        return None if backing is None else public_settings(backing.to_dict())
+
+    @field_serializer("experts")
+    def _dump_experts(self, experts: dict[str, LLM] | None) -> dict[str, Any] | None:
+        if experts is None:
+            return None
+        return {name: public_settings(expert.to_dict()) for name, expert in experts.items()}
+
+    @field_serializer("strategy")
+    def _dump_strategy(self, strategy: Strategy | None) -> str | None:
+        return None if strategy is None else repr(strategy)
 
     @field_serializer("router")
     def _dump_router(self, router: Router | str) -> str:
@@ -261,8 +288,14 @@ class RoutedLLM(Deciding, Predicting, Tooling, Chatting, FunctionCallingLLM):
         return None if escalate_on is None else [_qualified_name(error) for error in escalate_on]
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
-        yield "strong", model_name(self.strong)
-        yield "weak", model_name(self.weak)
+        names = {name: model_name(model) for name, model in self.models.items()}
+        if self.experts is None:
+            yield "strong", names["strong"]
+            yield "weak", names["weak"]
+        else:
+            yield "experts", names
+        if self.strategy is not None:
+            yield "strategy", self.strategy
         yield "router", self._dump_router(self.router)
         for name, value in self._goal().items():
             if value is not None or name in ("threshold", "strong_share"):
@@ -274,18 +307,30 @@ class RoutedLLM(Deciding, Predicting, Tooling, Chatting, FunctionCallingLLM):
         """Return a copy with other settings; a model may be given by its name."""
         changed = dict(update or {})
         fallback = changed.get("fallback", self.fallback)
+        check_models(*(changed.get(name, getattr(self, name)) for name in MODEL_FIELDS))
+        routes = tuple(changed.get("experts", self.experts) or PAIR)
         for name, value in changed.items():
-            changed[name] = _checked(name, value, fallback=fallback)
-        return super().model_copy(update=changed, deep=deep)
+            changed[name] = checked(name, value, fallback=fallback, routes=routes)
+        copied = super().model_copy(update=changed, deep=deep)
+        if "experts" in changed:
+            copied._runtime.guards = None
+        if "experts" in changed or "strategy" in changed:
+            copied._check_router()
+        return copied
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if name in MODEL_FIELDS:
+            check_models(*(value if n == name else getattr(self, n) for n in MODEL_FIELDS))
         if name in _CHECKED_FIELDS:
-            value = _checked(name, value, fallback=self.fallback)
+            routes = tuple(self.experts or PAIR)
+            value = checked(name, value, fallback=self.fallback, routes=routes)
         super().__setattr__(name, value)
         if name in _own_fields():
             self._runtime.forget()
         if name in _GUARD_FIELDS:
             self._runtime.guards = None
+        if name in ("experts", "strategy"):
+            self._check_router()
 
     def __copy__(self) -> RoutedLLM:
         copied = super().__copy__()
@@ -297,16 +342,6 @@ class RoutedLLM(Deciding, Predicting, Tooling, Chatting, FunctionCallingLLM):
         for name in _own_fields():
             _check_picklable(name, getattr(self, name))
         return super().__getstate__()
-
-
-def _checked(name: str, value: Any, *, fallback: bool) -> Any:
-    """Return the value of a field: a model for its name, and lists of what is left out."""
-    if name in ("strong", "weak"):
-        max_tries = 1 if name == "weak" and fallback else _TRIES
-        return resolve_backing(value, name=name, max_tries=max_tries)
-    if name == "drop_params":
-        return {route: sorted(names) for route, names in check_drop_params(value).items()}
-    return value
 
 
 def _own_fields() -> frozenset[str]:

@@ -1,248 +1,65 @@
-"""One call on its way to a model: who is asked, in what words, and what the answer carries."""
+"""One call on its way to its answer: how answers are read, what they carry, what is kept."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from llama_index.core.base.llms.types import ChatMessage, ChatResponse
+from llama_index.core.base.llms.types import ChatResponse
+from llama_index.core.llms import LLM
 from llama_index_instrumentation.dispatcher import active_instrument_tags
 
 from llamaindex_routellm.answers import finish_reason_of, holds_words, says_something
 from llamaindex_routellm.asking import SigningGate, aasking, asking
-from llamaindex_routellm.backing import with_handlers
-from llamaindex_routellm.history import adapted, dialect_of
+from llamaindex_routellm.directed import DirectedCall
+from llamaindex_routellm.drafts import (
+    Whole,
+    answer_read,
+    delta_of,
+    joined,
+    messages_of,
+    prompt_read,
+)
+from llamaindex_routellm.events import with_held
 from llamaindex_routellm.messages import ChatView, tool_call_ids
 from llamaindex_routellm.records import stamped
 from llamaindex_routellm.usage import UsageReader, usage_of
-from routellm_core import EmptyAnswerError
+from routellm_core import ConfigurationError, EmptyAnswerError
 from routellm_core.plan import ChunkGate, RoutedCall, adrive, drive
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
-    from llama_index.core.callbacks import CallbackManager
-    from llama_index.core.llms import LLM
+    from routellm_core import Attempts, Usage
+    from routellm_core.answers import Answer, Prompt, Request, Token
 
-    from llamaindex_routellm.messages import Owners, Words
-    from llamaindex_routellm.metadata import PairFacts
-    from llamaindex_routellm.origins import Origins
-    from routellm_core import Decider, Decision, Guards, Turn, Usage
-
-__all__ = ["Asked", "Call", "RoutedModel"]
+__all__ = ["Call"]
 
 T = TypeVar("T")
 
 
-class Asked(NamedTuple):
-    """Be what a decision is about.
-
-    Parameters
-    ----------
-    turn
-        What the policy has to know.
-    names_question
-        Whether the text is a question that an engine's prompt named: then the answer may be
-        another question, asked for the same user.
-    """
-
-    turn: Turn
-    names_question: bool = False
-
-
-class RoutedModel(Protocol):
-    """What a call has to know of the model that routes it."""
-
-    callback_manager: CallbackManager
-    rate_limiter: Any
-
-    @property
-    def escalate_filtered(self) -> bool:
-        """Whether a filtered answer is unusable."""
-        ...
-
-    @property
-    def drop_params(self) -> Mapping[str, Sequence[str]]:
-        """Arguments that a model does not take, by route."""
-        ...
-
-    @property
-    def strong(self) -> LLM:
-        """The strong model."""
-        ...
-
-    @property
-    def weak(self) -> LLM:
-        """The weak model."""
-        ...
-
-    def _facts(self) -> PairFacts: ...
-
-    def _owners(self) -> Owners: ...
-
-    def _origins(self) -> Origins: ...
-
-    def _worth_escalating(self) -> Callable[[BaseException], bool]: ...
-
-    def _decider(self) -> Decider: ...
-
-    def _guards(self) -> Guards: ...
-
-
-class Call(RoutedCall[Any, Any]):
+class Call(DirectedCall):
     """Follow one decision to its answer, through an escalation if it comes to that.
 
-    A call may never be begun: where LlamaIndex's own code takes over, it only lends its decision to
-    the calls that are made there.
-
-    Parameters
-    ----------
-    routed
-        The model that was called.
-    decision
-        Where the call goes first.
-    asked
-        What was decided about.
-    started_s
-        When deciding began, on the clock of `time.perf_counter`.
-    conversation
-        The messages that were sent, for knowing later whose tool calls the answer made.
+    See `DirectedCall` for its parameters.
     """
 
-    __slots__ = (
-        "_asked",
-        "_conversation",
-        "_decision",
-        "_is_begun",
-        "_routed",
-        "_started_s",
-        "_tags",
-        "_usage",
-        "last",
-    )
+    __slots__ = ()
 
-    def __init__(
-        self,
-        routed: RoutedModel,
-        decision: Decision,
-        *,
-        asked: Asked,
-        started_s: float,
-        conversation: Sequence[ChatMessage | Words] = (),
-    ) -> None:
-        self._routed = routed
-        self._conversation = conversation
-        self._decision = decision
-        self._asked = asked
-        self._started_s = started_s
-        self._is_begun = False
-        self._usage: UsageReader | None = None
-        self._tags = _tags(decision)
-        self.last: object = None
-        """The last chunk that was given out."""
-
-    def begin(self) -> Call:
-        """Start to follow the call, before a model is first asked; return it.
-
-        Raises
-        ------
-        BudgetExceededError, CircuitOpenError
-            If no model may be asked.
-        """
-        if not self._is_begun:
-            routed, decision = self._routed, self._decision
-            guards = routed._guards()
-            attempts = guards.begin(
-                decision,
-                decider=routed._decider(),
-                worth_escalating=routed._worth_escalating(),
-                text=self._asked.turn.text,
-                started_s=self._started_s,
-            )
-            super().__init__(attempts, escalate_filtered=routed.escalate_filtered)
-            self._is_begun = True
-            if guards.monitor is not None or guards.budget is not None:
-                self._usage = UsageReader()
-            if attempts.decision is not decision:
-                self._tags = _tags(attempts.decision)
-        return self
-
-    @property
-    def decision(self) -> Decision:
-        """Where the call goes now."""
-        return self.attempts.decision if self._is_begun else self._decision
-
-    @property
-    def route(self) -> str:
-        """The expert that is asked now."""
-        return self.decision.route
-
-    # Whom to ask, and in what words
-
-    @property
-    def backing(self) -> LLM:
-        """The model that is asked now, as the user passed it."""
-        return self._routed.strong if self.route == "strong" else self._routed.weak
-
-    @property
-    def target(self) -> LLM:
-        """The model that is asked now, with the handlers of the routing one."""
-        manager = self._routed.callback_manager
-        if self._usage is not None:
-            manager = self._usage.added_to(manager)
-        return with_handlers(self.backing, manager)
-
-    @property
-    def takes_tools(self) -> bool:
-        """Whether the model that is asked now takes tools."""
-        return self._routed._facts().said[self.decision.route].is_function_calling_model
-
-    def kept(self, settings: dict[str, Any]) -> dict[str, Any]:
-        """Return a call's settings without those that the model that is asked now does not take."""
-        dropped = self._routed.drop_params.get(self.route)
-        if not dropped:
-            return settings
-        return {name: value for name, value in settings.items() if name not in dropped}
-
-    def adapted(self, messages: Iterable[ChatMessage]) -> list[ChatMessage]:
-        """Return a new list of the messages in the dialect of the model that is asked now."""
-        return adapted(
-            messages,
-            dialect_of(self.backing),
-            system_role=self._routed._facts().system_roles.get(self.route),
-            wrote=self._wrote,
+    def branch(self, attempts: Attempts) -> Call:
+        """Return a call beside this one, to ask another expert at the same time."""
+        branch = Call(
+            self._routed,
+            attempts.decision,
+            asked=self._asked,
+            started_s=self._started_s,
+            conversation=self._conversation,
+            wanted=self._wanted,
         )
-
-    def _wrote(self, index: int) -> bool | None:
-        """Return whether a model of the asked one's class wrote a message; None if not known.
-
-        Where one of the pair writes arguments as JSON, a message that nobody remembers may be its.
-        """
-        routed = self._routed
-        view = ChatView(self._conversation[: index + 1], routed._owners())
-        record = view.record(self._conversation[index])
-        if record is not None:
-            writer = routed.strong if record["route"] == "strong" else routed.weak
-            if dialect_of(writer) != "any":
-                return type(writer) is type(self.backing)
-        pair = (dialect_of(routed.strong), dialect_of(routed.weak))
-        return False if "openai" in pair and dialect_of(self.backing) != "openai" else None
-
-    def tags(self) -> dict[str, Any]:
-        """Return the instrument tags for the model's events: the caller's, and the decision."""
-        return {**active_instrument_tags.get(), **self._tags}
-
-    def wait(self) -> None:
-        """Wait for the rate limit before an attempt."""
-        limiter = self._routed.rate_limiter
-        if limiter is not None:
-            limiter.acquire()
-
-    async def asked(self, ask: Callable[[Call], Awaitable[T]]) -> T:
-        """Wait for the rate limit, then ask within this attempt's time."""
-        limiter = self._routed.rate_limiter
-        if limiter is not None:
-            await limiter.async_acquire()
-        return await super().asked(ask)
+        RoutedCall.__init__(branch, attempts, escalate_filtered=self.escalate_filtered)
+        branch._is_begun = branch._is_branch = True
+        branch._usage = None if self._usage is None else UsageReader()
+        branch._drafts = self._drafts
+        return branch
 
     # How to read what it says
 
@@ -258,6 +75,8 @@ class Call(RoutedCall[Any, Any]):
         EmptyAnswerError
             If it is refused.
         """
+        if self._held is not None:
+            self._drafts.append((answer, self._held))
         if self.escalate_filtered or isinstance(answer, ChunkGate) or not holds_words(answer):
             super().check(answer)
 
@@ -288,15 +107,115 @@ class Call(RoutedCall[Any, Any]):
         """Return what the current attempt used; None when nobody counts."""
         if self._usage is None:
             return None
-        return usage_of(self.last if answer is None else answer) or self._usage.usage
+        said = self.last if answer is None else answer
+        return usage_of(said.answer if isinstance(said, Whole) else said) or self._usage.usage
 
     def starts_again(self) -> None:
-        """Forget what the attempt before used."""
-        self._tags = _tags(self.decision)
+        """Forget the attempt before."""
+        self._tags = self._held = None
         if self._usage is not None:
             self._usage.forget()
 
+    # What verifiers read
+
+    def prompt(self) -> Prompt:
+        """Return what was asked."""
+        return prompt_read(
+            self._wanted,
+            text=self._asked.turn.text,
+            win_rate=self.decision.win_rate,
+            conversation=self._conversation,
+            llm=self._routed,
+        )
+
+    def answer_of(self, answer: Any) -> Answer:
+        """Return a whole answer as verifiers read it."""
+        return answer_read(answer)
+
+    def merged(self, chunks: Sequence[Any]) -> Whole:
+        """Return the whole answer that chunks make up."""
+        return joined(chunks)
+
+    def delta(self, chunk: Any) -> tuple[str, Sequence[Token]]:
+        """Return the text and the tokens that a chunk adds."""
+        verifier = self.verifier
+        return delta_of(
+            chunk, with_tokens=verifier is not None and verifier.top_logprobs is not None
+        )
+
+    def ask_verifier(self, request: Request) -> Answer:
+        """Ask the model that wrote the draft, or the one that a verifier was made with.
+
+        Raises
+        ------
+        ConfigurationError
+            If that is neither an `LLM` nor the name of an expert.
+        """
+        models, model = self._routed._backings(), request.model
+        if model is None:
+            model = self.backing
+        elif isinstance(model, str):
+            model = models.get(model)
+        if not isinstance(model, LLM):
+            raise ConfigurationError(
+                f"A verifier asks for the model {request.model!r}. Pass a LlamaIndex `LLM`, the "
+                f"name of an expert, one of {list(models)}, or a function that asks the model."
+            )
+        settings = {
+            "temperature": request.temperature,
+            "max_tokens": request.max_tokens,
+            "top_logprobs": request.top_logprobs,
+            "logprobs": None if request.top_logprobs is None else True,
+        }
+        given = {name: value for name, value in settings.items() if value is not None}
+        token = active_instrument_tags.set(self.tags())
+        try:
+            model, _ = with_held(model, self._routed.callback_manager)
+            return answer_read(model.chat(messages_of(request.messages), **self.kept(given)))
+        finally:
+            active_instrument_tags.reset(token)
+
     # What becomes of it
+
+    def failed(self, error: BaseException) -> bool:
+        """Report an error; return whether to try again on the new `route` after `wait_s`."""
+        held = self._held
+        if held is not None and not isinstance(error, EmptyAnswerError):
+            held.release()  # a failure is no draft
+        return super().failed(error)
+
+    def has_instead(self, error: BaseException) -> bool:
+        """Return whether `instead` is given out although no other model is tried after an error."""
+        found = super().has_instead(error)
+        if found and not self._is_branch:
+            self._show(self.instead)
+        return found
+
+    def succeeded(self, answer: Any = None) -> None:
+        """Report that the answer is complete."""
+        super().succeeded(answer)
+        self._settle_drafts()
+
+    def close(self, answer: Any = None) -> None:
+        """Report that nobody waits for the rest; nothing when the outcome is known."""
+        super().close(answer)
+        self._settle_drafts()
+
+    def _settle_drafts(self) -> None:
+        """Tell the callback handlers of the draft that is the answer, and of no other."""
+        if self._is_branch or not self._drafts:
+            return
+        if self.attempts.given is not None:
+            self._show(self.given_answer)
+        for _, held in self._drafts:
+            held.drop()
+        self._drafts.clear()
+
+    def _show(self, answer: Any) -> None:
+        """Give the held events of an answer to the callback handlers."""
+        for draft, held in self._drafts:
+            if draft is answer:
+                held.release()
 
     def run(self, send: Callable[[Call], T]) -> T:
         """Return what the model that is asked returns."""
@@ -349,7 +268,3 @@ class Call(RoutedCall[Any, Any]):
             self._routed._origins().note(
                 answer, words=asked.turn.text, is_question=asked.names_question
             )
-
-
-def _tags(decision: Decision) -> dict[str, Any]:
-    return {name: value for name, value in decision.metadata().items() if value is not None}

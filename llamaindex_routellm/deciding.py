@@ -6,8 +6,10 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from llamaindex_routellm.frames import load_frames
-from llamaindex_routellm.metadata import capabilities, model_name, read_pair
+from llamaindex_routellm.metadata import capabilities, model_name, read_experts
 from routellm_core import (
+    Capabilities,
+    ConfigurationError,
     Target,
     check_router,
     escalation_filter,
@@ -15,14 +17,16 @@ from routellm_core import (
     make_guards,
     resolve_router,
 )
+from routellm_core.experts import Expert, ExpertTable
+from routellm_core.strategies import Strategy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from llama_index.core.llms import LLM
 
     from llamaindex_routellm.messages import Owners
-    from llamaindex_routellm.metadata import FunctionCalling, PairFacts
+    from llamaindex_routellm.metadata import ExpertFacts, FunctionCalling
     from llamaindex_routellm.origins import Origins
     from llamaindex_routellm.runtime import Runtime
     from routellm_core import Decider, Guards, Route, Router
@@ -34,8 +38,10 @@ class Deciding:
     """Make each part at its first use, once for all threads; `RoutedLLM` has the settings."""
 
     if TYPE_CHECKING:
-        strong: LLM
-        weak: LLM
+        strong: LLM | None
+        weak: LLM | None
+        experts: dict[str, LLM] | None
+        strategy: Any
         router: Any
         max_cost: float | None
         fallback: bool
@@ -54,29 +60,66 @@ class Deciding:
 
     def _check_router(self) -> None:
         """Refuse arguments that no call could use, without loading a router."""
-        router = self.router
+        router, strategy = self.router, self.strategy
+        if strategy is not None and not isinstance(strategy, Strategy):
+            raise ConfigurationError(
+                f"`strategy` must be a `Strategy`, got {type(strategy).__name__}. "
+                "`routellm_core.strategies.load_strategy` makes one of a name."
+            )
+        if strategy is None and not self._table(None).is_pair:
+            raise ConfigurationError(
+                f"A router tells two models apart, and `experts` are {list(self._backings())}. "
+                "Pass a `strategy`, or a pair as `strong` and `weak`."
+            )
         Target(**self._goal())
         goal = self._goal() if self.max_cost is None else {}
         if isinstance(router, str):
             check_router(router)
-            # Any router will do to check the other arguments.
-            router, goal = "random", {}
-        self._make_decider(resolve_router(router), goal=goal)
+            # Any router will do to check the other arguments, but not to rate models.
+            router, goal, strategy = "random", {}, None
+        self._make_decider(resolve_router(router), goal=goal, strategy=strategy)
 
     def _goal(self) -> dict[str, Any]:
         """Return what routing is to reach, by field name."""
         return {field.name: getattr(self, field.name) for field in fields(Target)}
 
+    def _backings(self) -> Mapping[str, LLM]:
+        """Return the models by expert, the cheapest first."""
+        runtime = self._kept()
+        models = runtime.models
+        if models is None:
+            models = self.experts
+            if models is None:
+                assert self.weak is not None  # noqa: S101 - a pair was checked
+                assert self.strong is not None  # noqa: S101
+                models = {"weak": self.weak, "strong": self.strong}
+            runtime.models = models
+        return models
+
+    def _table(self, facts: ExpertFacts | None) -> ExpertTable:
+        """Return the experts; without facts, any model may take anything."""
+        return ExpertTable(
+            Expert(
+                name,
+                model_name(model),
+                Capabilities() if facts is None else capabilities(model, facts.said[name]),
+            )
+            for name, model in self._backings().items()
+        )
+
     def _make_decider(
-        self, router: Router, facts: PairFacts | None = None, *, goal: dict[str, Any]
+        self,
+        router: Router,
+        facts: ExpertFacts | None = None,
+        *,
+        goal: dict[str, Any],
+        strategy: Strategy | None,
     ) -> Decider:
         return make_decider(
             router=router,
             **goal,
-            strong_model="strong" if facts is None else model_name(self.strong),
-            weak_model="weak" if facts is None else model_name(self.weak),
-            strong=None if facts is None else capabilities(self.strong, facts.said["strong"]),
-            weak=None if facts is None else capabilities(self.weak, facts.said["weak"]),
+            experts=self._table(facts),
+            strategy=strategy,
             sticky=self.sticky,
             on_router_error=self.on_router_error,
             on_empty_prompt=self.on_empty_prompt,
@@ -89,10 +132,10 @@ class Deciding:
         private: dict[str, Runtime] = self.__pydantic_private__ or {}
         return private["_runtime"]
 
-    def _facts(self) -> PairFacts:
+    def _facts(self) -> ExpertFacts:
         facts = self._kept().facts
         if facts is None:
-            facts = read_pair(self.strong, self.weak, self.function_calling)
+            facts = read_experts(self._backings(), self.function_calling)
             self._kept().facts = facts
         return facts
 
@@ -111,7 +154,8 @@ class Deciding:
                         breaker=self.breaker,
                         budget=self.budget,
                         monitor=self.monitor,
-                        models=(model_name(self.strong), model_name(self.weak)),
+                        models=[model_name(model) for model in self._backings().values()],
+                        routes=list(self._backings()),
                     )
         return runtime.guards
 
@@ -129,7 +173,9 @@ class Deciding:
                 if runtime.decider is None:
                     load_frames()  # here, because `_adecider` is in a thread
                     router = resolve_router(self.router)
-                    runtime.decider = self._make_decider(router, self._facts(), goal=self._goal())
+                    runtime.decider = self._make_decider(
+                        router, self._facts(), goal=self._goal(), strategy=self.strategy
+                    )
         return runtime.decider
 
     async def _adecider(self) -> Decider:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from llama_index.core.llms import LLM
 
-__all__ = ["Dialect", "NamedCall", "adapted", "dialect_of", "read_calls"]
+__all__ = ["Dialect", "NamedCall", "adapted", "call_as_json", "dialect_of", "read_calls"]
 
 Dialect = Literal["blocks", "openai", "litellm", "any"]
 """How an integration keeps tool calls in a message.
@@ -115,7 +115,7 @@ def _for_litellm(message: ChatMessage) -> ChatMessage:
     if streamed and isinstance(raw, list):
         others[_CALLS] = [{k: v for k, v in call.items() if k != "index"} for call in raw]
     elif calls:
-        others[_CALLS] = [_as_json(call) for call in calls]
+        others[_CALLS] = [call_as_json(call) for call in calls]
     return message.model_copy(update={"blocks": blocks, "additional_kwargs": others})
 
 
@@ -174,7 +174,8 @@ def _get(holder: Any, name: str) -> Any:
     return holder.get(name) if isinstance(holder, dict) else getattr(holder, name, None)
 
 
-def _as_json(call: NamedCall) -> dict[str, Any]:
+def call_as_json(call: NamedCall) -> dict[str, Any]:
+    """Return a tool call in OpenAI's shape."""
     arguments = call.arguments
     if not isinstance(arguments, str):
         arguments = json.dumps(arguments)

@@ -1,4 +1,4 @@
-"""What a pair of models can do together."""
+"""What several models can do together."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from llama_index.core.constants import DEFAULT_NUM_OUTPUTS
 from routellm_core import Capabilities, known_capabilities
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from llama_index.core.llms import LLM
 
-__all__ = ["FunctionCalling", "PairFacts", "capabilities", "meet", "model_name", "read_pair"]
+__all__ = ["ExpertFacts", "FunctionCalling", "capabilities", "meet", "model_name", "read_experts"]
 
 FunctionCalling = Literal["both", "any"]
-"""Whether a pair calls functions when both of its models do, or when any of them does."""
+"""Whether functions are called when all of the models do that ("both"), or when any does."""
 
 
 @dataclass(frozen=True, slots=True)
-class PairFacts:
+class ExpertFacts:
     """What the models say about themselves, read once.
 
     Parameters
     ----------
     metadata
-        What holds for the pair.
+        What holds for all of them.
     said
-        What each says, by route.
+        What each says, by expert.
     system_roles
-        By route, the role that a model expects where the pair says "system"; None for "system".
+        By expert, the role that a model expects where all say "system"; None for "system".
     """
 
     metadata: LLMMetadata
@@ -40,49 +40,50 @@ class PairFacts:
     system_roles: Mapping[str, MessageRole | None]
 
 
-def read_pair(strong: LLM, weak: LLM, function_calling: FunctionCalling) -> PairFacts:
-    """Ask both models for their metadata, which for some providers is a request."""
-    strong_says, weak_says = _said_by(strong), _said_by(weak)
-    together = meet(strong_says, weak_says, function_calling)
-    return PairFacts(
+def read_experts(models: Mapping[str, LLM], function_calling: FunctionCalling) -> ExpertFacts:
+    """Ask the models, the cheapest first, for their metadata, which may be a request for each."""
+    said = {name: _said_by(model) for name, model in models.items()}
+    together = meet(list(said.values()), function_calling)
+    return ExpertFacts(
         metadata=together,
-        said={"strong": strong_says, "weak": weak_says},
+        said=said,
         system_roles={
-            "strong": _translated(strong_says.system_role, together.system_role),
-            "weak": _translated(weak_says.system_role, together.system_role),
+            name: _translated(says.system_role, together.system_role) for name, says in said.items()
         },
     )
 
 
-def meet(strong: LLMMetadata, weak: LLMMetadata, function_calling: FunctionCalling) -> LLMMetadata:
+def meet(models: Sequence[LLMMetadata], function_calling: FunctionCalling) -> LLMMetadata:
     """Return metadata on which prompts can be planned whichever model answers.
 
-    The context window is the smaller one. The output is what is left of it when the input may be
-    as long as the tighter model allows: window - min(window_i - output_i), so that the room for a
+    The context window is the smallest one. The output is what is left of it when the input may be
+    as long as the tightest model allows: window - min(window_i - output_i), so that the room for a
     prompt is never negative.
 
     Examples
     --------
-    >>> both = meet(
-    ...     LLMMetadata(context_window=128_000, num_output=16_384),
-    ...     LLMMetadata(context_window=4_096, num_output=-1),
+    >>> together = meet(
+    ...     [
+    ...         LLMMetadata(context_window=4_096, num_output=-1),
+    ...         LLMMetadata(context_window=128_000, num_output=16_384),
+    ...     ],
     ...     "both",
     ... )
-    >>> both.context_window, both.num_output
+    >>> together.context_window, together.num_output
     (4096, 256)
     """
-    models = (strong, weak)
     window = min(model.context_window for model in models)
     room = min(model.context_window - _output(model) for model in models)
     calls = [model.is_function_calling_model for model in models]
-    same_role = strong.system_role == weak.system_role
+    roles = {model.system_role for model in models}
+    names = ", ".join(model.model_name for model in reversed(models))
     return LLMMetadata(
         context_window=window,
         num_output=window - room,
         is_chat_model=any(model.is_chat_model for model in models),
         is_function_calling_model=any(calls) if function_calling == "any" else all(calls),
-        model_name=f"routed({strong.model_name}, {weak.model_name})",
-        system_role=strong.system_role if same_role else MessageRole.SYSTEM,
+        model_name=f"routed({names})",
+        system_role=models[0].system_role if len(roles) == 1 else MessageRole.SYSTEM,
     )
 
 

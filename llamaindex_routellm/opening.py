@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 
-from llamaindex_routellm.calls import Asked, Call
+from llamaindex_routellm.calls import Call
+from llamaindex_routellm.directed import WORDS, Asked
+from llamaindex_routellm.drafts import Wanted
 from llamaindex_routellm.history import dialect_of
 from llamaindex_routellm.messages import ChatView, Words
 from llamaindex_routellm.pinning import pinned_decision
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from llama_index.core.prompts import BasePromptTemplate
 
     from llamaindex_routellm.messages import Owners
-    from llamaindex_routellm.metadata import PairFacts
+    from llamaindex_routellm.metadata import ExpertFacts
     from llamaindex_routellm.origins import Origins
     from routellm_core import Decider, Guards, RoutingText
 
@@ -58,14 +60,6 @@ class Opening(Base):
     if TYPE_CHECKING:
 
         @property
-        def strong(self) -> LLM:
-            """The strong model."""
-
-        @property
-        def weak(self) -> LLM:
-            """The weak model."""
-
-        @property
         def routing_text(self) -> RoutingText | Callable[[Sequence[ChatMessage]], str]:
             """Which text is routed."""
 
@@ -75,9 +69,10 @@ class Opening(Base):
 
         @property
         def drop_params(self) -> Mapping[str, Sequence[str]]:
-            """Arguments that a model does not take, by route."""
+            """Arguments that a model does not take, by expert."""
 
-        def _facts(self) -> PairFacts: ...
+        def _backings(self) -> Mapping[str, LLM]: ...
+        def _facts(self) -> ExpertFacts: ...
         def _owners(self) -> Owners: ...
         def _origins(self) -> Origins: ...
         def _worth_escalating(self) -> Callable[[BaseException], bool]: ...
@@ -90,7 +85,7 @@ class Opening(Base):
         messages: Sequence[ChatMessage | Words],
         settings: dict[str, Any],
         *,
-        tools: bool = False,
+        tools: Sequence[Any] = (),
     ) -> Call:
         """Decide for messages; what `settings` says about routing is taken out of it."""
         started_s, asked = perf_counter(), _NOTHING
@@ -98,9 +93,16 @@ class Opening(Base):
         overrides, decision = self._taken(settings)
         if decision is None:
             decider = self._decider()
-            asked = self._read_chat(messages, decider, tools=tools)
+            asked = self._read_chat(messages, decider, tools=bool(tools))
             decision = decider.decide(asked.turn, overrides)
-        call = Call(self, decision, asked=asked, started_s=started_s, conversation=messages)
+        call = Call(
+            self,
+            decision,
+            asked=asked,
+            started_s=started_s,
+            conversation=messages,
+            wanted=_wanted(tools, settings),
+        )
         return self._opened(call, prepared, settings)
 
     async def _aopen_chat(
@@ -108,7 +110,7 @@ class Opening(Base):
         messages: Sequence[ChatMessage | Words],
         settings: dict[str, Any],
         *,
-        tools: bool = False,
+        tools: Sequence[Any] = (),
     ) -> Call:
         """Decide as `_open_chat` does, without blocking the event loop."""
         started_s, asked = perf_counter(), _NOTHING
@@ -116,12 +118,21 @@ class Opening(Base):
         overrides, decision = self._taken(settings)
         if decision is None:
             decider = await self._adecider()
-            asked = self._read_chat(messages, decider, tools=tools)
+            asked = self._read_chat(messages, decider, tools=bool(tools))
             decision = await decider.adecide(asked.turn, overrides)
-        call = Call(self, decision, asked=asked, started_s=started_s, conversation=messages)
+        call = Call(
+            self,
+            decision,
+            asked=asked,
+            started_s=started_s,
+            conversation=messages,
+            wanted=_wanted(tools, settings),
+        )
         return self._opened(call, prepared, settings)
 
-    def _open_prompt(self, prompt: BasePromptTemplate, arguments: dict[str, Any]) -> Call:
+    def _open_prompt(
+        self, prompt: BasePromptTemplate, arguments: dict[str, Any], *, schema: Any = None
+    ) -> Call:
         """Decide for a prompt; what `arguments` says about routing is taken out of it."""
         started_s, asked = perf_counter(), _NOTHING
         overrides, decision = self._taken(arguments)
@@ -129,9 +140,12 @@ class Opening(Base):
             decider = self._decider()
             asked = self._read_prompt(prompt, arguments, decider)
             decision = decider.decide(asked.turn, overrides)
-        return Call(self, decision, asked=asked, started_s=started_s)
+        wanted = Wanted(schema, template=prompt, values=arguments)
+        return Call(self, decision, asked=asked, started_s=started_s, wanted=wanted)
 
-    async def _aopen_prompt(self, prompt: BasePromptTemplate, arguments: dict[str, Any]) -> Call:
+    async def _aopen_prompt(
+        self, prompt: BasePromptTemplate, arguments: dict[str, Any], *, schema: Any = None
+    ) -> Call:
         """Decide as `_open_prompt` does, without blocking the event loop."""
         started_s, asked = perf_counter(), _NOTHING
         overrides, decision = self._taken(arguments)
@@ -139,15 +153,16 @@ class Opening(Base):
             decider = await self._adecider()
             asked = self._read_prompt(prompt, arguments, decider)
             decision = await decider.adecide(asked.turn, overrides)
-        return Call(self, decision, asked=asked, started_s=started_s)
+        wanted = Wanted(schema, template=prompt, values=arguments)
+        return Call(self, decision, asked=asked, started_s=started_s, wanted=wanted)
 
     def _opened(
         self, call: Call, prepared: PreparedDecision | None, settings: dict[str, Any]
     ) -> Call:
         nested = DECISION_KEY in settings
-        if nested or (prepared and dialect_of(self.strong) != dialect_of(self.weak)):
-            # The request is already in the words of one model, and the other has its own.
-            call.begin().commit()
+        if nested or (prepared and len(set(map(dialect_of, self._backings().values()))) > 1):
+            # The request is already in the words of one model, and the others have their own.
+            call.bind()
         if nested and prepared and call.decision.route != prepared.decision.route:
             # A breaker or a budget sends the call to the model that knows nothing of it.
             del settings[DECISION_KEY]
@@ -155,7 +170,7 @@ class Opening(Base):
 
     def _taken(self, settings: dict[str, Any]) -> tuple[Overrides, Decision | None]:
         """Take the overrides out of a call's settings, and a decision that was made before."""
-        overrides = Overrides.of(settings)
+        overrides = Overrides.of(settings, routes=tuple(self._backings()))
         for name in _OVERRIDES:
             settings.pop(name, None)
         prepared: PreparedDecision | None = settings.pop(DECISION_KEY, None)
@@ -198,6 +213,17 @@ class Opening(Base):
         words = self._origins().words_behind(question)
         turn = turn if turn.text == words else replace(turn, text=words)
         return Asked(turn, names_question=True)
+
+
+def _wanted(tools: Sequence[Any], settings: Mapping[str, Any]) -> Wanted:
+    """Return what a chat asks for besides words."""
+    described = tools or settings.get("tools") or ()
+    if not described:
+        return WORDS
+    choice = settings.get("tool_choice")
+    if choice is None and settings.get("tool_required"):
+        choice = "required"
+    return Wanted(tools=described, tool_choice=choice)
 
 
 def _message(message: ChatMessage | Words) -> ChatMessage:

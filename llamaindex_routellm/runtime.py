@@ -9,8 +9,12 @@ from llamaindex_routellm.origins import Origins
 from routellm_core import RecentValues
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from llama_index.core.llms import LLM
+
     from llamaindex_routellm.messages import Owners
-    from llamaindex_routellm.metadata import PairFacts
+    from llamaindex_routellm.metadata import ExpertFacts
     from routellm_core import Decider, Guards
 
 __all__ = ["Runtime"]
@@ -25,13 +29,14 @@ class Runtime:
     No part of it belongs to an event loop.
     """
 
-    __slots__ = ("decider", "facts", "guards", "lock", "origins", "owners")
+    __slots__ = ("decider", "facts", "guards", "lock", "models", "origins", "owners")
 
     def __init__(self, *, guards: Guards | None = None) -> None:
         self.guards = guards
         self.lock = threading.RLock()
         self.decider: Decider | None = None
-        self.facts: PairFacts | None = None
+        self.facts: ExpertFacts | None = None
+        self.models: Mapping[str, LLM] | None = None
         self.owners: Owners = RecentValues(size=N_OWNERS)
         self.origins = Origins()
 
@@ -40,6 +45,7 @@ class Runtime:
         with self.lock:
             self.decider = None
             self.facts = None
+            self.models = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (Runtime, ())

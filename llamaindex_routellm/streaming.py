@@ -30,8 +30,8 @@ T = TypeVar("T")
 def relay(call: Call, send: Callable[[Call], Iterator[T]]) -> Generator[T, None, None]:
     """Open a stream now, and return a generator of its signed chunks.
 
-    Chunks without content are held back until the first one with content, because until then the
-    strong model may still take over.
+    Chunks without content are held back until the first one with content, because until then
+    another model may still take over.
     """
     ask = asking(send)
 

@@ -46,7 +46,7 @@ class Tooling(Opening):
         """Return the chosen model's answer or tool calls."""
         options = _options(verbose, allow_parallel_tool_calls, tool_required, kwargs)
         request = _Request(tools, user_msg, chat_history, options)
-        call = self._open_chat(request.conversation, options, tools=request.has_tools)
+        call = self._open_chat(request.conversation, options, tools=request.tools)
         answered: ChatResponse = call.answer(lambda call: request.send(call, "chat_with_tools"))
         return answered
 
@@ -63,7 +63,7 @@ class Tooling(Opening):
         """Return the chosen model's answer or tool calls."""
         options = _options(verbose, allow_parallel_tool_calls, tool_required, kwargs)
         request = _Request(tools, user_msg, chat_history, options)
-        call = await self._aopen_chat(request.conversation, options, tools=request.has_tools)
+        call = await self._aopen_chat(request.conversation, options, tools=request.tools)
         return await call.aanswer(lambda call: request.send(call, "achat_with_tools"))
 
     def stream_chat_with_tools(
@@ -79,7 +79,7 @@ class Tooling(Opening):
         """Return the chosen model's answer or tool calls in chunks; it is asked at once."""
         options = _options(verbose, allow_parallel_tool_calls, tool_required, kwargs)
         request = _Request(tools, user_msg, chat_history, options)
-        call = self._open_chat(request.conversation, options, tools=request.has_tools)
+        call = self._open_chat(request.conversation, options, tools=request.tools)
         return relay(
             call,
             lambda call: request.send(call, "stream_chat_with_tools"),
@@ -98,7 +98,7 @@ class Tooling(Opening):
         """Return the chosen model's answer or tool calls in chunks; it is asked at once."""
         options = _options(verbose, allow_parallel_tool_calls, tool_required, kwargs)
         request = _Request(tools, user_msg, chat_history, options)
-        call = await self._aopen_chat(request.conversation, options, tools=request.has_tools)
+        call = await self._aopen_chat(request.conversation, options, tools=request.tools)
         return await arelay(
             call,
             lambda call: request.send(call, "astream_chat_with_tools"),
@@ -109,7 +109,7 @@ class Tooling(Opening):
     ) -> list[ToolSelection]:
         """Return the tool calls of a response, as the model that answered reads them."""
         route = (record_of(response) or {}).get("route")
-        backing = self.strong if route == "strong" else self.weak if route == "weak" else None
+        backing = self._backings().get(route) if isinstance(route, str) else None
         parse = getattr(backing, "get_tool_calls_from_response", None)
         if parse is not None:
             parsed: list[ToolSelection] = parse(
@@ -134,7 +134,7 @@ class Tooling(Opening):
         """Return the arguments of a chat; the decision is one of them."""
         options = _options(verbose, allow_parallel_tool_calls, tool_required, kwargs)
         request = _Request(tools, user_msg, chat_history, options)
-        call = self._open_chat(request.conversation, options, tools=request.has_tools)
+        call = self._open_chat(request.conversation, options, tools=request.tools)
         prepared = request.send(call, "_prepare_chat_with_tools", call.backing)
         decision = PreparedDecision(call.decision, prepared.get(DECISION_KEY))
         return {**prepared, DECISION_KEY: decision}
@@ -151,7 +151,7 @@ class _Request:
         Everything else. The options of the routing model are taken out when the call is opened.
     """
 
-    __slots__ = ("_history", "_options", "_tools", "_user_msg", "conversation")
+    __slots__ = ("_history", "_options", "_user_msg", "conversation", "tools")
 
     def __init__(
         self,
@@ -160,7 +160,7 @@ class _Request:
         chat_history: list[ChatMessage] | None,
         options: dict[str, Any],
     ) -> None:
-        self._tools = tools
+        self.tools = tools
         self._user_msg = user_msg
         self._history = chat_history
         self._options = options
@@ -174,7 +174,7 @@ class _Request:
     @property
     def has_tools(self) -> bool:
         """Whether the call needs a model that takes tools."""
-        return bool(self._tools)
+        return bool(self.tools)
 
     def send(self, call: Call, method: str, llm: LLM | None = None) -> Any:
         """Call a model's method; without tools, a model that takes none just chats.
@@ -196,7 +196,7 @@ class _Request:
                 options["user_msg"] = self._user_msg
             if self._history is not None:
                 options["chat_history"] = call.adapted(self._history)
-            return _method(llm, method)(self._tools, **options)
+            return _method(llm, method)(self.tools, **options)
         messages = call.adapted(self.conversation)
         options = {n: value for n, value in options.items() if n not in _TOOL_OPTIONS}
         if method == "_prepare_chat_with_tools":
@@ -237,8 +237,7 @@ def _method(llm: LLM, name: str) -> Callable[..., Any]:
     if method is None:
         raise ConfigurationError(
             f"Tools need a model with the method `{name}`, as every `FunctionCallingLLM` has it, "
-            f"and {type(llm).__name__} has none. Pass models that call functions as `strong` and "
-            "`weak`."
+            f"and {type(llm).__name__} has none. Pass models that call functions."
         )
     return method  # type: ignore[no-any-return]
 

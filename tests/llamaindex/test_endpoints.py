@@ -26,7 +26,7 @@ from llama_index.core.prompts import PromptTemplate
 from pydantic import BaseModel
 
 from llamaindex_routellm import RoutedLLM
-from routellm_core import KNOWN_PARTS, ConfigurationError, Router
+from routellm_core import KNOWN_PARTS, ConfigurationError, RetrySettings, Router
 from routellm_core.testing import ScriptedRouter
 
 HARD, EASY = "Prove that 7 is odd.", "What is 7 + 5?"
@@ -560,3 +560,22 @@ def test_a_turn_asks_the_router_once(llm: RoutedLLM, router) -> None:
     for _ in range(3):
         llm.chat([ChatMessage(EASY)])
     assert router.prompts == [EASY]
+
+
+@pytest.mark.parametrize("endpoint", STREAMS)
+async def test_a_strong_model_that_fails_before_its_first_chunk_is_tried_again(
+    saying, weak, router, endpoint: str
+) -> None:
+    class OnceBusy(saying):  # type: ignore[misc,valid-type]
+        def _chunks(self, make):
+            error, self.error = self.error, None
+            if error is not None:
+                raise error
+            yield from super()._chunks(make)
+
+    strong = OnceBusy(model="big", words="I am the big one.", error=TimeoutError("Busy."))
+    llm = RoutedLLM(
+        strong=strong, weak=weak, router=router, threshold=0.5, retry=RetrySettings(1, 0.0)
+    )
+    assert len(await call(llm, endpoint, HARD)) == 5
+    assert len(strong.asked) == 2
