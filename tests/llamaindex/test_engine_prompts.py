@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import gc
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -51,23 +48,6 @@ pytestmark = [
 HARD, EASY = "Prove that 7 is odd.", "What is 7 + 5?"
 BOTH = pytest.mark.parametrize(("question", "model"), [(HARD, "gpt-4o"), (EASY, "gpt-4o-mini")])
 ASYNC = pytest.mark.parametrize("use_async", [False, True])
-
-
-@pytest.fixture
-def current_loop() -> Iterator[None]:
-    """A current event loop.
-
-    Without one LlamaIndex runs every evaluation in a new loop, and its models' connections stay in
-    the one before, which is closed by then.
-    """
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    yield
-    gc.collect()
-    loop.run_until_complete(asyncio.sleep(0.05))  # what is being closed closes now
-    loop.close()
-    asyncio.set_event_loop(None)
-
 
 FIRST = {"index": 1, "reason": "Is it 'odd'?"}
 SECOND = {"index": 2, "reason": "It is a sum."}
@@ -161,7 +141,6 @@ async def test_what_a_flare_engine_looks_up_is_decided_by_the_users_words(
 
 @BOTH
 @pytest.mark.parametrize("feedback", ["NO", "NO, not at all."])
-@pytest.mark.usefixtures("current_loop")
 def test_an_answer_that_is_judged_and_tried_again_is_one_turn(
     routed: RoutedLLM, server, router, question: str, model: str, feedback: str
 ) -> None:
@@ -177,7 +156,6 @@ def test_an_answer_that_is_judged_and_tried_again_is_one_turn(
 
 @BOTH
 @pytest.mark.parametrize("rewrites", [False, True])
-@pytest.mark.usefixtures("current_loop")
 def test_a_question_that_a_judge_has_rewritten_belongs_to_the_users_turn(
     routed: RoutedLLM, server, router, question: str, model: str, rewrites: bool
 ) -> None:

@@ -34,7 +34,7 @@ async def test_the_guides_code_runs_as_it_stands(
     monkeypatch.setenv("OPENAI_API_BASE", server.base_url)
     monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
     names: dict[str, Any] = {"__name__": "guide"}
-    assert len(BLOCKS) == 7
+    assert len(BLOCKS) == 8
     for block in BLOCKS:
         code = compile(block, "docs/llamaindex.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
         running = eval(code, names)
@@ -44,6 +44,7 @@ async def test_the_guides_code_runs_as_it_stands(
     assert "heard:" in str(names["response"])
     assert "heard: What is 7 + 5?" in str(names["result"])
     assert names["decision"]["router"] == "mf"
+    assert names["answer"].additional_kwargs["routellm"]["reason"] == "accepted:no_refusal"
     assert names["llm"].metadata.context_window == 32_000
     assert re.search(r"openai/gpt-4o\S* win_rate\n", capsys.readouterr().out)
 
