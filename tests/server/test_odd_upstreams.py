@@ -371,7 +371,8 @@ def test_comments_without_content_do_not_outlast_the_attempt(
     serve: Callable[..., Served], upstream: OpenAIServer
 ) -> None:
     served = serve(attempt_timeout_s=0.5)
-    upstream.script(Step(events=(": busy\n\n",) * 100, piece_delay_s=0.1), model="small")
+    late = (": busy\n\n",) * 20 + (said("late", end="stop"), DONE)
+    upstream.script(Step(events=late, piece_delay_s=0.1), model="small")
     assert served.post(EASY, stream=True).headers["x-routellm-route"] == "strong"
 
 
