@@ -12,7 +12,7 @@ from routellm_core.answers.checks import (
 )
 from routellm_core.answers.combining import all_of, any_of, first_failing, mean_of
 from routellm_core.answers.content import Answer, Prompt, Token, ToolCall
-from routellm_core.answers.draft_watch import DraftWatch, Rejection
+from routellm_core.answers.draft_watch import DraftWatch
 from routellm_core.answers.final_answers import final_answer
 from routellm_core.answers.judging import judge
 from routellm_core.answers.learned_verifier import LearnedVerifier, learned
@@ -46,7 +46,6 @@ __all__ = [
     "Plan",
     "Predicate",
     "Prompt",
-    "Rejection",
     "Request",
     "Score",
     "ScoreCalibration",

@@ -3,46 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from routellm_core.answers.content import Answer, Token, as_prompt
-from routellm_core.answers.refusals import no_refusal
-from routellm_core.answers.schemas import schema
 from routellm_core.answers.token_fields import read_tokens
 from routellm_core.answers.verifier import check_level
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from routellm_core.answers.content import Prompt
     from routellm_core.answers.verifier import Score, Verifier
 
-__all__ = ["DraftWatch", "Rejection"]
+__all__ = ["DraftWatch"]
 
 _TEXT_PARTS = frozenset({"text", "output_text"})
 """Types of the parts of a message that are read out; reasoning is not among them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """Why a draft is rejected before its end.
-
-    Parameters
-    ----------
-    verifier
-        Name of the verifier that rejects it.
-    score
-        Its score, below the level of acceptance.
-    n_chars, n_tokens
-        How much of the draft was read: characters of text, and tokens that came with their
-        log-probabilities.
-    """
-
-    verifier: str
-    score: Score
-    n_chars: int
-    n_tokens: int
 
 
 class DraftWatch:
@@ -50,19 +24,18 @@ class DraftWatch:
 
     Feed it every chunk as it arrives. At the first rejection close the stream: the rest of the
     draft would be paid for and not used. A draft that comes to its end without a rejection is not
-    accepted by that: score it as a whole.
+    accepted by that: score it as a whole, by the same verifier.
 
     Parameters
     ----------
     prompt
         What the draft answers.
     verifier
-        The verifier that the whole draft would be scored by.
+        What the whole draft will be scored by. Of `first_failing`, `all_of` and `mean_of` each
+        part is watched, so that refusals (`no_refusal`), JSON that can no longer become valid
+        (`schema`) and a low running log-probability (`logprob`) reject a draft at once.
     accept
         The level of acceptance: a draft whose score is at least this high is accepted.
-    checks
-        What rejects a draft besides, whatever the verifier says: by default an answer that begins
-        by refusing and, where the prompt asks for a schema, text of which no valid JSON can come.
 
     Raises
     ------
@@ -76,43 +49,29 @@ class DraftWatch:
 
     Examples
     --------
-    >>> from routellm_core.answers import judge
-    >>> watch = DraftWatch("Who won?", judge("a model"), accept=0.5)
+    >>> from routellm_core.answers import first_failing, judge, no_refusal
+    >>> watch = DraftWatch("Who won?", first_failing(no_refusal(), judge("model")), accept=0.5)
     >>> watch.feed("I'm sorry, ") is None
     True
-    >>> watch.feed("but I can't help with that.").score.reason
-    'a refusal (en)'
+    >>> watch.feed("but I can't help with that.")
+    Score(value=0.0, reason='no_refusal: a refusal (en)', raw=None)
     """
 
-    def __init__(
-        self,
-        prompt: Prompt | str,
-        verifier: Verifier,
-        *,
-        accept: float,
-        checks: Sequence[Verifier] | None = None,
-    ) -> None:
-        prompt = as_prompt(prompt)
-        level = check_level(accept)
-        if checks is None:
-            checks = [no_refusal(), *([schema()] if prompt.schema is not None else [])]
-        watched = [(verifier, level)]
-        # A check passes or fails. Where everything is accepted, it rejects nothing either.
-        watched += [(check, 1.0) for check in checks if level > 0.0]
-        self._watches = [
-            (each.name, watch)
-            for each, wanted in watched
-            if (watch := each.watch(prompt, accept=wanted)) is not None
-        ]
-        self._n_chars = self._n_tokens = 0
-        self._rejection: Rejection | None = None
+    def __init__(self, prompt: Prompt | str, verifier: Verifier, *, accept: float) -> None:
+        self._watch = verifier.watch(as_prompt(prompt), accept=check_level(accept))
+        self.rejection: Score | None = None
+        """The score that rejected the draft, below the level of acceptance."""
+        self.n_chars = 0
+        """Characters of the text that was read."""
+        self.n_tokens = 0
+        """Tokens that were read and came with their log-probabilities."""
 
     @property
     def wants_chunks(self) -> bool:
         """Whether a chunk could still lead to a rejection; if not, none has to be fed."""
-        return bool(self._watches) and self._rejection is None
+        return self._watch is not None and self.rejection is None
 
-    def feed(self, chunk: Any) -> Rejection | None:
+    def feed(self, chunk: Any) -> Score | None:
         """Read one more chunk.
 
         Parameters
@@ -123,19 +82,14 @@ class DraftWatch:
 
         Returns
         -------
-        The rejection as soon as there is one, and from then on; None before.
+        `rejection`: a score as soon as the draft is rejected, and from then on; None before.
         """
-        if not self.wants_chunks:
-            return self._rejection
-        piece = _piece_of(chunk)
-        self._n_chars += len(piece.text)
-        self._n_tokens += len(piece.tokens)
-        for name, watch in self._watches:
-            score = watch.feed(piece.text, piece.tokens)
-            if score is not None:
-                self._rejection = Rejection(name, score, self._n_chars, self._n_tokens)
-                break
-        return self._rejection
+        if self._watch is not None and self.rejection is None:
+            piece = _piece_of(chunk)
+            self.n_chars += len(piece.text)
+            self.n_tokens += len(piece.tokens)
+            self.rejection = self._watch.feed(piece.text, piece.tokens)
+        return self.rejection
 
 
 class _Piece(NamedTuple):

@@ -21,11 +21,13 @@ from routellm_core.answers import (
     Answer,
     DraftWatch,
     Prompt,
+    Score,
     ScoreCalibration,
     Token,
     all_of,
     calibrated,
     check,
+    first_failing,
     is_json,
     judge,
     logprob,
@@ -86,32 +88,32 @@ SHAPES = {
 }
 
 
+CHECKED = first_failing(no_refusal(), schema(), judge())
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_refusal_is_rejected_at_its_first_words_in_every_shape(shape: str) -> None:
-    watch = DraftWatch("Who won?", judge(), accept=0.5)
+    watch = DraftWatch("Who won?", CHECKED, accept=0.5)
     assert watch.wants_chunks
     pieces = ["I'm sorry, ", "but I ", "can't help ", "with that. ", "More."]
     verdicts = [watch.feed(SHAPES[shape](piece)) for piece in pieces]
     first = next(place for place, verdict in enumerate(verdicts) if verdict is not None)
     assert first in (2, 3)
-    rejection = verdicts[first]
-    assert rejection is verdicts[-1] is not None  # and stays rejected
-    assert rejection.verifier == "no_refusal"
-    assert (rejection.score.value, rejection.score.reason) == (0.0, "a refusal (en)")
-    assert rejection.n_chars == len("".join(pieces[: first + 1]))
+    assert verdicts[first] is verdicts[-1] is watch.rejection  # and stays rejected
+    assert watch.rejection == Score(0.0, "no_refusal: a refusal (en)")
+    assert watch.n_chars == len("".join(pieces[: first + 1]))
     assert not watch.wants_chunks
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_broken_json_is_rejected_where_the_prompt_asks_for_a_schema(shape: str) -> None:
     pieces = ['{"city": ', '"Rome", ', '"people": "', 'many"}']
-    watch = DraftWatch(Prompt("Where?", schema=CITY), judge(), accept=0.5)
+    watch = DraftWatch(Prompt("Where?", schema=CITY), CHECKED, accept=0.5)
     verdicts = [watch.feed(SHAPES[shape](piece)) for piece in pieces]
     assert [verdict is None for verdict in verdicts] == [True, True, False, False]
-    assert verdicts[2].verifier == "schema"
-    assert "not of the schema" in verdicts[2].score.reason
+    assert verdicts[2].reason.startswith("schema: not of the schema")
     # Without a schema any text may stand there.
-    free = DraftWatch("Where?", judge(), accept=0.5)
+    free = DraftWatch("Where?", CHECKED, accept=0.5)
     assert [free.feed(SHAPES[shape](piece)) for piece in pieces] == [None] * 4
 
 
@@ -122,8 +124,8 @@ def test_a_running_log_probability_rejects_after_its_first_tokens(chunk: Any) ->
     low = math.log(0.6)
     verdicts = [watch.feed(chunk("word ", low)) for _ in range(6)]
     assert [verdict is None for verdict in verdicts] == [True] * 4 + [False] * 2
-    assert (verdicts[4].verifier, verdicts[4].n_tokens) == ("logprob", 5)
-    assert verdicts[4].score.value == pytest.approx(0.6)
+    assert watch.n_tokens == 5
+    assert verdicts[4].value == pytest.approx(0.6)
     sure = DraftWatch("p", verifier, accept=0.8)
     assert [sure.feed(chunk("word ", math.log(0.75))) for _ in range(30)] == [None] * 30
 
@@ -135,20 +137,17 @@ def test_the_verifier_itself_is_watched_with_its_level() -> None:
         watch = DraftWatch("p", verifier, accept=level)
         assert watch.feed(Answer("a", (Token("a", math.log(0.72)),))) is None
         rejection = watch.feed(Answer("b", (Token("b", math.log(0.68)),)))
-        assert rejection.verifier == verifier.name
-        assert rejection.score.value < level
+        assert rejection.value < level
 
 
-def test_everything_is_accepted_at_level_0_and_checks_may_be_chosen() -> None:
-    everything = DraftWatch("p", no_refusal(), accept=0.0)
-    assert not everything.wants_chunks
-    assert everything.feed(REFUSAL) is None
-    unchecked = DraftWatch("p", judge(), accept=0.5, checks=())
-    assert not unchecked.wants_chunks
-    assert unchecked.feed(REFUSAL) is None
-    # A check that can say nothing of a beginning is no reason to read chunks.
-    whole = DraftWatch("p", judge(), accept=0.5, checks=[check(is_json)])
-    assert not whole.wants_chunks
+def test_nothing_is_read_where_nothing_could_be_rejected() -> None:
+    everything = DraftWatch("p", CHECKED, accept=0.0)
+    # These two can only look at a whole answer.
+    unwatched = DraftWatch("p", all_of(judge(), check(is_json)), accept=0.5)
+    for watch in (everything, unwatched):
+        assert not watch.wants_chunks
+        assert watch.feed(REFUSAL) is None
+        assert watch.n_chars == 0
     with pytest.raises(ConfigurationError, match="`accept` must be a finite number"):
         DraftWatch("p", judge(), accept=float("nan"))
     with pytest.raises(ConfigurationError, match="a text or a `Prompt`"):
@@ -167,10 +166,11 @@ def test_everything_is_accepted_at_level_0_and_checks_may_be_chosen() -> None:
     ],
 )
 def test_a_chunk_without_text_changes_nothing(chunk: Any) -> None:
-    watch = DraftWatch(Prompt("p", schema=CITY), judge(), accept=0.5)
+    watch = DraftWatch(Prompt("p", schema=CITY), CHECKED, accept=0.5)
     assert watch.feed(chunk) is None
     assert watch.feed('{"city": "Rome"}') is None
-    assert watch.feed(REFUSAL).n_chars == len('{"city": "Rome"}' + REFUSAL)
+    assert watch.n_chars == len('{"city": "Rome"}')
+    assert watch.feed(REFUSAL) is not None
 
 
 TEXTS = st.sampled_from(
@@ -194,12 +194,12 @@ def test_a_rejected_draft_would_not_have_been_accepted(
 ) -> None:
     prompt = Prompt("Where?", schema=CITY)
     for verifier in (schema(), no_refusal(), all_of(schema(), no_refusal()), mean_of(schema())):
-        watch = DraftWatch(prompt, verifier, accept=accept, checks=())
+        watch = DraftWatch(prompt, verifier, accept=accept)
         rest, verdict, turn = text, None, 0
         while rest and verdict is None:
             size = sizes[turn % len(sizes)]
             verdict, rest, turn = watch.feed(rest[:size]), rest[size:], turn + 1
         whole = verifier.score(prompt, text).value
         if verdict is not None:
-            assert verdict.score.value < accept
+            assert verdict.value < accept
             assert whole < accept

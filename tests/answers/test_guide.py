@@ -66,7 +66,7 @@ def test_the_guides_code_runs_as_it_stands(
     assert names["trained"].metrics["auroc"] > 0.75
     assert names["found"].per_token.shape == (1,)
     assert names["easy"] > names["hard"]
-    assert names["rejection"].verifier == "schema"
+    assert names["rejection"].reason.startswith("schema: not JSON")
 
 
 def test_the_guide_names_every_verifier() -> None:
