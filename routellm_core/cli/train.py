@@ -134,9 +134,10 @@ def train(
         check_fraction(options["validation_share"], name="validation_share", within="(0, 1)")
     kept = work or out.with_name(f"{out.name}.work")
     if name == "verifier":
-        _refuse_for_verifier(pair=pair, base=base, leave_out=leave_out, map=columns, scale=scale)
+        _refuse_for_verifier(pair=pair, base=base, leave_out=leave_out)
         options |= {"seed": seed, **_source(name, embedder=embedder, base=None, work=kept)}
-        _train_verifier(data, out, options, strict=strict, force=force, json=json)
+        reading = {"strict": strict, **_own(columns, scale)}
+        _train_verifier(data, out, options, reading=reading, force=force, json=json)
         if work is None:
             shutil.rmtree(kept, ignore_errors=True)
         return
@@ -147,17 +148,11 @@ def train(
             "spells them."
         )
     options |= _source(name, embedder=embedder, base=base, work=kept)
-    from routellm_core.data.columns import parse_map, parse_scale
     from routellm_core.training import data_doubts, read_data
     from routellm_core.types import ModelPair
 
     models = ModelPair(*pair)
-    rows = read_data(
-        data,
-        strict=strict,
-        columns=parse_map(columns or []),
-        scale=None if scale is None else parse_scale(scale),
-    )
+    rows = read_data(data, strict=strict, **_own(columns, scale))
     rows = _uncontaminated(rows, leave_out or [])
     _heed(data_doubts(rows, models, trainer=name), force=force)
     result = _run(trainer, rows, {"pair": models, "seed": seed, **options}, name=name)
@@ -172,6 +167,16 @@ def train(
         _show(result, folder, name=name)
 
 
+def _own(columns: list[str] | None, scale: str | None) -> dict[str, Any]:
+    """Return how the data names its columns, and on which scale its qualities are."""
+    from routellm_core.data.columns import parse_map, parse_scale
+
+    return {
+        "columns": parse_map(columns or []),
+        "scale": None if scale is None else parse_scale(scale),
+    }
+
+
 def _refuse_for_verifier(**given: Any) -> None:
     for option, value in given.items():
         if value:
@@ -182,12 +187,18 @@ def _refuse_for_verifier(**given: Any) -> None:
 
 
 def _train_verifier(
-    data: str, out: Path, options: dict[str, Any], *, strict: bool, force: bool, json: bool
+    data: str,
+    out: Path,
+    options: dict[str, Any],
+    *,
+    reading: dict[str, Any],
+    force: bool,
+    json: bool,
 ) -> None:
     from routellm_core.data import read_answers
     from routellm_core.training import answer_doubts, train_verifier
 
-    rows = read_answers(data, strict=strict)
+    rows = read_answers(data, **reading)
     _heed(answer_doubts(rows, model=options.get("model")), force=force)
     result = _run(train_verifier, rows, options, name="verifier")
     folder = result.save(out)

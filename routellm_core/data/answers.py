@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from routellm_core._numbers import bad_number
+from routellm_core.data.columns import check_columns, check_scale, renamed
 from routellm_core.data.messages import prompt_field
 from routellm_core.data.outcomes import model_field, number_field
-from routellm_core.data.rows import parse_rows
+from routellm_core.data.rows import numbered_rows, parse_rows
 from routellm_core.errors import ConfigurationError, DataError, did_you_mean
 
 if TYPE_CHECKING:
@@ -116,7 +118,13 @@ class _Row(NamedTuple):
     model: str
 
 
-def read_answers(source: RowSource, *, strict: bool = False) -> GradedAnswers:
+def read_answers(
+    source: RowSource,
+    *,
+    strict: bool = False,
+    columns: Mapping[str, str] | None = None,
+    scale: tuple[float, float] | None = None,
+) -> GradedAnswers:
     """Read rows of (prompt, answer, quality) and, if known, what else tells about an answer.
 
     Parameters
@@ -129,11 +137,19 @@ def read_answers(source: RowSource, *, strict: bool = False) -> GradedAnswers:
         the last user message of `messages` or `conversations` is.
     strict
         Stop at the first bad row instead of leaving bad rows out.
+    columns
+        The source's own names of columns, by ours: `{"answer": "response"}`.
+    scale
+        The lowest and the highest quality, where they are grades: (1, 5) makes 1 a 0 and 5 a 1. By
+        default (0, 1).
 
     Raises
     ------
     DataError
-        If the source cannot be read, or holds no usable row, or `strict` met a bad row.
+        If the source cannot be read, or holds no usable row, or `strict` met a bad row, or a
+        column is missing.
+    ConfigurationError
+        If the scale is not two rising numbers, or `columns` names something else.
 
     Examples
     --------
@@ -142,8 +158,19 @@ def read_answers(source: RowSource, *, strict: bool = False) -> GradedAnswers:
     >>> read_answers(rows).logprobs
     array([-0.1,  nan])
     """
+    limits = (0.0, 1.0) if scale is None else scale
+    check_scale(limits)
+    own = columns or {}
+    source = source if isinstance(source, (str, Path)) else list(source)
+    if own:
+        readable = (row for _, row in numbered_rows(source) if not isinstance(row, DataError))
+        first = next(readable, None)
+        if first is not None:
+            check_columns(first, own)
     rows: list[_Row] = []
-    report = parse_rows(source, lambda row, _: rows.append(_parsed(row)), strict=strict)
+    report = parse_rows(
+        source, lambda row, _: rows.append(_parsed(renamed(row, own), limits)), strict=strict
+    )
     return GradedAnswers(
         prompts=tuple(row.prompt for row in rows),
         answers=tuple(row.answer for row in rows),
@@ -156,21 +183,35 @@ def read_answers(source: RowSource, *, strict: bool = False) -> GradedAnswers:
     )
 
 
-def _parsed(row: Mapping[str, Any]) -> _Row:
+def _parsed(row: Mapping[str, Any], scale: tuple[float, float]) -> _Row:
     answer = row.get("answer")
     if answer is None:
-        raise DataError(f"`answer` is missing: the row has {', '.join(map(str, row))}.")
+        raise DataError(
+            f"`answer` is missing: the row has {', '.join(map(str, row))}. If one of these is the "
+            "answer, say so: `--map answer=COLUMN`."
+        )
     if not isinstance(answer, str):
         raise DataError(f"`answer` must be a text, got {type(answer).__name__}.")
+    low, high = scale
     return _Row(
         prompt_field(row),
         answer,
-        number_field(row, "quality", low=0.0, high=1.0),
+        (_grade(row, scale) - low) / (high - low),
         _optional(row, "win_rate", low=0.0, high=1.0),
         _optional(row, "logprob", low=-math.inf, high=0.0),
         str(row["finish_reason"]) if row.get("finish_reason") else None,
         model_field(row, "model") if row.get("model") else "",
     )
+
+
+def _grade(row: Mapping[str, Any], scale: tuple[float, float]) -> float:
+    try:
+        return number_field(row, "quality", low=scale[0], high=scale[1])
+    except DataError as error:
+        raise DataError(
+            f"{error} For grades on another scale pass `--scale LOW:HIGH`, in Python "
+            "`scale=(LOW, HIGH)`."
+        ) from None
 
 
 def _optional(row: Mapping[str, Any], name: str, *, low: float, high: float) -> float:

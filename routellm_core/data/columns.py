@@ -22,6 +22,7 @@ __all__ = [
 
 _NAMES = (
     "prompt", "model", "quality", "cost", "weight", "model_a", "model_b", "winner", "score_a",
+    "answer", "win_rate", "logprob", "finish_reason",
 )  # fmt: skip
 # What others call the columns of outcomes, and of a battle's prompt.
 _OFTEN = {

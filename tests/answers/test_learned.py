@@ -102,6 +102,23 @@ def test_a_bad_row_is_left_out_and_named(field: str, value: Any, told: str) -> N
         read_answers([{**row, field: value}])
 
 
+def test_a_source_may_have_names_and_a_scale_of_its_own() -> None:
+    row = {"question": "p", "response": "a", "stars": 4}
+    names = {"prompt": "question", "answer": "response", "quality": "stars"}
+    rows = read_answers([row], columns=names, scale=(1, 5))
+    assert (rows.prompts, rows.answers, rows.quality.tolist()) == (("p",), ("a",), [0.75])
+    with pytest.raises(DataError, match=r"`answer` is missing: the row has .* `--map answer="):
+        read_answers([{"prompt": "p", "response": "a", "quality": 1}])
+    with pytest.raises(DataError, match=r"got 4\. For grades on another scale pass `--scale"):
+        read_answers([row], columns=names)
+    with pytest.raises(DataError, match=r"No column 'respons' to read as `answer`\. Did you mean"):
+        read_answers([row], columns={"answer": "respons"})
+    with pytest.raises(ConfigurationError, match=r"got 'ansewr'\. Did you mean 'answer'"):
+        read_answers([row], columns={"ansewr": "response"})
+    with pytest.raises(ConfigurationError, match="two rising numbers"):
+        read_answers([row], columns=names, scale=(5, 1))
+
+
 def test_columns_that_do_not_fit_together_are_refused() -> None:
     good = read_answers([{"prompt": "p", "answer": "a", "quality": 1}])
     parts = {name: getattr(good, name) for name in GradedAnswers.__dataclass_fields__}

@@ -179,6 +179,22 @@ def test_a_verifiers_figures_are_json_for_machines(graded, tmp_path) -> None:
     assert report["auroc_win_rate"] is None
 
 
+def test_graded_answers_are_read_under_their_own_names_and_grades(graded, tmp_path) -> None:
+    rows = [json.loads(line) for line in graded.read_text().splitlines()]
+    path = tmp_path / "stars.jsonl"
+    path.write_text(
+        "\n".join(
+            json.dumps({"prompt": r["prompt"], "reply": r["answer"], "stars": 1 + 4 * r["quality"]})
+            for r in rows
+        )
+    )
+    own = ["--map", "answer=reply", "--map", "quality=stars", "--scale", "1:5"]
+    arguments = ["--data", str(path), "--out", str(tmp_path / "v"), "--json"]
+    result = run("verifier", *arguments, *own)
+    assert result.exit_code == 0, result.output
+    assert 0.4 < json.loads(result.stdout)["mean_quality"] < 0.8
+
+
 def test_few_graded_answers_stop_and_force_goes_on(graded, tmp_path) -> None:
     path = tmp_path / "few.jsonl"
     path.write_text("\n".join(graded.read_text().splitlines()[:100]))
