@@ -41,8 +41,9 @@ BenchmarkOption: TypeAlias = Annotated[
         "-b",
         metavar="NAME=PATH",
         help="A benchmark and where it is kept: mmlu, gsm8k and mt_bench as RouteLLM published "
-        "them, routerbench, outcomes, which is any table of prompt, model and quality, or routes, "
-        "which is prompts with a `label` from `routellm analyze`. May be repeated.",
+        "them, routerbench, outcomes, which is any table of prompt, model and quality, answers, "
+        "which has answer and reference in place of quality, or routes, which is prompts with a "
+        "`label` from `routellm analyze`. May be repeated.",
     ),
 ]
 StrongOption: TypeAlias = Annotated[

@@ -84,6 +84,7 @@ READERS = {
     "train leave-out": [*TRAINED, "--leave-out"],
     "train leave-out benchmark": [*TRAINED, "--leave-out", "outcomes="],
     "evaluate": [*EVALUATE, "-b", "outcomes="],
+    "evaluate answers": [*EVALUATE, "-b", "answers="],
     "evaluate training data": [*EVALUATE, "-b", "outcomes={outcomes}", "--training-data"],
     "compare": [*COMPARE, "-b", "outcomes="],
     "monitor": ["monitor"],

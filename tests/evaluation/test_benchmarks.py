@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from routellm_core import ConfigurationError, ModelPair, UnknownModelError
+from routellm_core.answers import bert_sim
 from routellm_core.errors import DataError
 from routellm_core.evaluation import Benchmark, LoadedBenchmark, benchmark_names, load_benchmark
+from routellm_core.evaluation.benchmarks.answer_tables import AnswerTable
 
 STRONG, WEAK = "gpt-4-1106-preview", "mistralai/Mixtral-8x7B-Instruct-v0.1"
 
@@ -146,8 +148,45 @@ def test_a_table_of_three_models_needs_a_pair(tmp_path: Path) -> None:
     assert loaded.weak_cost is None
 
 
+def answer_rows() -> list[dict[str, object]]:
+    known = "The river Rhine flows through Cologne."
+    said = {
+        "big": ("The river Rhine flows through Cologne.", "It flows into the North Sea."),
+        "small": ("Share prices fell on Monday.", ""),
+    }
+    return [
+        {"prompt": f"q{i}", "model": model, "answer": text, "reference": known, "domain": "d"}
+        for model, texts in said.items()
+        for i, text in enumerate(texts)
+    ]
+
+
+def test_answers_that_nobody_judged_are_as_good_as_they_are_similar(tmp_path: Path) -> None:
+    rows = answer_rows()
+    write_jsonl(tmp_path / "answers.jsonl", rows)
+    loaded = load_benchmark("answers", tmp_path / "answers.jsonl")
+    assert (loaded.pair.strong, loaded.pair.weak) == ("big", "small")
+    assert (loaded.prompts, loaded.domains) == (("q0", "q1"), ("d", "d"))
+    expected = max(0.0, bert_sim([rows[2]["answer"]], [rows[2]["reference"]])[0])
+    assert loaded.strong[0] == pytest.approx(1.0, abs=1e-6)
+    assert loaded.weak.tolist() == [pytest.approx(expected), 0.0]  # an empty answer is worth 0
+    assert loaded.strong[1] < 1.0
+
+
+def test_another_similarity_may_measure_and_is_looked_at(tmp_path: Path) -> None:
+    path = tmp_path / "answers.jsonl"
+    write_jsonl(path, answer_rows())
+    loaded = AnswerTable(lambda said, known: [0.5, 0.75, -0.25]).load(path)
+    assert (loaded.strong.tolist(), loaded.weak.tolist()) == ([0.5, 0.75], [0.0, 0.0])
+    with pytest.raises(ConfigurationError, match="must return 3 finite numbers"):
+        AnswerTable(lambda said, known: [0.5]).load(path)
+    write_jsonl(path, [{"prompt": "q", "model": "m", "answer": "a"}])
+    with pytest.raises(DataError, match="`reference` must be a text, got nothing"):
+        load_benchmark("answers", path)
+
+
 def test_unknown_and_missing_benchmarks_are_refused(tmp_path: Path) -> None:
-    names = ["gsm8k", "mmlu", "mt_bench", "outcomes", "routerbench", "routes"]
+    names = ["answers", "gsm8k", "mmlu", "mt_bench", "outcomes", "routerbench", "routes"]
     assert benchmark_names() == names
     with pytest.raises(ConfigurationError, match="Did you mean 'mmlu'"):
         load_benchmark("mmlo", tmp_path)

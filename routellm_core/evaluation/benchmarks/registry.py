@@ -21,6 +21,7 @@ ENTRY_POINT_GROUP = "routellm.benchmarks"
 
 _FOLDER = "routellm_core.evaluation.benchmarks"
 _BUILT_IN = {
+    "answers": f"{_FOLDER}.answer_tables:AnswerTable",
     "gsm8k": f"{_FOLDER}.routellm:GSM8K",
     "mmlu": f"{_FOLDER}.routellm:MMLU",
     "mt_bench": f"{_FOLDER}.routellm:MTBench",

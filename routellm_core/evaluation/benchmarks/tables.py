@@ -23,6 +23,7 @@ from routellm_core.evaluation.benchmarks.base import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from routellm_core.data.outcomes import Outcomes
     from routellm_core.types import ModelPair
 
 __all__ = ["OutcomeTable", "RouterBench"]
@@ -88,7 +89,7 @@ class OutcomeTable(Benchmark):
 
         Of two models the one of higher mean quality is the strong one.
         """
-        outcomes = read_outcomes(Path(path))
+        outcomes = self._outcomes(Path(path))
         both = outcomes.of_pair(pair or _only_pair(outcomes.models, outcomes.quality))
         domain_of = _domains(Path(path))
         contaminated = contaminated_prompts(Path(f"{path}.contaminated.jsonl"))
@@ -108,6 +109,9 @@ class OutcomeTable(Benchmark):
             strong_cost=kept.cost[:, 0] if known_costs else None,
             n_removed=sum(removed),
         )
+
+    def _outcomes(self, path: Path) -> Outcomes:
+        return read_outcomes(path)
 
 
 def _check_models(row: Mapping[str, Any], pair: ModelPair) -> None:
