@@ -127,7 +127,7 @@ def train(
     if name != "verifier":
         _trainer(name)
     _check_free(out, force=force)
-    options = _settings(setting or [])
+    options = ({"next_labels": 100} if name == "adapted" else {}) | _settings(setting or [])
     if validation_share is not None:
         options["validation_share"] = validation_share
     if "validation_share" in options:
@@ -332,6 +332,13 @@ def _show(result: Trained | TrainedVerifier, folder: Path, *, name: str) -> None
     what = name if name == "verifier" else f"{name} router"
     console.print(f"Validation of the {what}:")
     console.print(table)
+    more = result.metrics.get("next_labels")
+    if more is not None:
+        console.print(
+            f"The next {more['n']:,} labels would add about {more['apgr_gain']:+.3f} to the APGR "
+            f"(95 % interval {more['low']:+.3f} to {more['high']:+.3f}).",
+            soft_wrap=True,
+        )
     console.print(f"Checkpoint: {folder}", markup=False, soft_wrap=True)
 
 

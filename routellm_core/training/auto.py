@@ -15,7 +15,7 @@ from routellm_core.routers.loading import load_router
 from routellm_core.training.adapted import AdaptedFits
 from routellm_core.training.correction import Deviations
 from routellm_core.training.examples import check_models, check_signal, has_signal, pair_examples
-from routellm_core.training.folds import folds_of
+from routellm_core.training.folds import centred, folds_of
 from routellm_core.training.members import MEMBER_TRAINERS
 from routellm_core.training.progress import steps
 from routellm_core.training.remembered import RememberedEmbedder
@@ -113,8 +113,9 @@ def train_auto(
     )
     choice = search.choice(everything)
     validation = search.examples.select(held)
-    before = _figures(search.adapted.rates[held], validation)
-    figures = _figures(rates, validation)
+    prior_rates = search.adapted.prior_rates[held]
+    before = _figures(prior_rates, prior_rates, validation)
+    figures = _figures(centred(rates, _fold_numbers(around)), rates, validation)
     return trained(
         search.fit(choice, everything, kept=True),
         search.examples.select(choice.held),
@@ -135,6 +136,7 @@ def train_auto(
         },
         # Of routers of the kept kind, each on prompts that it had not seen.
         win_rates=choice.win_rates,
+        scores=choice.scores,
     )
 
 
@@ -148,6 +150,8 @@ class _Choice:
     tried: dict[str, dict[str, float | None]]
     held: Rows
     win_rates: WinRates
+    scores: NDArray[np.float64]
+    """What ranks the prompts that are held back."""
 
 
 class _Search:
@@ -201,12 +205,14 @@ class _Search:
         weights: dict[str, float] = {}
         if len(rates) > 1:
             stacked = np.stack(list(rates.values()))
-            found = stacked_weights(stacked, examples.labels)
-            weights = {n: float(w) for n, w in zip(rates, found, strict=True) if w > 0.0}
+            stack = zip(rates, stacked_weights(stacked, examples.labels), strict=True)
+            weights = {name: float(weight) for name, weight in stack if weight > 0.0}
             rates[_ENSEMBLE] = _unseen_mean(stacked, examples.labels, seed=self._seed)
-        tried = {name: _figures(scores, examples) for name, scores in rates.items()}
+        scores = {name: centred(found, _fold_numbers(folds)) for name, found in rates.items()}
+        tried = {name: _figures(scores[name], rates[name], examples) for name in rates}
         best = min(rates, key=lambda name: brier(rates[name], examples.labels))
-        return _Choice(best, weights if best == _ENSEMBLE else {}, tried, held, rates[best])
+        used = weights if best == _ENSEMBLE else {}
+        return _Choice(best, used, tried, held, rates[best], scores[best])
 
     def fit(self, choice: _Choice, rows: Rows, *, kept: bool = False) -> Router:
         """Return a router of the chosen kind that is fitted to these rows.
@@ -260,15 +266,22 @@ def _unseen_mean(win_rates: NDArray[np.float64], labels: WinRates, *, seed: int)
     return np.clip(found, 0.0, 1.0)
 
 
-def _figures(win_rates: WinRates, examples: PairExamples) -> dict[str, float | None]:
+def _fold_numbers(folds: Sequence[tuple[Rows, Rows]]) -> Rows:
+    """Return the fold of each prompt that is held back, in order."""
+    return np.repeat(np.arange(len(folds)), [len(inside) for _, inside in folds])
+
+
+def _figures(
+    scores: NDArray[np.float64], win_rates: WinRates, examples: PairExamples
+) -> dict[str, float | None]:
     """Return APGR with its 95 % interval, None where there is no gap, and Brier score."""
     strong, weak = examples.strong, examples.weak
     found: dict[str, float | None] = {"apgr": None, "apgr_low": None, "apgr_high": None}
     if float((strong - weak).mean()) > 0.0:
-        statistic = apgr_of(win_rates, weak=weak, strong=strong)
-        interval = bootstrap_interval(statistic, n=len(win_rates))
+        statistic = apgr_of(scores, weak=weak, strong=strong)
+        interval = bootstrap_interval(statistic, n=len(scores))
         found = {
-            "apgr": apgr(win_rates, weak=weak, strong=strong),
+            "apgr": apgr(scores, weak=weak, strong=strong),
             "apgr_low": interval.low,
             "apgr_high": interval.high,
         }

@@ -13,6 +13,7 @@ from routellm_core.errors import ConfigurationError, DataError, did_you_mean
 from routellm_core.evaluation.metrics import apgr, brier
 from routellm_core.routers.ensemble import EnsembleRouter
 from routellm_core.training.examples import check_models, check_signal, pair_examples
+from routellm_core.training.folds import centred
 from routellm_core.training.members import MEMBER_TRAINERS
 from routellm_core.training.progress import steps
 from routellm_core.training.remembered import RememberedEmbedder
@@ -116,6 +117,7 @@ def train_ensemble(
     }
     weights = _weights(win_rates, examples, method)
     router = EnsembleRouter(kept, weights=weights)
+    unseen = _held_out(win_rates, examples, held_folds, method)
     return trained(
         router,
         examples,
@@ -129,11 +131,12 @@ def train_ensemble(
         metrics={
             "weights": dict(zip(plan.names, router.weights, strict=True)),
             "members": {
-                name: _figures(rates, examples)
+                name: _figures(rates, examples, held_folds)
                 for name, rates in zip(plan.names, win_rates, strict=True)
             },
         },
-        win_rates=_held_out(win_rates, examples, held_folds, method),
+        win_rates=unseen,
+        scores=centred(unseen, held_folds),
     )
 
 
@@ -275,10 +278,13 @@ def _held_out(
     return np.clip(found, 0.0, 1.0)
 
 
-def _figures(win_rates: NDArray[np.float64], examples: PairExamples) -> dict[str, float | None]:
+def _figures(
+    win_rates: NDArray[np.float64], examples: PairExamples, folds: NDArray[np.int64]
+) -> dict[str, float | None]:
     """Return how good one member's win rates are."""
     has_gap = float((examples.strong - examples.weak).mean()) > 0.0
+    scores = centred(win_rates, folds)
     return {
-        "apgr": apgr(win_rates, weak=examples.weak, strong=examples.strong) if has_gap else None,
+        "apgr": apgr(scores, weak=examples.weak, strong=examples.strong) if has_gap else None,
         "brier": brier(win_rates, examples.labels),
     }

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from routellm_core.routers.base import Router
     from routellm_core.training.examples import PairExamples
     from routellm_core.types import Calibration, WinRates
@@ -94,6 +96,7 @@ def trained(
     settings: Mapping[str, Any],
     metrics: Mapping[str, Any] | None = None,
     win_rates: WinRates | None = None,
+    scores: NDArray[np.float64] | None = None,
 ) -> Trained:
     """Measure a router on held-out prompts, and calibrate it there.
 
@@ -101,6 +104,8 @@ def trained(
     ----------
     win_rates
         The router's, where they are known already.
+    scores
+        What ranks the prompts, where several routers made the win rates: see `centred`.
     """
     if win_rates is None:
         win_rates = router.win_rates(validation.prompts)
@@ -110,12 +115,13 @@ def trained(
         strong=validation.strong,
         weak=validation.weak,
     )
+    ranks = win_rates if scores is None else scores
     measured = {
         "n_validation": len(win_rates),
         "strong_quality": float(validation.strong.mean()),
         "weak_quality": float(validation.weak.mean()),
-        "apgr": _or_none(lambda: apgr(win_rates, weak=validation.weak, strong=validation.strong)),
-        "auroc": _or_none(lambda: auroc(win_rates, validation.labels > 0.5)),
+        "apgr": _or_none(lambda: apgr(ranks, weak=validation.weak, strong=validation.strong)),
+        "auroc": _or_none(lambda: auroc(ranks, validation.labels > 0.5)),
         "brier": float(brier(win_rates, validation.labels)),
         "nll": float(nll(np.clip(win_rates, 1e-6, 1.0 - 1e-6), validation.labels)),
         **(metrics or {}),

@@ -33,6 +33,7 @@ from routellm_core.training.folds import folds_of
 
 EMBEDDER = HashingEmbedder(dimension=64)
 BLIND = load_router("random", seed=1)
+MF = load_router("mf")
 
 
 def corrected(data, **options):
@@ -131,6 +132,19 @@ def test_every_prompt_is_measured_by_a_fit_that_did_not_see_it() -> None:
     assert result.metrics["apgr"] < 0.6
     assert result.router.calibration is None
     assert result.calibration.n_prompts == len(set(prompts))
+
+
+def test_folds_that_are_measured_together_do_not_rank_against_the_labels() -> None:
+    # Nothing can be learnt, and 30 labels say so: whoever knows nothing has 0.5.
+    found = []
+    for seed in range(40):
+        rng = np.random.default_rng(1000 + seed)
+        prompts, _ = planted(30, seed=seed)
+        data = read_outcomes(outcome_rows(prompts, rng.random(30) < 0.5))
+        metrics = corrected(data, prior=MF, embedder=EMBEDDER).metrics
+        found.append([metrics["apgr"], metrics["auroc"], metrics["prior_apgr"]])
+    means, errors = np.mean(found, axis=0), np.std(found, axis=0) / np.sqrt(len(found))
+    assert np.all(np.abs(means - 0.5) < 2.5 * errors), (means, errors)
 
 
 def test_the_prior_is_measured_beside_it() -> None:
