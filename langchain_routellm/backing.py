@@ -63,7 +63,7 @@ def make_model(name: str, settings: Mapping[str, Any], *, role: str = "strong") 
     try:
         if uses_litellm:
             import_litellm()  # first, or the next import fetches a price table
-            from langchain_routellm.litellm_model import ChatLiteLLM
+            from langchain_litellm import ChatLiteLLM
 
             renamed = _for_litellm(settings)
             check_model(

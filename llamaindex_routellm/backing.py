@@ -57,7 +57,7 @@ def resolve_backing(model: Any, *, name: str, max_tries: int) -> LLM:
 def _litellm_class() -> Any:
     try:
         import_litellm()  # first, or the next import fetches a price table
-        return import_module("llamaindex_routellm.litellm_model").LiteLLM
+        return import_module("llama_index.llms.litellm").LiteLLM
     except ModuleNotFoundError as error:
         raise MissingDependencyError(
             f"`{error.name}` is not installed. "

@@ -49,10 +49,10 @@ def dialect_of(llm: LLM) -> Dialect:
 @lru_cache(maxsize=256)
 def _dialect_of(kind: type) -> Dialect:
     modules = [cls.__module__ for cls in kind.__mro__]
-    if any(module.startswith("llama_index.llms.litellm") for module in modules):
-        return "litellm"
     if any(module.startswith("llamaindex_routellm") for module in modules):
         return "any"
+    if any(module.startswith("llama_index.llms.litellm") for module in modules):
+        return "litellm"
     if any(module.startswith("llama_index.llms.openai.") for module in modules):
         return "openai"
     return "blocks"

@@ -1,6 +1,6 @@
 """Cost-aware LLM routing: a prompt goes in, a win rate comes out, a policy makes it a decision."""
 
-from routellm_core._litellm import import_litellm, quiet_litellm
+from routellm_core._litellm import import_litellm
 from routellm_core._validation import validation_faults
 from routellm_core.calibration import (
     CalibrationWarning,
@@ -172,7 +172,6 @@ __all__ = [
     "make_guards",
     "modalities_of",
     "price_of",
-    "quiet_litellm",
     "read_checkpoint",
     "read_turn",
     "resolve_router",
