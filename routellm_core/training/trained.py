@@ -45,12 +45,17 @@ class Trained:
         `auroc`, `brier` and `nll` of the win rates, the mean qualities, and what the trainer adds.
     settings
         What it was trained with, JSON values only.
+    validation, win_rates
+        The validation prompts with their outcomes, and their win rates, shape (n,), by routers that
+        had not seen them.
     """
 
     router: Router
     calibration: Calibration
     metrics: Mapping[str, Any]
     settings: Mapping[str, Any] = field(default_factory=dict)
+    validation: PairExamples | None = None
+    win_rates: WinRates | None = None
 
     @property
     def doubt(self) -> str | None:
@@ -126,7 +131,7 @@ def trained(
         "nll": float(nll(np.clip(win_rates, 1e-6, 1.0 - 1e-6), validation.labels)),
         **(metrics or {}),
     }
-    return Trained(router, calibration, measured, settings)
+    return Trained(router, calibration, measured, settings, validation, win_rates)
 
 
 def _or_none(measure: Any) -> float | None:

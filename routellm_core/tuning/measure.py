@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,11 +17,10 @@ from routellm_core.evaluation.metrics.bootstrap import (
 )
 from routellm_core.labeling.agreement import Interval
 from routellm_core.training.adapted import train_adapted
-from routellm_core.training.examples import pair_examples
-from routellm_core.training.folds import folds_of
-from routellm_core.training.progress import steps
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from numpy.typing import NDArray
 
     from routellm_core.data.outcomes import Outcomes
@@ -29,12 +28,11 @@ if TYPE_CHECKING:
     from routellm_core.evaluation.metrics.bootstrap import Statistic
     from routellm_core.routers.base import Router
     from routellm_core.training.examples import PairExamples
+    from routellm_core.training.trained import Trained
     from routellm_core.types import ModelPair, WinRates
 
 __all__ = ["CrossFit", "NoLoss", "cross_fit", "gap_recovered", "next_labels", "no_loss"]
 
-_HELD_SHARE = 0.25
-_INNER_SHARE = 0.5
 _TINY = 1e-9
 
 
@@ -51,11 +49,12 @@ class CrossFit:
     prior
         Shape (n,): of the router before adaptation.
     full
-        Shape (n,): of the router adapted to all labels of the other folds.
+        Shape (n,): of the router adapted to the labels.
     half
-        Shape (n,): of one adapted to half of these; None where they are too few for that.
-    n_full, n_half
-        How many labels the two were adapted to.
+        Shape (n,): of one adapted to half of the labels, NaN where it has seen the prompt; None
+        where half of the labels are too few to fit.
+    n_labels
+        How many labels there are.
     """
 
     examples: PairExamples
@@ -63,8 +62,7 @@ class CrossFit:
     prior: WinRates
     full: WinRates
     half: WinRates | None
-    n_full: int
-    n_half: int
+    n_labels: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,61 +91,69 @@ class NoLoss:
 
 
 def cross_fit(
+    adapted: Trained,
     outcomes: Outcomes,
     pair: ModelPair,
     *,
     prior: Router,
     embedder: Embedder | None = None,
-    weights: NDArray[np.float64] | None = None,
+    weights: Mapping[str, float] | None = None,
     seed: int = 0,
-    show_progress: bool = False,
 ) -> CrossFit:
-    """Score labelled prompts by routers adapted to the others, a quarter of them at a time.
+    """Collect what an adapted router, its prior and one of half the labels say of unseen prompts.
 
     Parameters
     ----------
+    adapted
+        What `train_adapted` returned for these outcomes, this prior and this seed.
     outcomes
         Of both models, columns (strong, weak).
     weights
-        See `CrossFit`; by default all equal.
-
-    Raises
-    ------
-    DataError
-        If the labels of a fold say nothing: see `check_signal`.
+        By prompt, see `CrossFit`; by default all 1.
     """
-    examples = pair_examples(outcomes, pair)
-    folds = folds_of(len(outcomes), share=_HELD_SHARE, seed=seed)
-    full: list[WinRates] = []
-    half: list[WinRates] = []
-    for outside, inside in steps(folds, "measuring", show=show_progress):
-        prompts = [examples.prompts[row] for row in inside]
-
-        def scored(rows: NDArray[np.int64], prompts: list[str] = prompts) -> WinRates:
-            fitted = train_adapted(
-                outcomes.select(rows), pair=pair, prior=prior, embedder=embedder, seed=seed,
-                validation_share=_INNER_SHARE,
-            )  # fmt: skip
-            return fitted.router.win_rates(prompts)
-
-        full.append(scored(outside))
-        try:
-            half.append(scored(np.random.default_rng(seed).permutation(outside)[::2]))
-        except DataError:
-            # Few labels may be all alike.
-            continue
-    held = np.concatenate([inside for _, inside in folds])
-    kept = examples.select(held)
-    n_full = round(float(np.mean([len(outside) for outside, _ in folds])))
+    examples, full = adapted.validation, adapted.win_rates
+    if examples is None or full is None:
+        raise DataError("The trained router says nothing of the prompts that were held back.")
+    known = weights or {}
     return CrossFit(
-        examples=kept,
-        weights=np.ones(len(held)) if weights is None else weights[held],
-        prior=prior.win_rates(kept.prompts),
-        full=np.concatenate(full),
-        half=np.concatenate(half) if len(half) == len(full) else None,
-        n_full=n_full,
-        n_half=(n_full + 1) // 2,
+        examples=examples,
+        weights=np.array([known.get(prompt, 1.0) for prompt in examples.prompts]),
+        prior=prior.win_rates(examples.prompts),
+        full=full,
+        half=_half(examples.prompts, outcomes, pair, prior=prior, embedder=embedder, seed=seed),
+        n_labels=len(outcomes),
     )
+
+
+def _half(
+    prompts: Sequence[str],
+    outcomes: Outcomes,
+    pair: ModelPair,
+    *,
+    prior: Router,
+    embedder: Embedder | None,
+    seed: int,
+) -> WinRates | None:
+    """Return the win rates of prompts by routers of half of the labels that have not seen them."""
+    held = set(prompts)
+    order = np.random.default_rng(seed).permutation(len(outcomes))
+    # As few as possible of those that are to be scored.
+    order = np.array(sorted(order, key=lambda row: outcomes.prompts[row] in held))
+    rows = np.sort(order[: (len(order) + 1) // 2])
+    try:
+        fitted = train_adapted(
+            outcomes.select(rows), pair=pair, prior=prior, embedder=embedder, seed=seed
+        )
+    except DataError:
+        # Few labels may be all alike.
+        return None
+    learnt = {outcomes.prompts[row] for row in rows}
+    scores = fitted.router.win_rates(prompts)
+    scores[[prompt in learnt for prompt in prompts]] = np.nan
+    if fitted.validation is not None and fitted.win_rates is not None:
+        unseen = dict(zip(fitted.validation.prompts, fitted.win_rates.tolist(), strict=True))
+        scores = np.array([unseen.get(p, s) for p, s in zip(prompts, scores, strict=True)])
+    return scores
 
 
 def gap_recovered(fit: CrossFit, scores: WinRates, *, seed: int = 0) -> Interval:
@@ -162,7 +168,7 @@ def next_labels(fit: CrossFit, *, n_more: int = 100, seed: int = 0) -> Interval 
     """Return how much APGR further labels will likely add.
 
     APGR is taken to grow by the same for every doubling of the labels: by as much as from half of
-    the labels to all of those that the folds were fitted to.
+    them to all.
 
     Returns
     -------
@@ -171,11 +177,17 @@ def next_labels(fit: CrossFit, *, n_more: int = 100, seed: int = 0) -> Interval 
     """
     if fit.half is None:
         return None
-    n = len(fit.examples.prompts)
-    gain = paired_difference(_apgr(fit, fit.full), _apgr(fit, fit.half))
-    found = _estimate(gain, n=n, seed=seed)
-    n_labels = fit.n_full
-    doublings = math.log2((n_labels + n_more) / n_labels) / math.log2(fit.n_full / fit.n_half)
+    both = np.flatnonzero(np.isfinite(fit.half))
+    paired = replace(
+        fit,
+        examples=fit.examples.select(both),
+        weights=fit.weights[both],
+        prior=fit.prior[both],
+        full=fit.full[both],
+    )
+    gain = paired_difference(_apgr(paired, paired.full), _apgr(paired, fit.half[both]))
+    found = _estimate(gain, n=len(both), seed=seed)
+    doublings = math.log2((fit.n_labels + n_more) / fit.n_labels)
     return Interval(*(doublings * value for value in (found.value, found.low, found.high)))
 
 

@@ -22,7 +22,7 @@ class TuneReport:
     """What came of a log.
 
     All figures are of labelled prompts, each scored by a router that was adapted without it, to
-    three quarters of the labels.
+    four fifths of the labels.
 
     Parameters
     ----------

@@ -30,8 +30,6 @@ from routellm_core.types import ModelPair
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from numpy.typing import NDArray
-
     from routellm_core.data.outcomes import Outcomes
     from routellm_core.embedders.base import Embedder
     from routellm_core.labeling.asking import Asker
@@ -125,7 +123,7 @@ def tune(
     on_progress
         Called after each labelled prompt.
     show_progress
-        Whether to draw a bar on stderr while measuring.
+        Whether to draw a bar on stderr while adapting.
 
     Raises
     ------
@@ -142,11 +140,14 @@ def tune(
     pair = ModelPair(*job.labelling.settings.models)
     data, doubts = _labels(job, pair)
     prior = job.prior if isinstance(job.prior, Router) else load_router(str(job.prior))
-    fit = cross_fit(
-        data, pair, prior=prior, embedder=job.embedder, weights=_weights(job, data),
-        seed=job.seed, show_progress=show_progress,
+    adapted = train_adapted(
+        data, pair=pair, prior=prior, embedder=job.embedder, seed=job.seed,
+        show_progress=show_progress,
     )  # fmt: skip
-    adapted = train_adapted(data, pair=pair, prior=prior, embedder=job.embedder, seed=job.seed)
+    fit = cross_fit(
+        adapted, data, pair, prior=prior, embedder=job.embedder, weights=_weights(job),
+        seed=job.seed,
+    )  # fmt: skip
     floors = calibration_of(
         fit.full, source="", weak=fit.examples.weak, strong=fit.examples.strong, seed=job.seed
     ).quality_floors
@@ -201,13 +202,11 @@ def _labels(job: TuneJob, pair: ModelPair) -> tuple[Outcomes, tuple[str, ...]]:
     return outcomes, doubts
 
 
-def _weights(job: TuneJob, data: Outcomes) -> NDArray[np.float64]:
-    """Return how many prompts of the log each labelled one stands for: (n,)."""
-    shares = job.labelling.shares
-    if shares is None:
-        return np.ones(len(data))
-    share_of = dict(zip([one.prompt for one in job.labelling.prompts], shares, strict=True))
-    return np.array([1.0 / share_of.get(prompt, 1.0) for prompt in data.prompts])
+def _weights(job: TuneJob) -> dict[str, float]:
+    """Return how many prompts of the log each stands for."""
+    labelled = [one.prompt for one in job.labelling.prompts]
+    shares = [1.0] * len(labelled) if job.labelling.shares is None else job.labelling.shares
+    return {prompt: 1.0 / share for prompt, share in zip(labelled, shares, strict=True)}
 
 
 def _cost_ratio(job: TuneJob) -> float | None:
