@@ -19,6 +19,7 @@ import json
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,25 @@ def table(path: Path) -> str:
     return "\n".join(lines)
 
 
+def growth(path: Path) -> str:
+    """Say by what the adapted router's APGR grows with e times as many labels, step by step."""
+    found: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for (source, n, _), figures in known_figures(path).items():
+        if n:
+            found[source][n].append(figures["adapted"])
+    slopes = [
+        (np.mean(draws[more]) - np.mean(draws[n])) / np.log(more / n)
+        for draws in found.values()
+        for n, more in pairwise(sorted(draws))
+    ]
+    if len(slopes) < 2:
+        return ""
+    return (
+        f"APGR of `adapted` with e times as many labels: {np.mean(slopes):+.4f}, deviation "
+        f"{np.std(slopes, ddof=1):.4f} over {len(slopes)} steps"
+    )
+
+
 def _margin(draws: list[dict[str, float]], means: dict[str, float]) -> str:
     if "adapted" not in means or len(draws) < 2:
         return ""
@@ -217,7 +237,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if not arguments.table:
         measure(arguments)
-    print(table(arguments.out))
+    print(table(arguments.out), growth(arguments.out), sep="\n\n")
 
 
 if __name__ == "__main__":

@@ -55,8 +55,8 @@ def centred(win_rates: WinRates, folds: NDArray[np.int64]) -> NDArray[np.float64
     """Return win rates without the mean of their fold, to rank prompts of several folds together.
 
     A fold that holds the high labels leaves the low ones to the router that scores it, whose win
-    rates are all lower for it. Taken together as they are, the folds would rank against the labels:
-    with 30 of them APGR comes out lower by 0.2.
+    rates are all lower for it. Taken together as they are, the folds would rank against the labels,
+    the more so the fewer there are.
 
     Parameters
     ----------

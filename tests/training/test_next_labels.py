@@ -59,7 +59,7 @@ def test_the_gain_follows_the_line_through_the_curve_and_what_is_usual() -> None
     # Between the usual slope and the measured one, and nearer to the more precise of them.
     assert 0.018 < gain < slope
     deviation = (found.high - found.low) / 2.0 / 1.96 / math.log(300 / 200)
-    usual_share = deviation**2 / 0.017**2
+    usual_share = deviation**2 / 0.016**2
     assert gain == pytest.approx(usual_share * 0.018 + (1.0 - usual_share) * slope)
 
 
@@ -68,7 +68,7 @@ def test_with_many_labels_the_measured_slope_decides() -> None:
     for n in (30, 5000):
         found = next_labels_gain(Learner(n), folds_of(n, share=0.5, seed=0), extra=100)
         deviation = (found.high - found.low) / 2.0 / 1.96 / math.log((n + 100) / n)
-        shares.append(deviation**2 / 0.017**2)
+        shares.append(deviation**2 / 0.016**2)
     assert shares[0] > 0.5
     assert shares[1] < 0.3
 
