@@ -401,6 +401,20 @@ async def test_async_handlers_are_shown_an_accepted_draft_in_their_own_loop(
     assert watcher.ends == 1
 
 
+@pytest.mark.parametrize("way", ["invoke", "stream", "ainvoke", "astream", "events"])
+async def test_of_several_drafts_the_one_that_is_given_out_is_shown(
+    fake: Any, router: Any, way: str
+) -> None:
+    said_by = {"a": said("No."), "b": said("Half an answer"), "c": [TimeoutError()]}
+    experts = {name: fake(model=name, script=script) for name, script in said_by.items()}
+    routed = RoutedChatModel(experts=experts, strategy=Cascade(LONG, accept=0.9), router=router)
+    watcher = Watcher()
+    assert (await ask(way, routed, "Hi", {"callbacks": [watcher]})).strip() == "Half an answer"
+    # The last expert's own run, which failed, is no draft.
+    assert [start["metadata"]["routellm_route"] for start in watcher.starts] == ["c", "b"]
+    assert "No." not in repr(watcher.seen)
+
+
 def test_an_accepted_draft_is_cached(make: Make, cache: InMemoryCache) -> None:
     routed = make(weak=said(FINE), strategy=Cascade(LONG, accept=0.5))
     assert [routed.invoke("Hi").text for _ in range(2)] == [FINE, FINE]
