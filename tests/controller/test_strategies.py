@@ -11,6 +11,7 @@ import pytest
 from litellm.integrations.custom_logger import CustomLogger
 
 from routellm_core import Monitor
+from routellm_core._litellm import close_loop_clients
 from routellm_core.answers import check, judge, logprob, no_refusal, schema
 from routellm_core.controller import Controller, Endpoint, RoutingError
 from routellm_core.monitoring import Price
@@ -37,6 +38,18 @@ def controller(upstream: OpenAIServer, strategy: Any = REFUSES, **options: Any) 
     )
 
 
+def run(asked: Any) -> Any:
+    """Return what an awaitable gives, in a loop of its own."""
+
+    async def closing() -> Any:
+        try:
+            return await asked
+        finally:
+            await close_loop_clients()
+
+    return asyncio.run(closing())
+
+
 class Asked:
     """An answer by one of the four ways."""
 
@@ -46,13 +59,13 @@ class Asked:
         if way == "completion":
             self._whole(client.completion(**request))
         elif way == "acompletion":
-            self._whole(asyncio.run(client.acompletion(**request)))
+            self._whole(run(client.acompletion(**request)))
         elif way == "stream":
             stream = client.completion(**request, stream=True)
             self.record = stream.decision.record()
             self.chunks = list(stream)
         else:
-            asyncio.run(self._stream(client, request))
+            run(self._stream(client, request))
 
     def _whole(self, answer: Any) -> None:
         self.record = answer.routellm
@@ -304,7 +317,7 @@ def test_a_stream_that_is_not_verified_is_given_out_as_it_comes(
             pieces.append(chunk.choices[0].delta.content or "")
 
     with pytest.raises(Exception, match=r"peer closed|payload|MidStream|incomplete"):
-        read(controller(upstream)) if way == "stream" else asyncio.run(aread(controller(upstream)))
+        read(controller(upstream)) if way == "stream" else run(aread(controller(upstream)))
     assert "".join(pieces) == "one"
 
 
