@@ -20,7 +20,7 @@ import llama_index.core
 from llama_index.core.llms import LLM
 from llama_index.core.settings import Settings
 
-from llamaindex_routellm import RoutedLLM, calls, streaming
+from llamaindex_routellm import RoutedLLM, asking, calls
 from routellm_core.testing import ScriptedRouter
 
 __all__ = ["routed"]
@@ -66,7 +66,7 @@ def _classes() -> Iterator[type]:
 def pytest_configure() -> None:
     """Wrap the constructors before any test module is imported."""
     if "WITHOUT_RECORD" in os.environ:
-        for module in (calls, streaming):
+        for module in (asking, calls):
             module.stamped = lambda response, record: response  # type: ignore[attr-defined]
     for cls in _classes():
         if not cls.__module__.startswith("llama_index.core.") or issubclass(cls, LLM):
