@@ -140,7 +140,7 @@ def _show_next(console: Console, report: LabelReport, job: LabelJob) -> None:
     if report.n_rows and len(models) == 2:
         strong, weak = models
         console.print(
-            f"Next: routellm train mlp --data {job.out} --pair {strong} {weak} --out my-router",
+            f"Next: routellm adapt --data {job.out} --pair {strong} {weak} --out my-router",
             markup=False, soft_wrap=True,
         )  # fmt: skip
 

@@ -145,7 +145,7 @@ def tune(
         typer.Option(
             "--force",
             help="Go on with a judge at chance and with labels that speak against training; "
-            "replace a FOLDER that is not a run's.",
+            "replace a checkpoint that is not a run's.",
         ),
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,

@@ -33,7 +33,7 @@ _OFTEN = {
     "model": ("model_name", "model_id", "llm", "engine", "system"),
     "quality": (
         "score", "grade", "rating", "correct", "correctness", "is_correct", "accuracy", "reward",
-        "label",
+        "label", "stars", "points", "mark",
     ),
 }  # fmt: skip
 _CONVERSATIONS = {"prompt": ("messages", "conversations", "conversation", "conversation_a")}

@@ -106,5 +106,6 @@ def _too_few(n: int, which: str) -> str:
         return ""
     return (
         f"Only {n:,} prompts to learn from{which}, and a router needs at least {MIN_PROMPTS}: "
-        "bring more rows, for example with `routellm label LOG --sample 1000`."
+        "bring more rows, for example with `routellm label LOG --sample 1000`. With fewer, "
+        "`routellm adapt` corrects the bundled router."
     )

@@ -69,8 +69,7 @@ class Trained:
         points = min(100.0, 100.0 * math.sqrt(math.log(2.0 / 0.05) / (2.0 * n)))
         return (
             f"Only {n} validation prompts: the figures say little, and a share that is calibrated "
-            f"on them may be off by {points:.0f} points. Bring more rows, or hold more back with "
-            "`validation_share`."
+            f"on them may be off by {points:.0f} points. Bring more rows."
         )
 
     def save(self, folder: str | Path) -> Path:

@@ -74,7 +74,7 @@ class TrainedVerifier:
         if figures["n_validation"] < _ENOUGH_HELD_OUT:
             found.append(
                 f"Only {figures['n_validation']:,} answers are held back: the figures say little. "
-                "Bring more rows, or hold more back with `validation_share`."
+                "Bring more rows, or hold more back with `--validation-share` (`validation_share`)."
             )
         if figures["auroc"] is None:
             found.append("All answers held back are good, or none is: AUROC is not defined.")

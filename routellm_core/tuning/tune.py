@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from routellm_core.calibration import calibration_of
+from routellm_core.checkpoints import check_target
 from routellm_core.errors import ConfigurationError, DataError
 from routellm_core.labeling.labelling import journal_path, label
 from routellm_core.labeling.spending import find_prices
@@ -129,17 +130,20 @@ def tune(
     ------
     ConfigurationError
         If the folder exists and no run of tuning wrote it, or as `label`.
+    CheckpointError
+        If the folder holds files that are no checkpoint.
     DataError
         If there are fewer than 12 labels, or something speaks against training on them, see
         `data_doubts`; what was paid for is kept.
     AskError
         If a model refuses every call, as for a wrong key.
     """
+    # What is wrong with either must be said before a label is paid for.
     _check_out(job)
+    prior = job.prior if isinstance(job.prior, Router) else load_router(str(job.prior))
     labelling = label(job.labelling, asker=asker, on_progress=on_progress)
     pair = ModelPair(*job.labelling.settings.models)
     data, doubts = _labels(job, pair)
-    prior = job.prior if isinstance(job.prior, Router) else load_router(str(job.prior))
     adapted = train_adapted(
         data, pair=pair, prior=prior, embedder=job.embedder, seed=job.seed,
         show_progress=show_progress,
@@ -178,8 +182,11 @@ def _check_out(job: TuneJob) -> None:
     if Path(job.out).exists() and not job.force and not journal_path(job.labelling.out).exists():
         raise ConfigurationError(
             f"{str(job.out)!r} exists, and no run of tuning wrote it. Name another folder, or "
-            "replace it with `--force` (`force=True`)."
+            "replace a checkpoint with `--force` (`force=True`)."
         )
+    if Path(job.out).is_file():
+        raise ConfigurationError(f"{str(job.out)!r} is a file. Name a folder.")
+    check_target(job.out)
 
 
 def _labels(job: TuneJob, pair: ModelPair) -> tuple[Outcomes, tuple[str, ...]]:

@@ -58,7 +58,7 @@ def test_a_log_becomes_battles_and_a_report(label, log, server, tmp_path) -> Non
     assert "40 of 40 prompts labelled: 40 rows" in said
     assert f"{STRONG} better {hard.mean():.1%}" in said
     assert "0.0% of verdicts change with the order; bias to the first answer +0.000" in said
-    assert f"Next: routellm train mlp --data {tmp_path / 'labels.jsonl'} --pair {STRONG}" in said
+    assert f"Next: routellm adapt --data {tmp_path / 'labels.jsonl'} --pair {STRONG}" in said
     n_calls = len(server.requests)
     assert f"Calls: {n_calls}; spent 0.0" in said
     # The command ends its event loop, and leaves no client of it open.

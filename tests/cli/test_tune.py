@@ -150,3 +150,17 @@ def files(folder) -> dict[str, bytes]:
         for path in folder.rglob("*")
         if path.is_file()
     }
+
+
+def test_what_is_wrong_beside_the_labels_is_said_before_one_is_paid_for(
+    tune, server, tmp_path
+) -> None:
+    unknown = tune("--prior", "mff")
+    assert unknown.exit_code == 1
+    assert "Did you mean 'mf'?" in unknown.output
+    (tmp_path / "router").mkdir()
+    (tmp_path / "router" / "notes.txt").write_text("Mine.")
+    foreign = tune("--force")
+    assert foreign.exit_code == 1
+    assert "not a checkpoint" in " ".join(foreign.output.split())
+    assert not server.requests
