@@ -26,7 +26,9 @@ BudgetPeriod: TypeAlias = Literal["hour", "day", "week", "month", "ever"]
 OverBudget: TypeAlias = Literal["weak", "refuse"]
 
 _CHARS_PER_TOKEN = 4.0
-_MOVABLE = ("win_rate", "empty_prompt", "router_error")
+_MOVABLE = (
+    "win_rate", "empty_prompt", "router_error", "expert", "cascade_routing", "best_of",
+)  # fmt: skip
 """Reasons of decisions that are the policy's own choice. An override, a missing capability or a
 turn that has begun is not."""
 _NEWEST = 0.1
@@ -179,7 +181,9 @@ class Budget:
                 f"The budget of {self.limit_usd:g} USD per {self.period} is used up: "
                 f"{self._spent_usd:.6g} USD spent, {self._reserved_usd:.6g} USD reserved."
             )
-        if decision.route == cheapest.name or decision.reason.partition(":")[0] not in _MOVABLE:
+        if decision.reason.partition(":")[0] not in _MOVABLE:
+            return decision, expected
+        if decision.route == cheapest.name and decision.reason != "best_of":
             return decision, expected
         moved = replace(decision, route=cheapest.name, model=cheapest.model, reason="budget")
         return moved, self._expected_usd(cheapest.model, prompt_chars)

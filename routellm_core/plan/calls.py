@@ -217,6 +217,16 @@ class RoutedCall(Generic[A, C]):
             said, reason = self.holds(answer)
             self.check_end(said=said, finish_reason=reason)
 
+    def is_usable(self, answer: A | ChunkGate[C]) -> bool:
+        """Return whether an answer, or a stream that was held back, says something."""
+        if isinstance(answer, ChunkGate):
+            said, reason = any(map(self.has_content, answer.held)), self.end_reason(answer.held)
+        else:
+            said, reason = self.holds(answer)
+        return not unusable_answer(
+            has_content=said, finish_reason=reason, escalate_filtered=self.escalate_filtered
+        )
+
     def check_end(self, *, said: bool, finish_reason: str | None) -> None:
         """Refuse an answer by what is known of it at its end, while another model may give one.
 

@@ -103,6 +103,10 @@ class Guards:
         except (BudgetExceededError, CircuitOpenError) as error:
             watch.refused(error)
             raise
+        except BaseException:
+            if watch.reservation is not None:
+                watch.reservation.release()
+            raise
 
 
 def _attempts(

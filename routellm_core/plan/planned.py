@@ -109,7 +109,7 @@ class PlannedAttempts(Attempts):
         self._over_budget = False
         self._plan = plan
         self._outcome = Report()
-        self.step: Ask | AskAll | None = next(plan)
+        self.step: Ask | AskAll | None = None
         self._step_started = 0.0
         super().__init__(decision, **options)
 
@@ -201,14 +201,14 @@ class PlannedAttempts(Attempts):
             jitter=self._jitter,
         )
 
-    def chosen(self, drafts: Sequence[Draft], best: int) -> None:
+    def chosen(self, drafts: Sequence[Draft], best: int, *, reason: str = "best_of") -> None:
         """Report the drafts of a step that asked several experts, and which is the answer."""
         for place, draft in enumerate(drafts):
             self.decision = draft.decision
             outcome = "accepted" if place == best else "rejected"
             self._note_step(outcome, score=draft.score, usage=draft.usage)
         self.given = drafts[best]
-        self.decision = replace(self.given.decision, reason="best_of")
+        self.decision = replace(self.given.decision, reason=reason)
 
     def succeeded(self, usage: Usage | None = None) -> None:
         """Report that the answer is complete, and what it used; once more does nothing."""
@@ -238,7 +238,12 @@ class PlannedAttempts(Attempts):
             self._end("failed" if isinstance(error, Exception) else "abandoned", usage, error)
         return False
 
+    def _pause(self, error: Exception) -> float | None:
+        # Each of several experts has had its own tries.
+        return None if isinstance(self.step, AskAll) else super()._pause(error)
+
     def _starts(self) -> bool:
+        self.step = next(self._plan)
         self._step_started = self._clock()
         return isinstance(self.step, AskAll) or super()._starts()
 
@@ -310,7 +315,7 @@ class PlannedAttempts(Attempts):
         best = self._best
         if best is None or self._committed:
             return False
-        if error is not None and not _another_may_answer(error):
+        if error is not None and not another_may_answer(error):
             return False
         if self._over_budget:
             reason = "budget"
@@ -342,6 +347,6 @@ class PlannedAttempts(Attempts):
         self._step_started = now
 
 
-def _another_may_answer(error: BaseException) -> bool:
+def another_may_answer(error: BaseException) -> bool:
     """Return whether an answer may hide this error: not a cancellation, nor a wrong setting."""
     return isinstance(error, Exception) and fault_of(error) != "configuration"

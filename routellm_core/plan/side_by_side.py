@@ -11,7 +11,7 @@ from routellm_core.answers.steps import arun, run, together
 from routellm_core.errors import CircuitOpenError
 from routellm_core.plan.gate import ChunkGate
 from routellm_core.plan.judging import content_of, form_score, usage_of
-from routellm_core.plan.planned import Draft
+from routellm_core.plan.planned import Draft, another_may_answer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -52,16 +52,22 @@ def best_of(call: Call, ask: Callable[[Any], Any], drive: Callable[[Any, Any], A
         tasks = [
             pool.submit(contextvars.copy_context().run, drive, branch, ask) for branch in branches
         ]
-        wait(tasks, timeout=_limit(call, step))
+        limit_s = _limit(call, step)
+        wait(tasks, timeout=limit_s)
     finally:
         # A model that is still at work cannot be stopped from outside; nobody waits for it.
         pool.shutdown(wait=False, cancel_futures=True)
     came = [(b, t) for b, t in zip(branches, tasks, strict=True) if t.done()]
     if not came:
-        raise TimeoutError(f"No answer within {step.limit_s:g} s.")
+        raise TimeoutError(f"No answer within {limit_s:g} s.")
     drafts = _drafts(call, [(branch, task.exception(), task) for branch, task in came])
-    scores = run(_scoring(call, step, drafts), ask=call.ask_verifier) if len(drafts) > 1 else None
-    return _chosen(call, drafts, scores)
+    scores, fault = None, None
+    if len(drafts) > 1:
+        try:
+            scores = run(_scoring(call, step, drafts), ask=call.ask_verifier)
+        except Exception as error:  # noqa: BLE001 - a verifier's fault is never the caller's
+            fault = error
+    return _chosen(call, drafts, scores, fault)
 
 
 async def abest_of(
@@ -73,7 +79,8 @@ async def abest_of(
         raise CircuitOpenError("Every model failed repeatedly, and none is asked for now.")
     tasks = [asyncio.ensure_future(adrive(branch, ask)) for branch in branches]
     try:
-        await asyncio.wait(tasks, timeout=_limit(call, step))
+        limit_s = _limit(call, step)
+        await asyncio.wait(tasks, timeout=limit_s)
         came = [(b, t) for b, t in zip(branches, tasks, strict=True) if t.done()]
     finally:
         late = [task for task in tasks if not task.done()]
@@ -81,12 +88,16 @@ async def abest_of(
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
     if not came:
-        raise TimeoutError(f"No answer within {step.limit_s:g} s.")
+        raise TimeoutError(f"No answer within {limit_s:g} s.")
     drafts = _drafts(call, [(branch, task.exception(), task) for branch, task in came])
-    scores = None
+    scores, fault = None, None
     if len(drafts) > 1:
-        scores = await arun(_scoring(call, step, drafts), ask=call.ask_verifier)
-    return _chosen(call, drafts, scores)
+        scoring = arun(_scoring(call, step, drafts), ask=call.ask_verifier)
+        try:
+            scores = await call.attempts.before_deadline(scoring)
+        except Exception as error:  # noqa: BLE001 - a verifier's fault is never the caller's
+            fault = error
+    return _chosen(call, drafts, scores, fault)
 
 
 def _step(call: Call) -> AskAll:
@@ -110,17 +121,24 @@ def _limit(call: Call, step: AskAll) -> float | None:
 
 
 def _drafts(call: Call, came: Sequence[tuple[Call, BaseException | None, Any]]) -> list[Draft]:
-    """Return the answers that came; failures are noted on the call."""
-    drafts = []
+    """Return the answers that came; failures are noted on the call.
+
+    An unusable answer is none where another expert has one. What an answer must not hide is
+    raised: a wrong setting, which every call would meet again, and a cancellation.
+    """
+    usable: list[Draft] = []
+    unusable: list[Draft] = []
     for branch, error, task in came:
+        call.attempts.failures += branch.attempts.failures
         if error is None:
             answer = task.result()
-            usage = usage_of(branch, answer)
-            drafts.append(Draft(answer, branch.decision, None, usage))
-        call.attempts.failures += branch.attempts.failures
-    if not drafts:
+            draft = Draft(answer, branch.decision, None, usage_of(branch, answer))
+            (usable if branch.is_usable(answer) else unusable).append(draft)
+        elif not another_may_answer(error):
+            raise error
+    if not usable and not unusable:
         raise next(error for _, error, _ in came if error is not None)
-    return drafts
+    return usable or unusable
 
 
 def _scoring(call: Call, step: AskAll, drafts: Sequence[Draft]) -> Plan[list[Score]]:
@@ -134,11 +152,17 @@ def _scoring(call: Call, step: AskAll, drafts: Sequence[Draft]) -> Plan[list[Sco
     ]
 
 
-def _chosen(call: Call, drafts: list[Draft], scores: Sequence[Score] | None) -> Any:
+def _chosen(
+    call: Call,
+    drafts: list[Draft],
+    scores: Sequence[Score] | None,
+    fault: Exception | None,
+) -> Any:
     if scores is not None:
         drafts = [d._replace(score=s.value) for d, s in zip(drafts, scores, strict=True)]
     best = max(range(len(drafts)), key=lambda place: (drafts[place].score or 0.0, -place))
-    cast("PlannedAttempts", call.attempts).chosen(drafts, best)
+    reason = "best_of" if fault is None else f"verifier_error:{type(fault).__name__}"
+    cast("PlannedAttempts", call.attempts).chosen(drafts, best, reason=reason)
     answer = drafts[best].answer
     if isinstance(answer, ChunkGate):
         answer.call = call  # whose record the chunks carry

@@ -6,7 +6,10 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from routellm_core.errors import ConfigurationError
+import numpy as np
+
+from routellm_core._numbers import bad_number
+from routellm_core.errors import ConfigurationError, RouterError
 from routellm_core.policy.workers import Workers
 from routellm_core.routers.base import Router
 
@@ -112,7 +115,15 @@ class Scorer:
     def _ask(self, texts: Sequence[str]) -> Any:
         if self._models is None:
             return self._router.win_rates(texts)
-        return self._router.qualities(texts, self._models)
+        qualities = np.asarray(self._router.qualities(texts, self._models))
+        shape = (len(texts), len(self._models))
+        bad = bad_number(qualities, low=0.0, high=1.0) if qualities.shape == shape else "that"
+        if bad:
+            raise RouterError(
+                f"Router {self._router.name!r} must rate {shape[1]} models by numbers in [0, 1], "
+                f"shape {shape}, got {bad} in shape {qualities.shape}."
+            )
+        return qualities
 
     def _one(self, values: Any) -> Any:
         return float(values[0]) if self._models is None else values[0]

@@ -15,6 +15,9 @@ from routellm_core.strategies.choosing import consensus, vote
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from routellm_core.answers.content import Answer, Prompt
+    from routellm_core.answers.steps import Plan as ScoringPlan
+    from routellm_core.answers.verifier import Score
     from routellm_core.plan import Plan
     from routellm_core.plan.steps import Choose
     from routellm_core.policy import Overrides, RoutingPolicy, Turn
@@ -109,9 +112,15 @@ class BestOf(Strategy):
 def _choosing(choose: Verifier | str) -> Choose:
     if isinstance(choose, str) and choose in _BY_NAME:
         return _BY_NAME[choose]
-    verifier = check_verifier(choose)
+    return _ByVerifier(check_verifier(choose))
 
-    def scores(prompt: Any, answers: Sequence[Any]) -> Any:
-        return (yield from together([verifier.plan(prompt, answer) for answer in answers]))
 
-    return scores
+class _ByVerifier:
+    """Score each answer by a verifier; a class, so that a strategy can be pickled."""
+
+    def __init__(self, verifier: Verifier) -> None:
+        self._verifier = verifier
+
+    def __call__(self, prompt: Prompt, answers: Sequence[Answer]) -> ScoringPlan[Sequence[Score]]:
+        found = yield from together([self._verifier.plan(prompt, one) for one in answers])
+        return [score for score in found if score is not None]
