@@ -27,7 +27,7 @@ _IGNORED_BY = {
     "on_chain_end": "ignore_chain",
     "on_chain_error": "ignore_chain",
     "on_chat_model_start": "ignore_chat_model",
-    "on_llm_new_token": "ignore_llm",
+    "on_llm_new_token": "ignore_llm",  # nosec B105 - a token of an answer
     "on_stream_event": "ignore_llm",
     "on_llm_end": "ignore_llm",
     "on_llm_error": "ignore_llm",

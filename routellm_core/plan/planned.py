@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from routellm_core.errors import EmptyAnswerError
 from routellm_core.plan.attempts import Attempts
-from routellm_core.plan.steps import Ask, AskAll, Report
+from routellm_core.plan.steps import THE_PLAN_DECIDES, Ask, AskAll, Report
 from routellm_core.policy.faults import fault_of
 from routellm_core.types import StepRecord
 
@@ -305,7 +305,9 @@ class PlannedAttempts(Attempts):
                 f"The answer of model {draft.decision.model!r} cannot be given out ({reason}), and "
                 "no other model may be asked."
             )
-        if self._n_steps == n_steps and not self._over_budget and self.remaining_s != 0.0:
+        decides = isinstance(self.step, Ask) and self.step.accept == THE_PLAN_DECIDES
+        ended = self._n_steps == n_steps and not self._over_budget and self.remaining_s != 0.0
+        if decides and ended:
             # The plan had nothing more to ask: it is content with the best so far.
             self.decision = replace(self.decision, reason=reason.replace("rejected:", "accepted:"))
         return True

@@ -11,7 +11,7 @@ from routellm_core.answers import check, no_refusal
 from routellm_core.errors import BudgetExceededError, EmptyAnswerError
 from routellm_core.experts import ExpertTable
 from routellm_core.monitoring import Price
-from routellm_core.plan import BreakerSettings, Budget
+from routellm_core.plan import Ask, BreakerSettings, Budget
 from routellm_core.strategies import BestOf, Cascade, Hybrid, Predict
 from tests.plan.toy import WAYS, Toy
 
@@ -320,3 +320,17 @@ def test_a_draft_that_was_cut_short_is_never_the_answer(way) -> None:
         with pytest.raises(error):
             toy.run(way)
     assert "sorry" not in "".join(toy.shown)
+
+
+class LastStepScored(Cascade):
+    """A cascade that has its last expert's answer scored, too."""
+
+    def steps(self, decision, experts):
+        for name in experts:
+            yield Ask(name, self.verifier, 0.9)
+
+
+def test_an_answer_that_was_rejected_is_not_called_accepted(way) -> None:
+    toy = Toy({"weak": "No.", "strong": SHORT}, LastStepScored(LONG, accept=0.9))
+    assert toy.run(way) == SHORT
+    assert (toy.decision.route, toy.decision.reason) == ("strong", "best_draft")
