@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from typing import Any
@@ -350,6 +351,11 @@ async def test_a_verifier_may_ask_the_drafts_model_again(make: Make, is_async: b
 # An accepted draft
 
 
+def tells_nothing(way: str) -> bool:
+    """Return whether LangGraph gives the model no callbacks: in asynchronous nodes before 3.11."""
+    return sys.version_info < (3, 11) and way.startswith("async_")
+
+
 @every_way
 @pytest.mark.parametrize("strategy", [Cascade(LONG, accept=0.5), BestOf(choose=LONG)])
 async def test_an_accepted_draft_is_shown_once(
@@ -358,7 +364,7 @@ async def test_an_accepted_draft_is_shown_once(
     routed = make(said("No."), said(FINE), strategy=strategy)
     watcher, ends = Watcher(), Ends()
     assert (await ask(way, routed, "Hi", {"callbacks": [watcher, ends]})).strip() == FINE
-    if "hook" in way:  # which opens no run
+    if "hook" in way or tells_nothing(way):  # a hook opens no run
         return
     assert [answer.strip() for answer in ends.answers] == [FINE]
     (start,) = watcher.starts
@@ -369,6 +375,8 @@ async def test_an_accepted_draft_is_shown_once(
 
 @pytest.mark.parametrize("way", ["messages_mode", "async_messages_mode", "events", "stream"])
 async def test_an_accepted_draft_is_shown_as_the_tokens_that_came(make: Make, way: str) -> None:
+    if tells_nothing(way):
+        pytest.skip("LangGraph gives an asynchronous node no callbacks before Python 3.11")
     watcher = Watcher()
     routed = make(weak=said(FINE), strategy=Cascade(LONG, accept=0.5))
     await ask(way, routed, "Hi", {"callbacks": [watcher]})
