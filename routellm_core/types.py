@@ -100,6 +100,8 @@ class Decision:
     qualities
         What the router expects of each expert of `order`, in [0, 1]; empty where it was not asked.
         No part of the record.
+    cheapest
+        The cheapest expert that can take the call; empty for the table's. No part of the record.
     """
 
     route: str
@@ -110,6 +112,7 @@ class Decision:
     reason: str
     order: tuple[str, ...] = ()
     qualities: tuple[float, ...] = ()
+    cheapest: str = ""
 
     def record(self) -> DecisionRecord:
         """Return the decision as a new, JSON-safe mapping."""

@@ -305,10 +305,11 @@ class Attempts:
         """Return the experts that may follow this one, without a plan."""
         if self._rest is None:
             route, order = self.decision.route, self.decision.order
-            if order:
-                self._rest = order[order.index(route) + 1 :] if route in order else ()
+            if route in order:
+                self._rest = order[order.index(route) + 1 :]
             else:
-                self._rest = tuple(expert.name for expert in self._experts.after(route))
+                after = (expert.name for expert in self._experts.after(route))
+                self._rest = tuple(name for name in after if not order or name in order)
         return self._rest
 
     def _starts(self) -> bool:

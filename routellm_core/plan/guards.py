@@ -95,7 +95,9 @@ class Guards:
         try:
             if self.budget is not None:
                 decision, watch.reservation = self.budget.reserve(
-                    decision, cheapest=experts.cheapest, prompt_chars=len(text)
+                    decision,
+                    cheapest=experts[decision.cheapest or experts.cheapest.name],
+                    prompt_chars=len(text),
                 )
             watch.decision = decision
             affords = None if watch.reservation is None else watch.reservation.extend

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
+from routellm_core.errors import ConfigurationError
 from routellm_core.policy.memory import ScoreMemory
 from routellm_core.policy.routing import NO_OVERRIDES, Overrides, RoutingPolicy
 from routellm_core.policy.scoring import TIMEOUTS, Scorer
@@ -67,7 +68,7 @@ class Decider:
         against the policy's threshold.
     """
 
-    __slots__ = ("_memory", "_scorer", "policy", "router", "strategy")
+    __slots__ = ("_memory", "_rates", "_scorer", "policy", "router", "strategy")
 
     def __init__(
         self,
@@ -82,6 +83,7 @@ class Decider:
         self.policy = policy
         self.strategy = strategy
         models = None if strategy is None else strategy.rated(policy.experts)
+        self._rates = models is not None
         self._scorer = Scorer(router, deadline_s=deadline_s, models=models)
         if models is not None:
             router.qualities((), models)  # refuses models that the router does not know, now
@@ -95,7 +97,7 @@ class Decider:
         try:
             win_rate = self._memory.win_rate(turn.text)
         except Exception as error:  # noqa: BLE001 - a router's fault is never the caller's
-            return self._survive(error, overrides)
+            return self._survive(error, turn, overrides)
         return self._after(win_rate, turn, overrides)
 
     async def adecide(self, turn: Turn, overrides: Overrides = NO_OVERRIDES) -> Decision:
@@ -108,7 +110,7 @@ class Decider:
         try:
             win_rate = await self._memory.awin_rate(turn.text)
         except Exception as error:  # noqa: BLE001 - a router's fault is never the caller's
-            return self._survive(error, overrides)
+            return self._survive(error, turn, overrides)
         return self._after(win_rate, turn, overrides)
 
     def decide_many(self, turns: Sequence[Turn], overrides: Sequence[Overrides]) -> list[Decision]:
@@ -124,7 +126,7 @@ class Decider:
             win_rates = self._scorer.win_rates([turns[index].text for index in open_turns])
         except TIMEOUTS as error:
             for index in open_turns:
-                decisions[index] = self._survive(error, overrides[index])
+                decisions[index] = self._survive(error, turns[index], overrides[index])
             return decisions
         except Exception:  # noqa: BLE001 - scored again, one by one
             for index in open_turns:
@@ -145,7 +147,7 @@ class Decider:
             win_rates = await self._scorer.awin_rates([turns[index].text for index in open_turns])
         except TIMEOUTS as error:
             for index in open_turns:
-                decisions[index] = self._survive(error, overrides[index])
+                decisions[index] = self._survive(error, turns[index], overrides[index])
             return decisions
         except Exception:  # noqa: BLE001 - scored again, one by one
             for index in open_turns:
@@ -157,6 +159,11 @@ class Decider:
 
     def _before(self, turn: Turn, overrides: Overrides) -> Decision | None:
         if overrides.threshold is not None:
+            if self._rates:
+                raise ConfigurationError(
+                    f"`routellm_threshold` {overrides.threshold!r} needs a win rate, and the "
+                    "strategy has the router rate every expert. Set `routellm_route` instead."
+                )
             note_threshold(self.router, overrides.threshold)
         decision = self.policy.before_scoring(turn, overrides)
         strategy = self.strategy
@@ -168,9 +175,8 @@ class Decider:
         return scores.tolist() if scores.ndim == 1 else list(scores)
 
     def _after(self, win_rate: Any, turn: Turn, overrides: Overrides) -> Decision:
-        by_threshold = overrides.threshold is not None and isinstance(win_rate, float)
-        if self.strategy is None or by_threshold:
-            return self.policy.after_scoring(win_rate, overrides)
+        if self.strategy is None or overrides.threshold is not None:
+            return self.policy.after_scoring(win_rate, overrides, turn=turn)
         return self._first(turn, win_rate, overrides)
 
     def _first(self, turn: Turn, win_rate: Any, overrides: Overrides) -> Decision:
@@ -191,9 +197,9 @@ class Decider:
             decisions.append(decision)
         return decisions, open_turns
 
-    def _survive(self, error: Exception, overrides: Overrides) -> Decision:
+    def _survive(self, error: Exception, turn: Turn, overrides: Overrides) -> Decision:
         logger.warning("Router %r failed with %s.", self.router.name, type(error).__name__)
-        return self.policy.after_router_error(error, overrides)
+        return self.policy.after_router_error(error, overrides, turn)
 
 
 def _pending() -> Decision:

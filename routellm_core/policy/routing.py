@@ -112,7 +112,7 @@ class RoutingPolicy:
         Whether a turn keeps the route of its earlier answer, through tool calls and retries.
     on_router_error, on_empty_prompt
         The route when the router fails, and when there is no text to route. Where the experts are
-        no pair, "strong" stands for the last and "weak" for the first.
+        no pair, "strong" stands for the last and "weak" for the first that can take the turn.
     """
 
     threshold: float
@@ -148,16 +148,18 @@ class RoutingPolicy:
     def before_scoring(self, turn: Turn, overrides: Overrides = NO_OVERRIDES) -> Decision | None:
         """Return the decision when no router is needed, or None when `turn.text` must be scored."""
         if overrides.route is not None:
-            return self.decision(overrides.route, "override", overrides)
+            return self.decision(overrides.route, "override", overrides, turn)
         able, lacking = self.able(turn)
         if len(able) == 1 and lacking is not None:
-            return self.decision(able[0], f"capability:{lacking}", overrides)
+            return self.decision(able[0], f"capability:{lacking}", overrides, turn)
         if self.sticky and turn.record is not None:
-            kept = self._kept(turn.record)
+            kept = self._kept(turn.record, turn)
             if kept is not None:
                 return kept
         if not turn.text.strip():
-            return self.decision(self._named(self.on_empty_prompt), "empty_prompt", overrides)
+            return self.decision(
+                self._named(self.on_empty_prompt, turn), "empty_prompt", overrides, turn
+            )
         return None
 
     def able(self, turn: Turn) -> tuple[Sequence[str], str | None]:
@@ -181,6 +183,7 @@ class RoutingPolicy:
         overrides: Overrides = NO_OVERRIDES,
         *,
         threshold: float | None = None,
+        turn: Turn | None = None,
     ) -> Decision:
         """Return the decision for a win rate in [0, 1]; ties go to the stronger model.
 
@@ -192,18 +195,21 @@ class RoutingPolicy:
             Its threshold goes before every other.
         threshold
             In place of the policy's.
+        turn
+            What was asked, where the experts are no pair: only those that can take it count.
         """
         threshold = self.threshold if threshold is None else threshold
         if overrides.threshold is not None:
             threshold = overrides.threshold
-        expert = self.experts.reference if win_rate >= threshold else self.experts.cheapest
+        route = self._named("strong" if win_rate >= threshold else "weak", turn)
         return Decision(
-            route=expert.name,
-            model=expert.model,
+            route=route,
+            model=self.experts[route].model,
             win_rate=win_rate,
             threshold=threshold,
             router=self.router,
             reason="win_rate",
+            **self._among(turn),
         )
 
     def planned(self, turn: Turn, strategy: str, *, win_rate: float | None = None) -> Decision:
@@ -219,7 +225,7 @@ class RoutingPolicy:
             The router's, where it was asked.
         """
         able, _ = self.able(turn)
-        return self.expert(able[0], strategy, order=able, win_rate=win_rate)
+        return self.expert(able[0], strategy, order=able, cheapest=able[0], win_rate=win_rate)
 
     def expert(
         self,
@@ -227,6 +233,7 @@ class RoutingPolicy:
         reason: str,
         *,
         order: Sequence[str],
+        cheapest: str,
         qualities: Sequence[float] = (),
         win_rate: float | None = None,
     ) -> Decision:
@@ -240,6 +247,8 @@ class RoutingPolicy:
             For the record.
         order
             The experts that may be asked, in the order in which one follows another.
+        cheapest
+            The cheapest expert that can take the call, for a budget that is spent.
         qualities
             What the router expects of each expert of `order`.
         win_rate
@@ -254,16 +263,26 @@ class RoutingPolicy:
             reason=reason,
             order=tuple(order),
             qualities=tuple(qualities),
+            cheapest=cheapest,
         )
 
     def after_router_error(
-        self, error: BaseException, overrides: Overrides = NO_OVERRIDES
+        self,
+        error: BaseException,
+        overrides: Overrides = NO_OVERRIDES,
+        turn: Turn | None = None,
     ) -> Decision:
         """Return the decision when the router raised, or returned something that is no win rate."""
-        route = self._named(self.on_router_error)
-        return self.decision(route, f"router_error:{type(error).__name__}", overrides)
+        route = self._named(self.on_router_error, turn)
+        return self.decision(route, f"router_error:{type(error).__name__}", overrides, turn)
 
-    def decision(self, route: str, reason: str, overrides: Overrides = NO_OVERRIDES) -> Decision:
+    def decision(
+        self,
+        route: str,
+        reason: str,
+        overrides: Overrides = NO_OVERRIDES,
+        turn: Turn | None = None,
+    ) -> Decision:
         """Return a decision that no score led to.
 
         Parameters
@@ -274,6 +293,8 @@ class RoutingPolicy:
             For the record.
         overrides
             What the call changes.
+        turn
+            What was asked, where the experts are no pair: only those that can take it follow.
         """
         return Decision(
             route=route,
@@ -282,15 +303,24 @@ class RoutingPolicy:
             threshold=self.threshold if overrides.threshold is None else overrides.threshold,
             router=self.router,
             reason=reason,
+            **self._among(turn),
         )
 
-    def _named(self, route: Route) -> str:
+    def _named(self, route: Route, turn: Turn | None) -> str:
         """Return the expert that a route of the pair stands for."""
         if self.experts.is_pair:
             return route
-        return (self.experts.reference if route == "strong" else self.experts.cheapest).name
+        able = self.experts.names if turn is None else self.able(turn)[0]
+        return able[-1] if route == "strong" else able[0]
 
-    def _kept(self, record: Mapping[str, Any]) -> Decision | None:
+    def _among(self, turn: Turn | None) -> dict[str, Any]:
+        """Return a decision's `order` and `cheapest`: of those that can take a turn, if no pair."""
+        if self.experts.is_pair or turn is None:
+            return {}
+        able = tuple(self.able(turn)[0])
+        return {"order": able, "cheapest": able[0]}
+
+    def _kept(self, record: Mapping[str, Any], turn: Turn) -> Decision | None:
         """Return the earlier decision of this turn, or None when its record is not believable."""
         route = record.get("route")
         if not isinstance(route, str) or route not in self.experts:
@@ -302,6 +332,7 @@ class RoutingPolicy:
             threshold=_unit_interval(record.get("threshold")),
             router=self.router,
             reason="sticky",
+            **self._among(turn),
         )
 
 

@@ -117,6 +117,7 @@ class CascadeRouting(Predict):
             order[state.following() or 0],
             self.name,
             order=order,
+            cheapest=able[0],
             qualities=[*qualities, *costs.tolist()],
         )
 

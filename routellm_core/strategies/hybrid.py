@@ -69,7 +69,7 @@ class Hybrid(Cascade):
         low, high = self.band
         if low <= win_rate < high:
             return policy.planned(turn, self.name, win_rate=win_rate)
-        return policy.after_scoring(win_rate, overrides, threshold=high)
+        return policy.after_scoring(win_rate, overrides, threshold=high, turn=turn)
 
     def __repr__(self) -> str:
         return f"Hybrid({self.verifier!r}, accept={self.accept!r}, band={self.band!r})"

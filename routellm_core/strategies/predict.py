@@ -141,5 +141,6 @@ class Predict(Strategy):
             names[best],
             self.name,
             order=[names[place] for place in better],
+            cheapest=able[0],
             qualities=quality[better].tolist(),
         )

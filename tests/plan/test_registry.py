@@ -101,4 +101,4 @@ class Mine(Strategy):
     needs_win_rate = False
 
     def first(self, policy, turn, win_rate, overrides):
-        return policy.expert("strong", self.name, order=("strong",))
+        return policy.expert("strong", self.name, order=("strong",), cheapest="weak")
