@@ -268,6 +268,14 @@ class Reservation:
             self._open = False
             self._budget._settle(self, ((model, usage), *drafts))
 
+    def fail(self, drafts: Sequence[tuple[str, Usage | None]]) -> None:
+        """Exchange the reservation for what the drafts of a call without an answer cost."""
+        if not drafts:
+            self.release()
+        elif self._open:
+            self._open = False
+            self._budget._settle(self, drafts)
+
     def release(self) -> None:
         """Give back what a call without an answer did not spend; the second time does nothing."""
         if self._open:

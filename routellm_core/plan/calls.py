@@ -205,27 +205,23 @@ class RoutedCall(Generic[A, C]):
         EmptyAnswerError
             If it is refused.
         """
-        if not self.may_escalate:
-            return
-        self._refused = answer
-        if isinstance(answer, ChunkGate):
-            if answer.score is not None:
-                return
-            said = any(map(self.has_content, answer.held))
-            self.check_end(said=said, finish_reason=self.end_reason(answer.held))
-        else:
-            said, reason = self.holds(answer)
-            self.check_end(said=said, finish_reason=reason)
+        if self.may_escalate:
+            self._refused = answer
+            if not (isinstance(answer, ChunkGate) and answer.score is not None):
+                said, reason = self._read(answer)
+                self.check_end(said=said, finish_reason=reason)
 
     def is_usable(self, answer: A | ChunkGate[C]) -> bool:
         """Return whether an answer, or a stream that was held back, says something."""
-        if isinstance(answer, ChunkGate):
-            said, reason = any(map(self.has_content, answer.held)), self.end_reason(answer.held)
-        else:
-            said, reason = self.holds(answer)
+        said, reason = self._read(answer)
         return not unusable_answer(
             has_content=said, finish_reason=reason, escalate_filtered=self.escalate_filtered
         )
+
+    def _read(self, answer: A | ChunkGate[C]) -> tuple[bool, str | None]:
+        if isinstance(answer, ChunkGate):
+            return any(map(self.has_content, answer.held)), self.end_reason(answer.held)
+        return self.holds(answer)
 
     def check_end(self, *, said: bool, finish_reason: str | None) -> None:
         """Refuse an answer by what is known of it at its end, while another model may give one.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from routellm_core.plan.steps import Ask
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from routellm_core.plan.calls import RoutedCall
 
 __all__ = ["ChunkGate"]
+
+logger = logging.getLogger(__name__)
 
 C = TypeVar("C")
 
@@ -46,7 +50,8 @@ class ChunkGate(Generic[C]):
         gate = call.gate()
         step, verifier = call.attempts.step, call.verifier
         if verifier is not None and isinstance(step, Ask) and step.accept <= 1.0:
-            gate._watch = verifier.watch(call.prompt(), accept=step.accept)
+            with gate._watching():
+                gate._watch = verifier.watch(call.prompt(), accept=step.accept)
         return gate
 
     def admit(self, chunk: C) -> list[C]:
@@ -65,8 +70,18 @@ class ChunkGate(Generic[C]):
         self.held.append(chunk)
         if self._watch is not None:
             text, tokens = self.call.delta(chunk)
-            self.score = self._watch.feed(text, tokens)
+            with self._watching():
+                self.score = self._watch.feed(text, tokens)
         return self.score is not None
+
+    @contextmanager
+    def _watching(self) -> Iterator[None]:
+        """Watch no longer where the verifier fails at it: it gets the whole answer to score."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - the model is not to blame
+            self._watch = None
+            logger.warning("A verifier failed with %s at a stream.", type(error).__name__)
 
     def end(self) -> list[C]:
         """Return what was held back of a stream that is over and said nothing.

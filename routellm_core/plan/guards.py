@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Guards", "make_guards"]
 
+_PAID = ("rejected", "abandoned")
+"""Outcomes of steps whose model was paid, beside the answer's own."""
 _STATES = {"closed": 0.0, "half_open": 1.0, "open": 2.0}
 
 
@@ -188,10 +190,10 @@ class _Watch:
         self._committed_s = attempts.committed_s
         self._is_partial = attempts.is_committed and outcome != "answered"
         if self.reservation is not None:
+            drafts = [(s.model, s.usage) for s in attempts.steps if s.outcome in _PAID]
             if outcome == "failed" and not attempts.is_committed:
-                self.reservation.release()
+                self.reservation.fail(drafts)
             else:
-                drafts = [(s.model, s.usage) for s in attempts.steps if s.outcome == "rejected"]
                 self.reservation.settle(self.decision.model, usage, drafts)
         self._hand_over(outcome, usage, error)
 

@@ -32,10 +32,7 @@ def is_given(call: RoutedCall[Any, Any], answer: Any) -> bool:
         score, is_formed = run(_judging(call, answer), ask=call.ask_verifier)
     except Exception as error:  # noqa: BLE001 - a verifier's fault is never the caller's
         return attempts.unjudged(error, answer, usage_of(call, answer))
-    if not is_formed:
-        return attempts.malformed(score, answer, usage_of(call, answer))
-    is_whole = not (isinstance(answer, ChunkGate) and answer.score is not None)
-    return attempts.judged(score, answer, usage_of(call, answer), is_whole=is_whole)
+    return _told(call, answer, score, is_formed=is_formed)
 
 
 async def ais_given(call: RoutedCall[Any, Any], answer: Any) -> bool:
@@ -46,10 +43,16 @@ async def ais_given(call: RoutedCall[Any, Any], answer: Any) -> bool:
         score, is_formed = await attempts.before_deadline(scoring)
     except Exception as error:  # noqa: BLE001 - a verifier's fault is never the caller's
         return attempts.unjudged(error, answer, usage_of(call, answer))
+    return _told(call, answer, score, is_formed=is_formed)
+
+
+def _told(call: RoutedCall[Any, Any], answer: Any, score: Score, *, is_formed: bool) -> bool:
+    """Tell the call's state what a draft scored; return whether the call has its answer."""
+    attempts, usage = cast("PlannedAttempts", call.attempts), usage_of(call, answer)
     if not is_formed:
-        return attempts.malformed(score, answer, usage_of(call, answer))
+        return attempts.malformed(score, answer, usage)
     is_whole = not (isinstance(answer, ChunkGate) and answer.score is not None)
-    return attempts.judged(score, answer, usage_of(call, answer), is_whole=is_whole)
+    return attempts.judged(score, answer, usage, is_whole=is_whole)
 
 
 def form_score(prompt: Prompt, answer: Answer) -> Plan[Score | None]:
