@@ -163,7 +163,8 @@ class StepRecord:
     expert, model
         Who was asked.
     outcome
-        "accepted", "rejected", "answered", "abandoned", or "failed:<error class>". At most one
+        "accepted", "rejected", "answered", "abandoned" by the caller, "late" beside experts that
+        were asked at the same time, or "failed:<error class>". At most one
         step of a call is "accepted" or "answered".
     score
         The verifier's, in [0, 1]; None when there is none.

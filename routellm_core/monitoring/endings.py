@@ -157,11 +157,11 @@ class RecordMaker:
         )
 
     def drafts_usd(self, ending: Ending) -> float | None:
-        """Return what the rejected drafts cost; None when a price or a count is unknown."""
+        """Return what the answers cost that were not given out; None when one is unknown."""
         costs = [
             self.pricing.cost_usd(step.model, step.usage or NO_USAGE)
             for step in ending.steps
-            if step.outcome == "rejected"
+            if step.outcome in ("rejected", "late")
         ]
         known = [cost for cost in costs if cost is not None]
         return sum(known) if len(known) == len(costs) else None

@@ -241,6 +241,10 @@ class Attempts:
             self._end("failed" if isinstance(error, Exception) else "abandoned", usage, error)
         return again
 
+    def give_up(self) -> None:
+        """Let no further attempt begin: nobody waits for the answer any more."""
+        self._retries_left, self._rest = 0, ()
+
     def __del__(self) -> None:
         # A call that was begun and never made, as in a batch that is given up, holds nothing.
         self.close()

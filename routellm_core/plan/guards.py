@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Guards", "make_guards"]
 
-_PAID = ("rejected", "abandoned")
+_PAID = ("rejected", "late")
 """Outcomes of steps whose model was paid, beside the answer's own."""
 _STATES = {"closed": 0.0, "half_open": 1.0, "open": 2.0}
 

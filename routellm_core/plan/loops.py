@@ -77,7 +77,7 @@ async def adrive(call: RoutedCall[A, Any], ask: Callable[[Any], Awaitable[A]]) -
     while True:
         try:
             if call.attempts.step is None:
-                answer = await call.asked(ask)
+                answer: A = await _asked(call, ask)
                 call.check(answer)
             else:
                 answer = await _astep(call, ask)
@@ -232,7 +232,7 @@ def _step(call: RoutedCall[Any, Any], ask: Callable[[Any], Any]) -> Any:
 async def _astep(call: RoutedCall[Any, Any], ask: Callable[[Any], Awaitable[Any]]) -> Any:
     if isinstance(call.attempts.step, AskAll):
         return await abest_of(call, ask, adrive)
-    answer = await (ask(call) if isinstance(ask, _Reading) else call.asked(ask))
+    answer = await _asked(call, ask)
     call.check(answer)
     if call.verifier is None:
         return answer
@@ -240,6 +240,11 @@ async def _astep(call: RoutedCall[Any, Any], ask: Callable[[Any], Awaitable[Any]
         return call.given_answer
     call.starts_again()
     return _NEXT
+
+
+def _asked(call: RoutedCall[Any, Any], ask: Callable[[Any], Awaitable[Any]]) -> Awaitable[Any]:
+    """Ask within the attempt's time; a stream that is read whole minds its first content only."""
+    return ask(call) if isinstance(ask, _Reading) else call.asked(ask)
 
 
 def _reading(

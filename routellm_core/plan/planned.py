@@ -40,12 +40,15 @@ class Draft(NamedTuple):
         The verifier's, in [0, 1]; None when it has none.
     usage
         What it used; None when nobody counts.
+    seconds
+        From asking to its end, where others were asked at the same time.
     """
 
     answer: Any
     decision: Decision
     score: float | None
     usage: Usage | None
+    seconds: float | None = None
 
 
 class PlannedAttempts(Attempts):
@@ -201,12 +204,33 @@ class PlannedAttempts(Attempts):
             jitter=self._jitter,
         )
 
-    def chosen(self, drafts: Sequence[Draft], best: int, *, reason: str = "best_of") -> None:
-        """Report the drafts of a step that asked several experts, and which is the answer."""
+    def chosen(
+        self,
+        drafts: Sequence[Draft],
+        best: int,
+        *,
+        late: Sequence[Decision] = (),
+        reason: str = "best_of",
+    ) -> None:
+        """Report the drafts of a step that asked several experts.
+
+        Parameters
+        ----------
+        drafts
+            Those that came.
+        best
+            The place of the one that is the answer.
+        late
+            Who had not answered when the time was up.
+        reason
+            For the record.
+        """
         for place, draft in enumerate(drafts):
             self.decision = draft.decision
             outcome = "accepted" if place == best else "rejected"
-            self._note_step(outcome, score=draft.score, usage=draft.usage)
+            self._note_step(outcome, score=draft.score, usage=draft.usage, seconds=draft.seconds)
+        for self.decision in late:
+            self._note_step("late")
         self.given = drafts[best]
         self.decision = replace(self.given.decision, reason=reason)
 
@@ -243,9 +267,17 @@ class PlannedAttempts(Attempts):
         return None if isinstance(self.step, AskAll) else super()._pause(error)
 
     def _starts(self) -> bool:
-        self.step = next(self._plan)
+        self.step = self._affordable(next(self._plan))
         self._step_started = self._clock()
         return isinstance(self.step, AskAll) or super()._starts()
+
+    def _affordable(self, step: Ask | AskAll) -> Ask | AskAll:
+        """Return the step without those experts beside the first that the budget does not allow."""
+        if not isinstance(step, AskAll):
+            return step
+        first, *others = step.experts
+        allowed = (name for name in others if self._affords(self._experts[name].model))
+        return step._replace(experts=(first, *allowed))
 
     def _advance(self, reason: str) -> bool:
         before = self.decision
@@ -258,7 +290,7 @@ class PlannedAttempts(Attempts):
                 break
             self._turn_to(name, reason)
             if not self._breakers or isinstance(step, AskAll) or self._enter():
-                self.step, self._step_started = step, self._clock()
+                self.step, self._step_started = self._affordable(step), self._clock()
                 self._note_turn(before, reason)
                 return True
             self._outcome = Report(error=self._circuit_open())
@@ -333,7 +365,12 @@ class PlannedAttempts(Attempts):
         return True
 
     def _note_step(
-        self, outcome: str, *, score: float | None = None, usage: Usage | None = None
+        self,
+        outcome: str,
+        *,
+        score: float | None = None,
+        usage: Usage | None = None,
+        seconds: float | None = None,
     ) -> None:
         now, decision = self._clock(), self.decision
         self.steps.append(
@@ -342,11 +379,12 @@ class PlannedAttempts(Attempts):
                 decision.model,
                 outcome,
                 score,
-                now - self._step_started,
+                now - self._step_started if seconds is None else seconds,
                 usage,
             )
         )
-        self._step_started = now
+        if seconds is None and outcome != "late":
+            self._step_started = now
 
 
 def another_may_answer(error: BaseException) -> bool:

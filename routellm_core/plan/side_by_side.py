@@ -5,22 +5,24 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from concurrent.futures import ThreadPoolExecutor, wait
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
 from routellm_core.answers.steps import arun, run, together
-from routellm_core.errors import CircuitOpenError
+from routellm_core.answers.verifier import Score
+from routellm_core.errors import CircuitOpenError, EmptyAnswerError
 from routellm_core.plan.gate import ChunkGate
 from routellm_core.plan.judging import content_of, form_score, usage_of
 from routellm_core.plan.planned import Draft, another_may_answer
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Sequence
 
     from routellm_core.answers.steps import Plan
-    from routellm_core.answers.verifier import Score
     from routellm_core.plan.calls import RoutedCall
     from routellm_core.plan.planned import PlannedAttempts
     from routellm_core.plan.steps import AskAll
+    from routellm_core.types import Decision
 
     Call = RoutedCall[Any, Any]
 
@@ -45,29 +47,26 @@ def best_of(call: Call, ask: Callable[[Any], Any], drive: Callable[[Any, Any], A
         The first expert's, if none answers.
     """
     step, branches = _step(call), _branches(call)
-    if not branches:
-        raise CircuitOpenError("Every model failed repeatedly, and none is asked for now.")
+    limit_s = _limit(call, step)
+
+    def timed(branch: Call) -> tuple[Any, float]:
+        began = perf_counter()
+        return drive(branch, ask), perf_counter() - began
+
     pool = ThreadPoolExecutor(len(branches), thread_name_prefix="routellm-best-of")
     try:
-        tasks = [
-            pool.submit(contextvars.copy_context().run, drive, branch, ask) for branch in branches
-        ]
-        limit_s = _limit(call, step)
+        tasks = [pool.submit(contextvars.copy_context().run, timed, branch) for branch in branches]
         wait(tasks, timeout=limit_s)
     finally:
         # A model that is still at work cannot be stopped from outside; nobody waits for it.
         pool.shutdown(wait=False, cancel_futures=True)
-    came = [(b, t) for b, t in zip(branches, tasks, strict=True) if t.done()]
-    if not came:
-        raise TimeoutError(f"No answer within {limit_s:g} s.")
-    drafts = _drafts(call, [(branch, task.exception(), task) for branch, task in came])
+    drafts, late = _came(call, branches, tasks, limit_s)
     scores, fault = None, None
-    if len(drafts) > 1:
-        try:
-            scores = run(_scoring(call, step, drafts), ask=call.ask_verifier)
-        except Exception as error:  # noqa: BLE001 - a verifier's fault is never the caller's
-            fault = error
-    return _chosen(call, drafts, scores, fault)
+    try:
+        scores = run(_scoring(call, step, drafts), ask=call.ask_verifier)
+    except Exception as error:  # noqa: BLE001 - a verifier's fault is never the caller's
+        fault = error
+    return _chosen(call, drafts, scores, late=late, fault=fault)
 
 
 async def abest_of(
@@ -75,29 +74,30 @@ async def abest_of(
 ) -> Any:
     """Return the best answer as `best_of` does; what is late is cancelled."""
     step, branches = _step(call), _branches(call)
-    if not branches:
-        raise CircuitOpenError("Every model failed repeatedly, and none is asked for now.")
-    tasks = [asyncio.ensure_future(adrive(branch, ask)) for branch in branches]
+    limit_s = _limit(call, step)
+
+    async def timed(branch: Call) -> tuple[Any, float]:
+        began = perf_counter()
+        return await adrive(branch, ask), perf_counter() - began
+
+    tasks = [asyncio.ensure_future(timed(branch)) for branch in branches]
+    done: Collection[Any] = ()
     try:
-        limit_s = _limit(call, step)
-        await asyncio.wait(tasks, timeout=limit_s)
-        came = [(b, t) for b, t in zip(branches, tasks, strict=True) if t.done()]
+        done, _ = await asyncio.wait(tasks, timeout=limit_s)
     finally:
-        late = [task for task in tasks if not task.done()]
-        for task in late:
+        waiting = [task for task in tasks if task not in done]
+        for task in waiting:
             task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
-    if not came:
-        raise TimeoutError(f"No answer within {limit_s:g} s.")
-    drafts = _drafts(call, [(branch, task.exception(), task) for branch, task in came])
+        await asyncio.gather(*waiting, return_exceptions=True)
+    came = [task if task in done else None for task in tasks]
+    drafts, late = _came(call, branches, came, limit_s)
     scores, fault = None, None
-    if len(drafts) > 1:
+    try:
         scoring = arun(_scoring(call, step, drafts), ask=call.ask_verifier)
-        try:
-            scores = await call.attempts.before_deadline(scoring)
-        except Exception as error:  # noqa: BLE001 - a verifier's fault is never the caller's
-            fault = error
-    return _chosen(call, drafts, scores, fault)
+        scores = await call.attempts.before_deadline(scoring)
+    except Exception as error:  # noqa: BLE001 - a verifier's fault is never the caller's
+        fault = error
+    return _chosen(call, drafts, scores, late=late, fault=fault)
 
 
 def _step(call: Call) -> AskAll:
@@ -105,13 +105,21 @@ def _step(call: Call) -> AskAll:
 
 
 def _branches(call: Call) -> list[Call]:
-    """Return a call for every expert whose breaker lets it be asked."""
+    """Return a call for every expert whose breaker lets it be asked.
+
+    Raises
+    ------
+    CircuitOpenError
+        If there is none.
+    """
     attempts, branches = cast("PlannedAttempts", call.attempts), []
     for name in _step(call).experts:
         try:
             branches.append(call.branch(attempts.branch(name)))
         except CircuitOpenError:
             continue
+    if not branches:
+        raise CircuitOpenError("Every model failed repeatedly, and none is asked for now.")
     return branches
 
 
@@ -120,49 +128,85 @@ def _limit(call: Call, step: AskAll) -> float | None:
     return min((limit for limit in limits if limit is not None), default=None)
 
 
-def _drafts(call: Call, came: Sequence[tuple[Call, BaseException | None, Any]]) -> list[Draft]:
-    """Return the answers that came; failures are noted on the call.
+def _came(
+    call: Call, branches: Sequence[Call], tasks: Sequence[Any], limit_s: float | None
+) -> tuple[list[Draft], list[Decision]]:
+    """Return the answers that came, and who is late; failures are noted on the call.
 
     An unusable answer is none where another expert has one. What an answer must not hide is
     raised: a wrong setting, which every call would meet again, and a cancellation.
     """
     usable: list[Draft] = []
     unusable: list[Draft] = []
-    for branch, error, task in came:
+    late: list[Decision] = []
+    errors: list[BaseException] = []
+    for branch, task in zip(branches, tasks, strict=True):
+        if task is None or not task.done():
+            branch.attempts.give_up()
+            late.append(branch.decision)
+            continue
         call.attempts.failures += branch.attempts.failures
+        error = task.exception()
         if error is None:
-            answer = task.result()
-            draft = Draft(answer, branch.decision, None, usage_of(branch, answer))
+            answer, seconds = task.result()
+            draft = Draft(answer, branch.decision, None, usage_of(branch, answer), seconds)
             (usable if branch.is_usable(answer) else unusable).append(draft)
-        elif not another_may_answer(error):
+        elif another_may_answer(error):
+            errors.append(error)
+        else:
             raise error
     if not usable and not unusable:
-        raise next(error for _, error, _ in came if error is not None)
-    return usable or unusable
+        raise errors[0] if errors else TimeoutError(f"No answer within {limit_s:g} s.")
+    return usable or unusable, late
 
 
-def _scoring(call: Call, step: AskAll, drafts: Sequence[Draft]) -> Plan[list[Score]]:
-    """Plan the drafts' scores; one without the form that was asked for has 0."""
+def _scoring(call: Call, step: AskAll, drafts: Sequence[Draft]) -> Plan[list[Score | None]]:
+    """Plan the drafts' scores, None for one without the form that was asked for."""
     prompt, answers = call.prompt(), [content_of(call, draft.answer) for draft in drafts]
-    scores = yield from step.choose(prompt, answers)
     forms = yield from together([form_score(prompt, answer) for answer in answers])
-    return [
-        score if form is None or form.value == 1.0 else form
-        for score, form in zip(scores, forms, strict=True)
-    ]
+    formed = [place for place, form in enumerate(forms) if form is None or form.value == 1.0]
+    found: list[Score | None] = [None] * len(drafts)
+    if len(formed) == 1:
+        found[formed[0]] = Score(1.0, "the only one")
+    elif formed:
+        scores = yield from step.choose(prompt, [answers[place] for place in formed])
+        for place, score in zip(formed, scores, strict=True):
+            found[place] = score
+    return found
 
 
 def _chosen(
     call: Call,
     drafts: list[Draft],
-    scores: Sequence[Score] | None,
+    scores: Sequence[Score | None] | None,
+    *,
+    late: Sequence[Decision],
     fault: Exception | None,
 ) -> Any:
-    if scores is not None:
-        drafts = [d._replace(score=s.value) for d, s in zip(drafts, scores, strict=True)]
-    best = max(range(len(drafts)), key=lambda place: (drafts[place].score or 0.0, -place))
-    reason = "best_of" if fault is None else f"verifier_error:{type(fault).__name__}"
-    cast("PlannedAttempts", call.attempts).chosen(drafts, best, reason=reason)
+    """Return the best draft's answer.
+
+    Raises
+    ------
+    EmptyAnswerError
+        If none has the form that was asked for: its tool calls must not be made.
+    """
+    best, reason = 0, "best_of"
+    if fault is not None:
+        reason = f"verifier_error:{type(fault).__name__}"
+    elif scores is not None:
+        if all(score is None for score in scores):
+            raise EmptyAnswerError("No expert's answer has the form that was asked for.")
+        if len(drafts) > 1:
+            drafts = [
+                draft._replace(score=0.0 if score is None else score.value)
+                for draft, score in zip(drafts, scores, strict=True)
+            ]
+        best = max(
+            (place for place, score in enumerate(scores) if score is not None),
+            key=lambda place: (drafts[place].score or 0.0, -place),
+        )
+    attempts = cast("PlannedAttempts", call.attempts)
+    attempts.chosen(drafts, best, late=late, reason=reason)
     answer = drafts[best].answer
     if isinstance(answer, ChunkGate):
         answer.call = call  # whose record the chunks carry

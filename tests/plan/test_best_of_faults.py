@@ -1,17 +1,25 @@
 """Asking several experts at once, where experts, verifiers, budgets or clocks are at fault."""
 
+import asyncio
 import pickle
 import time
 
 import pytest
 
-from routellm_core import ConfigurationError, RetrySettings, Turn, make_decider
-from routellm_core.answers import check, no_refusal
+from routellm_core import (
+    ConfigurationError,
+    EmptyAnswerError,
+    Monitor,
+    RetrySettings,
+    Turn,
+    make_decider,
+)
+from routellm_core.answers import Answer, ToolCall, check, no_refusal
 from routellm_core.monitoring import Price
-from routellm_core.plan import Budget
+from routellm_core.plan import Budget, drive
 from routellm_core.strategies import BestOf, Cascade, Predict
 from tests.plan.test_experts import TABLE, Rating
-from tests.plan.toy import WAYS, Toy
+from tests.plan.toy import WAYS, Toy, ToyCall
 
 LONG = check(lambda prompt, answer: min(1.0, len(answer.text) / 20), name="long")
 BROKEN = check(lambda prompt, answer: 1 / 0, name="broken")
@@ -47,8 +55,6 @@ def test_a_verifier_that_fails_costs_no_answer(way) -> None:
 
 def test_scoring_ends_at_the_deadline() -> None:
     async def slow(prompt, answer):
-        import asyncio
-
         await asyncio.sleep(5.0)
         return 1.0
 
@@ -112,3 +118,86 @@ def test_qualities_that_are_none_are_a_routers_error(bad) -> None:
 def test_strategies_can_be_pickled() -> None:
     for strategy in (BestOf(choose=no_refusal()), BestOf(3, choose="vote")):
         assert repr(pickle.loads(pickle.dumps(strategy))) == repr(strategy)
+
+
+def test_who_is_late_is_on_the_record_at_an_unknown_cost(way) -> None:
+    records = []
+    monitor = Monitor(records.append, prices=PRICES)
+    toy = Toy(
+        {"a": "One.", "b": "Two."},
+        BestOf(choose=LONG, limit_s=0.1),
+        delays={"b": 0.5},
+        options={"monitor": monitor},
+    )
+    assert toy.run(way) == "One."
+    assert toy.outcomes == [("a", "accepted"), ("b", "late")]
+    monitor.flush()
+    assert records[0].drafts_usd is None
+    assert records[0].saved_usd is None
+
+
+@pytest.mark.parametrize("way", ["drive", "stream"])
+def test_an_expert_that_is_late_is_not_asked_again(way) -> None:
+    retry = RetrySettings(retries=5, backoff_s=0.0)
+    toy = Toy(
+        {"a": "One.", "b": Down()},
+        BestOf(choose=LONG, limit_s=0.1),
+        delays={"b": 0.3},
+        options={"retry": retry},
+    )
+    assert toy.run(way) == "One."
+    time.sleep(0.8)
+    assert toy.asked.count("b") <= 1
+
+
+def test_each_step_has_its_own_time(way) -> None:
+    toy = Toy({"a": "One.", "b": "Two."}, BestOf(choose=LONG), delays={"a": 0.05, "b": 0.2})
+    toy.run(way)
+    first, second = (step.seconds for step in toy.call.attempts.steps)
+    assert 0.05 <= first < second
+    assert second >= 0.2
+
+
+def test_a_stream_that_flows_is_not_cut_by_the_time_of_an_attempt() -> None:
+    class Slow(Toy):
+        async def _achunks(self, route):
+            for word in self.say(route).split():
+                await asyncio.sleep(0.08)
+                yield f"{word} "
+
+    words = "One two three four five."
+    toy = Slow(
+        {"a": words, "b": "One."},
+        BestOf(choose=LONG),
+        options={"retry": RetrySettings(attempt_timeout_s=0.2)},
+    )
+    assert toy.run("astream") == words
+
+
+def test_a_budget_is_asked_about_every_expert(way) -> None:
+    prices = {f"model-{name}": Price(name, 0.0, 1.0) for name in "abc"}
+    budget = Budget(2.5, prices=prices, answer_tokens=1)
+    toy = Toy(dict.fromkeys("abc", "One."), BestOf(choose=LONG), options={"budget": budget})
+    toy.run(way)
+    assert sorted(toy.asked) == ["a", "b"]
+
+
+class Calling(ToyCall):
+    """Answers that begin with ! call a tool that nobody offered."""
+
+    def answer_of(self, answer):
+        calls = (ToolCall("unknown", "{}"),) if answer.startswith("!") else ()
+        return Answer(answer, tool_calls=calls)
+
+    def branch(self, attempts):
+        return Calling(attempts, self.text)
+
+
+@pytest.mark.parametrize("models", [{"a": "!One.", "b": "!Two."}, {"a": "!One.", "b": Down()}])
+def test_a_call_of_an_unknown_tool_is_never_given_out(models) -> None:
+    toy = Toy(models, BestOf(choose=LONG))
+    call = Calling(toy.begin().attempts, "Why?")
+    with pytest.raises(EmptyAnswerError, match="form that was asked for"):
+        drive(call, toy.ask)
+    good = Toy({"a": "!A very long answer indeed.", "b": "Two."}, BestOf(choose=LONG))
+    assert drive(Calling(good.begin().attempts, "Why?"), good.ask) == "Two."

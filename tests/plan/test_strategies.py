@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from routellm_core import Capabilities, ConfigurationError, Monitor, RetrySettings
-from routellm_core.answers import check, no_refusal
+from routellm_core.answers import Score, Verifier, check, no_refusal
 from routellm_core.errors import BudgetExceededError, EmptyAnswerError
 from routellm_core.experts import ExpertTable
 from routellm_core.monitoring import Price
@@ -334,3 +334,37 @@ def test_an_answer_that_was_rejected_is_not_called_accepted(way) -> None:
     toy = Toy({"weak": "No.", "strong": SHORT}, LastStepScored(LONG, accept=0.9))
     assert toy.run(way) == SHORT
     assert (toy.decision.route, toy.decision.reason) == ("strong", "best_draft")
+
+
+class Watching(Verifier):
+    """Score by length, and fail at watching."""
+
+    name = "watching"
+
+    def watch(self, prompt, *, accept):
+        return self
+
+    def feed(self, text="", tokens=()):
+        raise RuntimeError("cannot watch")
+
+    def _score(self, prompt, answer):
+        return Score(min(1.0, len(answer.text) / 20), "by length")
+
+
+def test_a_verifier_that_fails_at_watching_scores_the_whole_answer(way) -> None:
+    toy = Toy({"weak": FINE, "strong": BEST}, Cascade(Watching(), accept=0.8))
+    assert toy.run(way) == FINE
+    assert toy.outcomes == [("weak", "accepted")]
+
+
+def test_drafts_are_paid_for_although_no_answer_followed(way) -> None:
+    prices = {f"model-{name}": Price(name, 0.0, 1.0) for name in ("weak", "strong")}
+    budget = Budget(1e6, prices=prices, answer_tokens=1)
+    toy = Toy(
+        {"weak": "No.", "strong": ConfigurationError("No key.")},
+        Cascade(LONG, accept=0.9),
+        options={"budget": budget},
+    )
+    with pytest.raises(ConfigurationError):
+        toy.run(way)
+    assert budget.spent_usd == pytest.approx(3.0 if way.endswith("drive") else 4.0)
