@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from importlib import import_module
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from routellm_core.errors import ConfigurationError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["make_registered", "registered_names"]
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 def registered_names(group: str, built_in: Mapping[str, str]) -> list[str]:
@@ -23,8 +26,9 @@ def make_registered(
     name: str,
     group: str,
     built_in: Mapping[str, str],
-    *arguments: Any,
-    **options: Any,
+    makes: type,
+    arguments: Sequence[Any] = (),
+    options: Mapping[str, Any] = _NOTHING,
 ) -> Any:
     """Return what a registered name makes of its arguments.
 
@@ -40,13 +44,16 @@ def make_registered(
         The packages' entry-point group.
     built_in
         "module:attribute" by name.
+    makes
+        The class of what is made.
     arguments, options
         Passed to what is registered.
 
     Raises
     ------
     ConfigurationError
-        If nobody registered the name, it cannot be imported, or an argument is wrong.
+        If nobody registered the name, it cannot be imported, an argument is wrong, or what is made
+        is no `makes`.
     """
     target = built_in.get(name) or _entry_points(group).get(name)
     if target is None:
@@ -62,9 +69,15 @@ def make_registered(
             f"The {kind} {name!r} is registered as {target!r}, which cannot be imported: {error}"
         ) from error
     try:
-        return make(*arguments, **options)
+        made = make(*arguments, **options)
     except TypeError as error:
         raise ConfigurationError(f"The {kind} {name!r} cannot be made: {error}") from error
+    if not isinstance(made, makes):
+        raise ConfigurationError(
+            f"The {kind} {name!r} is registered as {target!r}, which makes no `{makes.__name__}` "
+            f"but a {type(made).__name__}."
+        )
+    return made
 
 
 def _entry_points(group: str) -> dict[str, str]:

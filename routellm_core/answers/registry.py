@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from routellm_core._registered import make_registered, registered_names
 from routellm_core.answers.verifier import Verifier
-from routellm_core.errors import ConfigurationError, did_you_mean
 
 __all__ = ["VERIFIER_ENTRY_POINT_GROUP", "load_verifier", "verifier_names"]
 
@@ -33,7 +32,7 @@ _BUILT_IN = {
 
 def verifier_names() -> list[str]:
     """Return every registered name, sorted: built in, and from installed packages."""
-    return sorted({*_BUILT_IN, *_entry_points()})
+    return registered_names(VERIFIER_ENTRY_POINT_GROUP, _BUILT_IN)
 
 
 def load_verifier(name: str, *arguments: Any, **options: Any) -> Verifier:
@@ -53,32 +52,12 @@ def load_verifier(name: str, *arguments: Any, **options: Any) -> Verifier:
     ConfigurationError
         If nobody registered the name, what is registered makes no verifier, or an option is wrong.
     """
-    target = _BUILT_IN.get(name) or _entry_points().get(name)
-    if target is None:
-        checkpoint = _checkpoint_of(str(name))
-        if checkpoint is not None:
-            return load_verifier("learned", checkpoint, *arguments, **options)
-        known = verifier_names()
-        raise ConfigurationError(
-            f"Unknown verifier {name!r}.{did_you_mean(str(name), known)} "
-            f"Known verifiers: {', '.join(known)}."
-        )
-    module, _, attribute = target.partition(":")
-    try:
-        make = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ConfigurationError(
-            f"Verifier {name!r} is registered as {target!r}, which cannot be imported: {error}"
-        ) from error
-    try:
-        made = make(*arguments, **options)
-    except TypeError as error:
-        raise ConfigurationError(f"Verifier {name!r} cannot be made: {error}") from error
-    if not isinstance(made, Verifier):
-        raise ConfigurationError(
-            f"Verifier {name!r} is registered as {target!r}, which makes no `Verifier` but a "
-            f"{type(made).__name__}."
-        )
+    checkpoint = None if name in verifier_names() else _checkpoint_of(str(name))
+    if checkpoint is not None:
+        return load_verifier("learned", checkpoint, *arguments, **options)
+    made: Verifier = make_registered(
+        "verifier", name, VERIFIER_ENTRY_POINT_GROUP, _BUILT_IN, Verifier, arguments, options
+    )
     return made
 
 
@@ -88,9 +67,3 @@ def _checkpoint_of(name: str) -> str | None:
     if equals and head == "learned":
         return checkpoint
     return name if os.sep in name or "/" in name or Path(name).is_dir() else None
-
-
-def _entry_points() -> dict[str, str]:
-    from importlib.metadata import entry_points
-
-    return {point.name: point.value for point in entry_points(group=VERIFIER_ENTRY_POINT_GROUP)}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from routellm_core._registered import make_registered, registered_names
-from routellm_core.errors import ConfigurationError
 from routellm_core.strategies.base import Strategy
 
 __all__ = ["STRATEGY_ENTRY_POINT_GROUP", "load_strategy", "strategy_names"]
@@ -47,11 +46,7 @@ def load_strategy(name: str, *arguments: Any, **options: Any) -> Strategy:
     >>> load_strategy("cascade", "no_refusal", accept=0.5)
     Cascade(<verifier no_refusal>, accept=0.5)
     """
-    made = make_registered(
-        "strategy", name, STRATEGY_ENTRY_POINT_GROUP, _BUILT_IN, *arguments, **options
+    made: Strategy = make_registered(
+        "strategy", name, STRATEGY_ENTRY_POINT_GROUP, _BUILT_IN, Strategy, arguments, options
     )
-    if not isinstance(made, Strategy):
-        raise ConfigurationError(
-            f"The strategy {name!r} makes no `Strategy` but a {type(made).__name__}."
-        )
     return made
