@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from routellm_core.errors import ConfigurationError
 from routellm_core.policy.memory import ScoreMemory
 from routellm_core.policy.routing import NO_OVERRIDES, Overrides, RoutingPolicy
-from routellm_core.policy.scoring import TIMEOUTS, Scorer
+from routellm_core.policy.scoring import Scorer, timeouts
 from routellm_core.policy.threshold_notes import note_threshold
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class Decider:
             return decisions
         try:
             win_rates = self._scorer.win_rates([turns[index].text for index in open_turns])
-        except TIMEOUTS as error:
+        except timeouts() as error:
             for index in open_turns:
                 decisions[index] = self._survive(error, turns[index], overrides[index])
             return decisions
@@ -145,7 +145,7 @@ class Decider:
             return decisions
         try:
             win_rates = await self._scorer.awin_rates([turns[index].text for index in open_turns])
-        except TIMEOUTS as error:
+        except timeouts() as error:
             for index in open_turns:
                 decisions[index] = self._survive(error, turns[index], overrides[index])
             return decisions

@@ -17,20 +17,26 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-__all__ = ["TIMEOUTS", "Scorer"]
-
-TIMEOUTS: tuple[type[Exception], ...] = (TimeoutError,)
-if sys.version_info < (3, 11):
-    # Before Python 3.11 `wait_for` raises a class of its own.
-    import asyncio
-
-    TIMEOUTS = (TimeoutError, asyncio.TimeoutError)
+__all__ = ["Scorer", "timeouts"]
 
 WORKERS = 16
 """Threads that score at once."""
 
 WAITING = 256
 """Calls that may score or wait for a thread; further ones do without a win rate at once."""
+
+
+def timeouts() -> tuple[type[Exception], ...]:
+    """Return the classes of a deadline that passed.
+
+    Before Python 3.11 `wait_for` raises a class of its own, for which a decision that raises
+    nothing need not import asyncio.
+    """
+    if sys.version_info >= (3, 11):
+        return (TimeoutError,)
+    import asyncio
+
+    return (TimeoutError, asyncio.TimeoutError)
 
 
 class Scorer:

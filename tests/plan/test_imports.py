@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 SHOW = (
-    "import sys, routellm_core; needless = {'routellm_core.plan.loops', 'routellm_core.answers'}; "
+    "import sys, routellm_core; needless = {'asyncio', 'routellm_core.answers'}; "
     "print(*sorted(needless & {*sys.modules}))"
 )
 
