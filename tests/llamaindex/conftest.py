@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -267,6 +268,22 @@ def collected() -> Iterator[None]:
     """Let what a test leaves behind warn in this test, which knows about it."""
     yield
     gc.collect()
+
+
+@pytest.fixture
+def current_loop() -> Iterator[None]:
+    """A current event loop.
+
+    Without one LlamaIndex runs every evaluation in a new loop, and its models' connections stay in
+    the one before, which is closed by then.
+    """
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    gc.collect()
+    loop.run_until_complete(asyncio.sleep(0.05))  # what is being closed closes now
+    loop.close()
+    asyncio.set_event_loop(None)
 
 
 @pytest.fixture(autouse=True)

@@ -141,6 +141,7 @@ async def test_what_a_flare_engine_looks_up_is_decided_by_the_users_words(
 
 @BOTH
 @pytest.mark.parametrize("feedback", ["NO", "NO, not at all."])
+@pytest.mark.usefixtures("current_loop")
 def test_an_answer_that_is_judged_and_tried_again_is_one_turn(
     routed: RoutedLLM, server, router, question: str, model: str, feedback: str
 ) -> None:
@@ -156,6 +157,7 @@ def test_an_answer_that_is_judged_and_tried_again_is_one_turn(
 
 @BOTH
 @pytest.mark.parametrize("rewrites", [False, True])
+@pytest.mark.usefixtures("current_loop")
 def test_a_question_that_a_judge_has_rewritten_belongs_to_the_users_turn(
     routed: RoutedLLM, server, router, question: str, model: str, rewrites: bool
 ) -> None:

@@ -215,6 +215,7 @@ DOCUMENTS = [Document(text=f"{n} is a number. " * 10, id_=str(n)) for n in range
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.usefixtures("current_loop")
 def test_worker_processes_ingest_as_one_process_does(
     routed: RoutedLLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,6 +229,7 @@ def test_worker_processes_ingest_as_one_process_does(
     assert "document_title" in shared[0].metadata
 
 
+@pytest.mark.usefixtures("current_loop")
 def test_what_was_ingested_with_another_threshold_is_ingested_again(
     routed: RoutedLLM, server
 ) -> None:
