@@ -48,6 +48,9 @@ class Trained:
     validation, win_rates
         The validation prompts with their outcomes, and their win rates, shape (n,), by routers that
         had not seen them.
+    scores
+        Shape (n,): what ranks the validation prompts. The win rates, or where several routers made
+        them, see `centred`.
     """
 
     router: Router
@@ -56,6 +59,7 @@ class Trained:
     settings: Mapping[str, Any] = field(default_factory=dict)
     validation: PairExamples | None = None
     win_rates: WinRates | None = None
+    scores: NDArray[np.float64] | None = None
 
     @property
     def doubt(self) -> str | None:
@@ -130,7 +134,7 @@ def trained(
         "nll": float(nll(np.clip(win_rates, 1e-6, 1.0 - 1e-6), validation.labels)),
         **(metrics or {}),
     }
-    return Trained(router, calibration, measured, settings, validation, win_rates)
+    return Trained(router, calibration, measured, settings, validation, win_rates, ranks)
 
 
 def _or_none(measure: Any) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,22 +16,19 @@ from routellm_core.evaluation.metrics.bootstrap import (
     paired_difference,
 )
 from routellm_core.labeling.agreement import Interval
-from routellm_core.training.adapted import train_adapted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-    from routellm_core.data.outcomes import Outcomes
-    from routellm_core.embedders.base import Embedder
     from routellm_core.evaluation.metrics.bootstrap import Statistic
     from routellm_core.routers.base import Router
     from routellm_core.training.examples import PairExamples
     from routellm_core.training.trained import Trained
-    from routellm_core.types import ModelPair, WinRates
+    from routellm_core.types import WinRates
 
-__all__ = ["CrossFit", "NoLoss", "cross_fit", "gap_recovered", "next_labels", "no_loss"]
+__all__ = ["CrossFit", "NoLoss", "cross_fit", "gap_recovered", "no_loss"]
 
 _TINY = 1e-9
 
@@ -50,19 +47,15 @@ class CrossFit:
         Shape (n,): of the router before adaptation.
     full
         Shape (n,): of the router adapted to the labels.
-    half
-        Shape (n,): of one adapted to half of the labels, NaN where it has seen the prompt; None
-        where half of the labels are too few to fit.
-    n_labels
-        How many labels there are.
+    ranks
+        Shape (n,): what ranks the prompts, see `Trained.scores`.
     """
 
     examples: PairExamples
     weights: NDArray[np.float64]
     prior: WinRates
     full: WinRates
-    half: WinRates | None
-    n_labels: int
+    ranks: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,28 +84,21 @@ class NoLoss:
 
 
 def cross_fit(
-    adapted: Trained,
-    outcomes: Outcomes,
-    pair: ModelPair,
-    *,
-    prior: Router,
-    embedder: Embedder | None = None,
-    weights: Mapping[str, float] | None = None,
-    seed: int = 0,
+    adapted: Trained, *, prior: Router, weights: Mapping[str, float] | None = None
 ) -> CrossFit:
-    """Collect what an adapted router, its prior and one of half the labels say of unseen prompts.
+    """Collect what an adapted router and its prior say of unseen prompts.
 
     Parameters
     ----------
     adapted
-        What `train_adapted` returned for these outcomes, this prior and this seed.
-    outcomes
-        Of both models, columns (strong, weak).
+        What `train_adapted` returned for this prior.
+    prior
+        The router before adaptation.
     weights
         By prompt, see `CrossFit`; by default all 1.
     """
-    examples, full = adapted.validation, adapted.win_rates
-    if examples is None or full is None:
+    examples, full, ranks = adapted.validation, adapted.win_rates, adapted.scores
+    if examples is None or full is None or ranks is None:
         raise DataError("The trained router says nothing of the prompts that were held back.")
     known = weights or {}
     return CrossFit(
@@ -120,80 +106,21 @@ def cross_fit(
         weights=np.array([known.get(prompt, 1.0) for prompt in examples.prompts]),
         prior=prior.win_rates(examples.prompts),
         full=full,
-        half=_half(examples.prompts, outcomes, pair, prior=prior, embedder=embedder, seed=seed),
-        n_labels=len(outcomes),
+        ranks=ranks,
     )
 
 
-def _half(
-    prompts: Sequence[str],
-    outcomes: Outcomes,
-    pair: ModelPair,
-    *,
-    prior: Router,
-    embedder: Embedder | None,
-    seed: int,
-) -> WinRates | None:
-    """Return the win rates of prompts by routers of half of the labels that have not seen them."""
-    held = set(prompts)
-    order = np.random.default_rng(seed).permutation(len(outcomes))
-    # As few as possible of those that are to be scored.
-    order = np.array(sorted(order, key=lambda row: outcomes.prompts[row] in held))
-    rows = np.sort(order[: (len(order) + 1) // 2])
-    try:
-        fitted = train_adapted(
-            outcomes.select(rows), pair=pair, prior=prior, embedder=embedder, seed=seed
-        )
-    except DataError:
-        # Few labels may be all alike.
-        return None
-    learnt = {outcomes.prompts[row] for row in rows}
-    scores = fitted.router.win_rates(prompts)
-    scores[[prompt in learnt for prompt in prompts]] = np.nan
-    if fitted.validation is not None and fitted.win_rates is not None:
-        unseen = dict(zip(fitted.validation.prompts, fitted.win_rates.tolist(), strict=True))
-        scores = np.array([unseen.get(p, s) for p, s in zip(prompts, scores, strict=True)])
-    return scores
-
-
-def gap_recovered(fit: CrossFit, scores: WinRates, *, seed: int = 0) -> Interval:
-    """Return APGR of win rates on the prompts of a cross-fit, with a 95 % bootstrap interval.
+def gap_recovered(fit: CrossFit, scores: NDArray[np.float64], *, seed: int = 0) -> Interval:
+    """Return APGR of scores on the prompts of a cross-fit, with a 95 % bootstrap interval.
 
     NaN where the strong model is not better on these prompts.
     """
     return _estimate(_apgr(fit, scores), n=len(scores), seed=seed)
 
 
-def next_labels(fit: CrossFit, *, n_more: int = 100, seed: int = 0) -> Interval | None:
-    """Return how much APGR further labels will likely add.
-
-    APGR is taken to grow by the same for every doubling of the labels: by as much as from half of
-    them to all.
-
-    Returns
-    -------
-    The gain and its 95 % bootstrap interval over prompts; None where half of the labels are too few
-    to fit.
-    """
-    if fit.half is None:
-        return None
-    both = np.flatnonzero(np.isfinite(fit.half))
-    paired = replace(
-        fit,
-        examples=fit.examples.select(both),
-        weights=fit.weights[both],
-        prior=fit.prior[both],
-        full=fit.full[both],
-    )
-    gain = paired_difference(_apgr(paired, paired.full), _apgr(paired, fit.half[both]))
-    found = _estimate(gain, n=len(both), seed=seed)
-    doublings = math.log2((fit.n_labels + n_more) / fit.n_labels)
-    return Interval(*(doublings * value for value in (found.value, found.low, found.high)))
-
-
 def gain_over_prior(fit: CrossFit, *, seed: int = 0) -> Interval:
     """Return how much higher APGR is than the prior's, on the same prompts."""
-    gain = paired_difference(_apgr(fit, fit.full), _apgr(fit, fit.prior))
+    gain = paired_difference(_apgr(fit, fit.ranks), _apgr(fit, fit.prior))
     return _estimate(gain, n=len(fit.full), seed=seed)
 
 
@@ -243,7 +170,7 @@ def _cut(ordered: NDArray[np.float64], part: float) -> float:
     return float(ordered[place]) if place else 0.0
 
 
-def _apgr(fit: CrossFit, scores: WinRates) -> Statistic:
+def _apgr(fit: CrossFit, scores: NDArray[np.float64]) -> Statistic:
     found = apgr_of(scores, weak=fit.examples.weak, strong=fit.examples.strong)
     return _weighted(found, fit.weights)
 

@@ -11,6 +11,7 @@ import numpy as np
 from routellm_core.calibration import calibration_of
 from routellm_core.checkpoints import check_target
 from routellm_core.errors import ConfigurationError, DataError
+from routellm_core.labeling.agreement import Interval
 from routellm_core.labeling.labelling import journal_path, label
 from routellm_core.labeling.spending import find_prices
 from routellm_core.routers.base import Router
@@ -22,7 +23,6 @@ from routellm_core.tuning.measure import (
     cross_fit,
     gain_over_prior,
     gap_recovered,
-    next_labels,
     no_loss,
 )
 from routellm_core.tuning.report import TuneReport
@@ -37,12 +37,15 @@ if TYPE_CHECKING:
     from routellm_core.labeling.labelling import LabelJob
     from routellm_core.labeling.running import Progress
     from routellm_core.labeling.settings import LabelSettings
+    from routellm_core.training.trained import Trained
 
 __all__ = ["MIN_LABELS", "TuneJob", "labels_path", "tune"]
 
 MIN_LABELS = 12
 """How many labels it takes to adapt to some and measure on the others."""
 
+_MORE = 100
+"""The next labels, whose worth is told."""
 _ANSWER_TOKENS = 300
 _CHARS_PER_TOKEN = 4
 
@@ -146,12 +149,9 @@ def tune(
     data, doubts = _labels(job, pair)
     adapted = train_adapted(
         data, pair=pair, prior=prior, embedder=job.embedder, seed=job.seed,
-        show_progress=show_progress,
+        next_labels=_MORE, show_progress=show_progress,
     )  # fmt: skip
-    fit = cross_fit(
-        adapted, data, pair, prior=prior, embedder=job.embedder, weights=_weights(job),
-        seed=job.seed,
-    )  # fmt: skip
+    fit = cross_fit(adapted, prior=prior, weights=_weights(job))
     floors = calibration_of(
         fit.full, source="", weak=fit.examples.weak, strong=fit.examples.strong, seed=job.seed
     ).quality_floors
@@ -169,13 +169,18 @@ def tune(
         labels=str(job.labelling.out),
         labelling=labelling,
         n_labels=len(data),
-        gap_recovered=gap_recovered(fit, fit.full, seed=job.seed),
+        gap_recovered=gap_recovered(fit, fit.ranks, seed=job.seed),
         prior_gap_recovered=gap_recovered(fit, fit.prior, seed=job.seed),
         gain=gain_over_prior(fit, seed=job.seed),
         no_loss=no_loss(fit, cost_ratio=_cost_ratio(job), seed=job.seed),
-        next_100_labels=next_labels(fit, n_more=100, seed=job.seed),
+        next_100_labels=_more_labels(adapted),
         doubts=doubts,
     )
+
+
+def _more_labels(adapted: Trained) -> Interval | None:
+    found = adapted.metrics["next_labels"]
+    return None if found is None else Interval(found["apgr_gain"], found["low"], found["high"])
 
 
 def _check_out(job: TuneJob) -> None:
