@@ -84,12 +84,29 @@ class TrainedVerifier:
                 f"{figures['auroc']:.3f}, 95 % interval {figures['auroc_low']:.3f} to "
                 f"{figures['auroc_high']:.3f}."
             )
+        found += self._beaten()
         if figures["brier"] >= figures["base_brier"]:
             found.append(
                 f"Its Brier score of {figures['brier']:.4f} is no better than the mean quality's, "
                 f"{figures['base_brier']:.4f}: its scores are no probabilities."
             )
         return tuple(found)
+
+    def _beaten(self) -> list[str]:
+        """Return a sentence where one number alone tells as much as the verifier."""
+        reached = self.metrics["auroc"]
+        alone = {
+            name: value
+            for name in ("length", "win_rate", "logprob")
+            if (value := self.metrics.get(f"auroc_{name}")) is not None
+        }
+        if reached is None or not alone or max(alone.values()) < reached:
+            return []
+        best = max(alone, key=lambda name: alone[name])
+        return [
+            f"On the answers held back {best.replace('_', ' ')} alone tells as much: AUROC "
+            f"{alone[best]:.3f}, the verifier's {reached:.3f}."
+        ]
 
     def save(self, folder: str | Path) -> Path:
         """Write the verifier with figures and settings, and return its folder.

@@ -347,3 +347,17 @@ def test_what_is_not_known_at_scoring_stands_at_its_mean(result: TrainedVerifier
         for rate in (None, float(mean))
     )
     assert unknown == pytest.approx(at_mean)
+
+
+def test_a_verifier_that_one_number_beats_is_doubted() -> None:
+    found = TrainedVerifier(
+        verifier=None,
+        metrics={
+            "n_validation": 500, "auroc": 0.8, "auroc_low": 0.7, "auroc_high": 0.9, "brier": 0.1,
+            "base_brier": 0.2, "auroc_length": 0.85, "auroc_win_rate": None, "auroc_logprob": 0.6,
+        },
+    )  # fmt: skip
+    (doubt,) = found.doubts
+    assert "length alone tells as much: AUROC 0.850, the verifier's 0.800" in doubt
+    better = TrainedVerifier(verifier=None, metrics={**found.metrics, "auroc_length": 0.79})
+    assert not better.doubts
