@@ -17,6 +17,7 @@ from routellm_core._litellm import Quiet
 from routellm_core._warnings import ignore_third_party_warnings
 from routellm_core.errors import CircuitOpenError
 from routellm_core.plan.retrying import NO_RETRIES
+from routellm_core.plan.waiting import wait_within
 from routellm_core.policy.faults import fault_of, retry_after_of
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ __all__ = ["Attempts", "FailedAttempt"]
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+_EARLY_S = 0.05
+"""How long before the deadline a timer for it may fire."""
 
 LONGEST_WAIT_S = 60.0
 """Without a deadline, a provider that asks for a longer pause is not waited for."""
@@ -88,6 +92,7 @@ class Attempts:
         "_clock",
         "_committed",
         "_experts",
+        "_is_over",
         "_jitter",
         "_last_error",
         "_on_end",
@@ -142,6 +147,7 @@ class Attempts:
         self._started = clock() if retry.deadline_s is not None else 0.0
         self._until: float | None = None
         """When this attempt must have content, on the clock; None before anybody waits for it."""
+        self._is_over = False
         self._committed = False
         self.committed_s: float | None = None
         """When content first reached the caller, on the machine's clock; None if nobody asks."""
@@ -166,6 +172,8 @@ class Attempts:
         """Seconds until the deadline, at least 0; None when there is no deadline."""
         if self._retry.deadline_s is None:
             return None
+        if self._is_over:
+            return 0.0
         return max(0.0, self._started + self._retry.deadline_s - self._clock())
 
     @property
@@ -191,7 +199,7 @@ class Attempts:
             return await answer
         if self._until is None:
             self._until = self._clock() + seconds
-        return await _within(answer, max(0.0, self._until - self._clock()))
+        return await self._timed(answer, max(0.0, self._until - self._clock()))
 
     async def before_deadline(self, answer: Awaitable[T]) -> T:
         """Wait for something until the call's deadline.
@@ -202,7 +210,16 @@ class Attempts:
             If that is over; what was waited for is then cancelled.
         """
         seconds = self.remaining_s
-        return await (answer if seconds is None else _within(answer, seconds))
+        return await (answer if seconds is None else self._timed(answer, seconds))
+
+    async def _timed(self, answer: Awaitable[T], seconds: float) -> T:
+        try:
+            return await wait_within(answer, seconds)
+        except TimeoutError:
+            remaining = self.remaining_s
+            # The timers of some event loops fire early, by the time that a callback takes.
+            self._is_over = remaining is not None and remaining < _EARLY_S
+            raise
 
     def commit(self) -> None:
         """Note that content reached the caller: from here on every error is final."""
@@ -360,18 +377,6 @@ class Attempts:
             f"Model {self.decision.model!r} failed repeatedly and is not asked for now. Seconds "
             f"until another try, by route: {waits}."
         )
-
-
-async def _within(answer: Awaitable[T], seconds: float) -> T:
-    import asyncio
-
-    if hasattr(asyncio, "timeout"):  # stays in the caller's task, which older Pythons cannot
-        async with asyncio.timeout(seconds):
-            return await answer
-    try:
-        return await asyncio.wait_for(answer, seconds)
-    except asyncio.TimeoutError:  # a class of its own before Python 3.11
-        raise TimeoutError(f"No answer within {seconds:g} s.") from None
 
 
 def _chain(error: BaseException, earlier: BaseException | None) -> None:

@@ -11,7 +11,7 @@ from routellm_core.answers import Score, Verifier, check, no_refusal
 from routellm_core.errors import BudgetExceededError, EmptyAnswerError
 from routellm_core.experts import ExpertTable
 from routellm_core.monitoring import Price
-from routellm_core.plan import Ask, BreakerSettings, Budget
+from routellm_core.plan import Ask, Attempts, BreakerSettings, Budget
 from routellm_core.strategies import BestOf, Cascade, Hybrid, Predict
 from tests.plan.toy import WAYS, Toy
 
@@ -368,3 +368,24 @@ def test_drafts_are_paid_for_although_no_answer_followed(way) -> None:
     with pytest.raises(ConfigurationError):
         toy.run(way)
     assert budget.spent_usd == pytest.approx(3.0 if way.endswith("drive") else 4.0)
+
+
+@pytest.mark.parametrize("way", ["adrive", "astream"])
+def test_a_timer_that_fires_early_ends_the_call_at_its_deadline(way, monkeypatch) -> None:
+    """As those of uvloop do."""
+    real = time.monotonic
+    began = real()
+    monkeypatch.setattr(
+        Attempts.__init__, "__kwdefaults__",
+        {**Attempts.__init__.__kwdefaults__, "clock": lambda: began + (real() - began) * 0.97},
+    )  # fmt: skip
+    toy = Toy(
+        {"a": SHORT, "b": FINE, "c": BEST},
+        Cascade(LONG, accept=1.1),
+        delays={"b": 5.0, "c": 5.0},
+        options={"retry": RetrySettings(deadline_s=0.4)},
+    )
+    assert toy.run(way) == SHORT
+    assert toy.decision.reason == "deadline"
+    assert toy.asked == ["a"]
+    assert [step.expert for step in toy.call.attempts.steps] == ["a", "b"]
