@@ -62,11 +62,11 @@ class ExpertTable:
     >>> table = ExpertTable.of_pair(strong_model="gpt-4o", weak_model="gpt-4o-mini")
     >>> table.names, table.reference.model, table.is_pair
     (('weak', 'strong'), 'gpt-4o', True)
-    >>> [expert.name for expert in table.after("weak")]
-    ['strong']
+    >>> table.after("weak")
+    ('strong',)
     """
 
-    __slots__ = ("_by_name", "_experts", "cheapest", "is_pair", "names", "reference")
+    __slots__ = ("_after", "_by_name", "_experts", "cheapest", "is_pair", "names", "reference")
 
     def __init__(self, experts: Iterable[Expert]) -> None:
         self._experts = tuple(experts)
@@ -78,6 +78,7 @@ class ExpertTable:
         if len(self._by_name) < len(self._experts):
             twice = next(name for name in self.names if self.names.count(name) > 1)
             raise ConfigurationError(f"Two experts have the name {twice!r}; names must differ.")
+        self._after = {name: self.names[n + 1 :] for n, name in enumerate(self.names)}
         self.cheapest = self._experts[0]
         self.reference = self._experts[-1]
         self.is_pair = self.names == _PAIR
@@ -114,9 +115,9 @@ class ExpertTable:
         windows = [expert.capabilities.context_window for expert in self._experts]
         return min((window for window in windows if window is not None), default=None)
 
-    def after(self, name: str) -> tuple[Expert, ...]:
-        """Return the experts that follow this one in the table."""
-        return self._experts[self.names.index(self[name].name) + 1 :]
+    def after(self, name: str) -> tuple[str, ...]:
+        """Return the names of the experts that follow this one in the table."""
+        return self._after[name]
 
     def check(self, name: str, *, argument: str = "expert") -> str:
         """Return the name of an expert.

@@ -326,11 +326,13 @@ class Attempts:
         """Return the experts that may follow this one, without a plan."""
         if self._rest is None:
             route, order = self.decision.route, self.decision.order
-            if route in order:
+            if not order:
+                self._rest = self._experts.after(route)
+            elif route in order:
                 self._rest = order[order.index(route) + 1 :]
             else:
-                after = (expert.name for expert in self._experts.after(route))
-                self._rest = tuple(name for name in after if not order or name in order)
+                after = self._experts.after(route)
+                self._rest = tuple(name for name in after if name in order)
         return self._rest
 
     def _starts(self) -> bool:

@@ -84,6 +84,14 @@ class Guards:
             If no model may be asked.
         """
         experts = decider.policy.experts
+        if self.monitor is None and self.budget is None and decider.strategy is None:
+            return Attempts(
+                decision,
+                experts=experts,
+                worth_escalating=worth_escalating,
+                retry=self.retry,
+                breakers=self.breakers,
+            )
         options = {
             "experts": experts,
             "worth_escalating": worth_escalating,

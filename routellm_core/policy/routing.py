@@ -167,14 +167,11 @@ class RoutingPolicy:
 
         Where none can, all may try; what is lacking is None where none lacks anything.
         """
-        able: list[str] = []
-        lacking: str | None = None
-        for expert in self.experts:
-            lacks = missing_capability(expert.capabilities, turn)
-            if lacks is None:
-                able.append(expert.name)
-            elif lacking is None:
-                lacking = lacks
+        lacks = [missing_capability(expert.capabilities, turn) for expert in self.experts]
+        lacking = next(filter(None, lacks), None)
+        if lacking is None:
+            return self.experts.names, None
+        able = [n for n, lack in zip(self.experts.names, lacks, strict=True) if lack is None]
         return able or self.experts.names, lacking
 
     def after_scoring(
