@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from routellm_core._numbers import bad_number
+from routellm_core._scales import on_percentiles
 from routellm_core.errors import CheckpointError, CheckpointNotFoundError, ConfigurationError
 from routellm_core.types import Calibration, ModelPair
 
@@ -47,7 +48,7 @@ _CONFIG = "config.json"
 _TENSORS = "model.safetensors"
 _MAX_CONFIG_BYTES = 4 * 2**20
 _MAX_TENSOR_BYTES = 16 * 2**30
-_CALIBRATION = ("quantiles", "quality_floors", "tokens", "probability")
+_CALIBRATION = ("quantiles", "quality_floors", "tokens", "probability", "scale", "better")
 # What a write that was killed leaves behind.
 _UNFINISHED = re.compile(r"\.(?:config\.json|model\.safetensors|members)\.\w+")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -226,12 +227,24 @@ def read_checkpoint(folder: str | Path, *, within: str | Path | None = None) -> 
             tensors=tensors,
             pair=None if pair is None else ModelPair(**pair),
             embedder=config["embedder"],
-            calibration=None if stored is None else Calibration(**stored, **arrays),
+            calibration=None if stored is None else _calibration(stored, arrays),
             training=config["training"],
             checksum=config["checksum"],
         )
     except (TypeError, AttributeError, ConfigurationError) as error:
         _refuse(folder, f"it has a wrong value: {error}")
+
+
+def _calibration(stored: Mapping[str, Any], arrays: Mapping[str, Any]) -> Calibration:
+    """Return a calibration; one that states no scale was written before there were percentiles."""
+    named = dict(stored)
+    scale = named.pop("scale", None)
+    calibration = Calibration(**named, **arrays)
+    if scale not in (None, "percentile", "probability") or (
+        (scale == "percentile") != (calibration.scale is not None)
+    ):
+        raise ConfigurationError(f"the calibration's scale is {scale!r}")
+    return on_percentiles(calibration) if scale is None else calibration
 
 
 def notes_folder(folder: str | Path) -> Path:
@@ -255,7 +268,11 @@ def _config(checkpoint: Checkpoint, blob: bytes) -> dict[str, Any]:
         "parameters": dict(checkpoint.parameters),
         "calibration": None
         if calibration is None
-        else {"n_prompts": calibration.n_prompts, "source": calibration.source},
+        else {
+            "n_prompts": calibration.n_prompts,
+            "source": calibration.source,
+            "scale": "probability" if calibration.scale is None else "percentile",
+        },
         "training": dict(checkpoint.training),
         "tensors": {"bytes": len(blob), "sha256": sha256(blob).hexdigest()},
     }

@@ -12,6 +12,7 @@ from routellm_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from typing_extensions import NotRequired
 
 __all__ = [
     "RECORD_KEY",
@@ -21,6 +22,7 @@ __all__ = [
     "Modality",
     "ModelPair",
     "Outcome",
+    "Scale",
     "StepRecord",
     "Usage",
     "WinRates",
@@ -36,9 +38,20 @@ Modality = Literal["image", "audio", "video", "file"]
 """What a message may hold besides text."""
 
 
+Scale = Literal["percentile", "probability"]
+"""What a router's win rates are: see `Router.scale`."""
+
 Outcome = Literal["answered", "failed", "abandoned", "refused"]
 """How a call ended: "abandoned" when the caller left before the end, "refused" when no model was
 asked."""
+
+
+class BetterRecord(TypedDict):
+    """How often the strong model's answer is strictly better, with a 95 % interval."""
+
+    probability: float
+    low: float
+    high: float
 
 
 class DecisionRecord(TypedDict):
@@ -50,6 +63,7 @@ class DecisionRecord(TypedDict):
     threshold: float | None
     router: str
     reason: str
+    better: NotRequired[BetterRecord]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +97,7 @@ class Decision:
     model
         Name of the model behind that route.
     win_rate
-        Probability in [0, 1] that the strong model's answer is the better one, ties half;
-        None when the router was not asked.
+        In [0, 1], on the router's scale: see `Router.scale`. None when the router was not asked.
     threshold
         The call goes to the strong model when `win_rate` >= `threshold`.
     router
@@ -102,6 +115,9 @@ class Decision:
         No part of the record.
     cheapest
         The cheapest expert that can take the call; empty for the table's. No part of the record.
+    better
+        The probability that the strong model's answer is strictly better at this win rate, and the
+        ends of its 95 % interval; None where the router was not calibrated on outcomes.
     """
 
     route: str
@@ -113,10 +129,11 @@ class Decision:
     order: tuple[str, ...] = ()
     qualities: tuple[float, ...] = ()
     cheapest: str = ""
+    better: tuple[float, float, float] | None = None
 
     def record(self) -> DecisionRecord:
         """Return the decision as a new, JSON-safe mapping."""
-        return {
+        record: DecisionRecord = {
             "route": self.route,
             "model": self.model,
             "win_rate": self.win_rate,
@@ -124,6 +141,10 @@ class Decision:
             "router": self.router,
             "reason": self.reason,
         }
+        if self.better is not None:
+            probability, low, high = self.better
+            record["better"] = {"probability": probability, "low": low, "high": high}
+        return record
 
     def metadata(self) -> dict[str, str | float | None]:
         """Return the decision as flat metadata for a run or a span: "routellm_route" and so on."""
@@ -204,6 +225,13 @@ class Calibration:
     probability
         Shape (k, 2), ascending: win rates and the observed ones that they stand for, joined by
         straight lines. None when the prompts' outcomes were not known.
+    scale
+        Shape (k, 2), ascending: raw win rates and the percentiles that the router returns in their
+        place, joined by straight lines. None when it returns them as they are.
+    better
+        Shape (k, 4): win rates, ascending; the probability that the strong model's answer is
+        strictly better; the ends of its 95 % interval. None when the prompts' outcomes were not
+        known.
     """
 
     quantiles: WinRates
@@ -212,13 +240,19 @@ class Calibration:
     quality_floors: NDArray[np.float64] | None = None
     tokens: NDArray[np.float64] | None = None
     probability: NDArray[np.float64] | None = None
+    scale: NDArray[np.float64] | None = None
+    better: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         self._check_quantiles()
-        for name in ("quality_floors", "probability"):
+        for name in ("quality_floors", "probability", "scale"):
             table = getattr(self, name)
             if table is not None:
                 _check_ascending_map(table, name=name)
+        if self.scale is not None and first_descent(self.scale[:, 1], strictly=True):
+            raise ConfigurationError("`scale` must ascend strictly, or prompts would be tied.")
+        if self.better is not None:
+            _check_ascending_map(self.better, name="better", columns=4)
         if self.tokens is not None:
             _check_tokens(self.tokens, cells=self.quantiles.size - 1)
 
@@ -236,15 +270,16 @@ class Calibration:
             )
 
 
-def _check_ascending_map(table: NDArray[np.float64], *, name: str) -> None:
-    """Refuse what is not rows (x, y) in [0, 1] that ascend strictly in x."""
-    if table.ndim != 2 or table.shape[1] != 2 or not len(table):
+def _check_ascending_map(table: NDArray[np.float64], *, name: str, columns: int = 2) -> None:
+    """Refuse what is not rows (x, ...) in [0, 1] that ascend strictly in x."""
+    rows = "pairs" if columns == 2 else f"rows of {columns} numbers"
+    if table.ndim != 2 or table.shape[1] != columns or not len(table):
         raise ConfigurationError(
-            f"`{name}` must be ascending pairs in [0, 1], got shape {table.shape}."
+            f"`{name}` must be ascending {rows} in [0, 1], got shape {table.shape}."
         )
     bad = bad_number(table, low=0.0, high=1.0) or first_descent(table[:, 0], strictly=True)
     if bad:
-        raise ConfigurationError(f"`{name}` must be ascending pairs in [0, 1], got {bad}.")
+        raise ConfigurationError(f"`{name}` must be ascending {rows} in [0, 1], got {bad}.")
 
 
 def _check_tokens(tokens: NDArray[np.float64], *, cells: int) -> None:

@@ -13,6 +13,7 @@ LAYERS = [
     [
         "_optional",
         "_registered",
+        "_scales",
         "_warnings",
         "_litellm",
         "_validation",

@@ -1,5 +1,6 @@
 """From scores of real prompts to a threshold: for a share, for a cost, or for a quality floor."""
 
+from routellm_core._scales import on_percentiles, percentile_scale
 from routellm_core.calibration.cost import CostTarget, calibrate_cost, check_max_cost
 from routellm_core.calibration.logistic import LogisticMap, fit_logistic
 from routellm_core.calibration.probability import ProbabilityMap, fit_isotonic, fit_platt
@@ -49,6 +50,8 @@ __all__ = [
     "fit_logistic",
     "fit_platt",
     "future_share_interval",
+    "on_percentiles",
+    "percentile_scale",
     "quality_threshold",
     "router_share_interval",
     "router_threshold",

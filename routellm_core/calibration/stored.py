@@ -11,6 +11,7 @@ import numpy as np
 from routellm_core.calibration.cost import check_max_cost
 from routellm_core.calibration.probability import ProbabilityMap
 from routellm_core.calibration.quality import calibrate_quality, check_min_quality
+from routellm_core.calibration.strict import fit_strict
 from routellm_core.calibration.thresholds import CalibrationWarning, check_win_rates
 from routellm_core.checkpoints import notes_folder, read_checkpoint, write_checkpoint
 from routellm_core.errors import ConfigurationError
@@ -77,7 +78,7 @@ def calibration_of(
         What the prompts were, in words.
     weak, strong
         Quality of the two models' answers, shape (n,), in [0, 1]; both or neither. With them,
-        `min_quality` can be asked for.
+        `min_quality` can be asked for, and decisions tell how often the strong model is better.
     tokens
         With them, `max_cost` can be asked for.
     probability
@@ -96,7 +97,9 @@ def calibration_of(
             "Pass the quality of both models, `weak` and `strong`, or neither."
         )
     floors: list[tuple[float, float]] = []
+    better = None
     if weak is not None and strong is not None:
+        better = fit_strict(win_rates, weak=weak, strong=strong)
         for floor in FLOORS:
             found = calibrate_quality(
                 win_rates,
@@ -115,11 +118,15 @@ def calibration_of(
         quality_floors=np.array(floors) if floors else None,
         tokens=None if tokens is None else _tokens_by_quantile(win_rates, tokens, len(levels) - 1),
         probability=None if probability is None else probability.knots,
+        better=better,
     )
 
 
 def with_calibration(router: Router, calibration: Calibration, folder: str | Path) -> Path:
     """Write the router as a checkpoint that stores this calibration, and return its folder.
+
+    The router keeps its scale, unless the calibration brings one of its own: `on_percentiles` makes
+    percentiles of the prompts whose raw win rates are calibrated.
 
     Raises
     ------
@@ -130,6 +137,8 @@ def with_calibration(router: Router, calibration: Calibration, folder: str | Pat
     """
     written = router.save(folder)
     notes = notes_folder(written)
+    if calibration.scale is None and router.calibration is not None:
+        calibration = replace(calibration, scale=router.calibration.scale)
     write_checkpoint(replace(read_checkpoint(notes), calibration=calibration), notes)
     return written
 

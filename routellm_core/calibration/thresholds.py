@@ -149,12 +149,17 @@ def threshold_advice(router: Router, *, threshold: float) -> str:
         return ""
     assert router.calibration is not None  # noqa: S101 - for the type checker
     low, high = router.calibration.quantiles[[0, -1]]
+    gives = (
+        f"router {router.name!r} gives percentiles of its calibration prompts"
+        if router.scale == "percentile"
+        else f"on its calibration prompts, router {router.name!r} gives win rates from {low:.3f} "
+        f"to {high:.3f}"
+    )
     which, model = (share, "strong") if share > 0.5 else (1.0 - share, "weak")
     n_calls = "all" if which == 1.0 else f"about {which:.1%} of"
     better = router_threshold(router, strong_share=_SHARE)
     return (
-        f"Threshold {threshold:g} sends {n_calls} calls to the {model} model: on its calibration "
-        f"prompts, router {router.name!r} gives win rates from {low:.3f} to {high:.3f}. Threshold "
+        f"Threshold {threshold:g} sends {n_calls} calls to the {model} model: {gives}. Threshold "
         f"{better:.3f} sends {_SHARE:.0%} to the strong model, as `strong_share={_SHARE}` does."
     )
 

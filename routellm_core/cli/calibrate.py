@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
+from routellm_core.cli.calibrated import move_scale, save_calibrated
 from routellm_core.cli.console import notes, print_json, results
 from routellm_core.cli.settings import CheckpointOption, RouterOption, open_router
 from routellm_core.errors import ConfigurationError, DataError
@@ -127,9 +128,12 @@ def calibrate(
     opened = open_router(router, checkpoint=checkpoint)
     judged = None if outcomes is None else _judged(outcomes, strong_model, weak_model)
     logged = None if prompts is None else _logged(prompts, field)
+    texts = _texts(logged, judged)
+    if save is not None:
+        move_scale(opened, texts)
     scored = _Scored(
         router=opened,
-        win_rates=opened.win_rates(_texts(logged, judged)),
+        win_rates=opened.win_rates(texts),
         tokens=None if logged is None else _tokens(logged, output_tokens),
         judged=judged,
         source=prompts or str(outcomes),
@@ -144,7 +148,7 @@ def calibrate(
     stored, gain = _calibration(scored, method=method)
     _write(found or [_share(scored, share) for share in _SHARES], gain, scored, json=json)
     if save is not None:
-        _save(opened, stored, save)
+        save_calibrated(opened, stored, save)
         if gain is not None and not gain.helps:
             _tell_of_no_map(gain)
 
@@ -316,7 +320,7 @@ def _calibration(scored: _Scored, *, method: str) -> tuple[Calibration, Probabil
     """
     from pathlib import Path
 
-    from routellm_core.calibration import calibration_of
+    from routellm_core.calibration import ProbabilityMap, calibration_of
     from routellm_core.evaluation.metrics import win_labels
     from routellm_core.evaluation.probability_gain import fit_probability
 
@@ -324,35 +328,30 @@ def _calibration(scored: _Scored, *, method: str) -> tuple[Calibration, Probabil
     stored = calibration_of(scored.win_rates, source=source, tokens=scored.tokens)
     if judged is None:
         return stored, None
-    win_rates = scored.router.win_rates(judged.prompts)
+    raw = scored.router.raw_win_rates(judged.prompts)
     fitted, gain = fit_probability(
-        win_rates,
+        raw,
         win_labels(weak=judged.weak, strong=judged.strong),
         method="platt" if method == "platt" else "isotonic",
     )
+    knots = np.column_stack([scored.router.scaled(fitted.knots[:, 0]), fitted.knots[:, 1]])
     outcomes = calibration_of(
-        win_rates,
+        scored.router.scaled(raw),
         source=source,
         weak=judged.weak,
         strong=judged.strong,
-        probability=fitted if gain.helps else None,
+        probability=ProbabilityMap(knots) if gain.helps else None,
         confidence=scored.confidence,
     )
     return (
-        replace(stored, quality_floors=outcomes.quality_floors, probability=outcomes.probability),
+        replace(
+            stored,
+            quality_floors=outcomes.quality_floors,
+            probability=outcomes.probability,
+            better=outcomes.better,
+        ),
         gain,
     )
-
-
-def _save(router: Router, stored: Calibration, folder: str) -> None:
-    from routellm_core.calibration import with_calibration
-    from routellm_core.routers import load_router
-
-    written = with_calibration(router, stored, folder)
-    kept = load_router(router.name, checkpoint=written).calibration
-    if kept is None or kept.n_prompts != stored.n_prompts:
-        raise ConfigurationError(f"A {router.name!r} router cannot carry another calibration.")
-    notes().print(f"Wrote {written}.", soft_wrap=True)
 
 
 def _tell_of_no_map(gain: ProbabilityGain) -> None:

@@ -65,16 +65,23 @@ _SLICE_SHARE = 0.5
 
 
 def measure(
-    scores: Floats, benchmark: LoadedBenchmark, *, rounds: int = 1000, seed: int = 0
+    scores: Floats,
+    benchmark: LoadedBenchmark,
+    *,
+    scale: Floats | None = None,
+    rounds: int = 1000,
+    seed: int = 0,
 ) -> Measurement:
     """Return every figure of a router's scores on a benchmark.
 
     Parameters
     ----------
     scores
-        The win rates of the benchmark's n prompts, in its order.
+        The raw win rates of the benchmark's n prompts, in its order.
     benchmark
         Prompts and outcomes.
+    scale
+        What the router makes of raw win rates, see `Calibration`: thresholds are on it.
     rounds
         Of the bootstrap, at least 1.
     seed
@@ -103,7 +110,7 @@ def measure(
         raw=probabilities(scores, labels),
         calibrated=probabilities(mapped, labels),
         shares=tuple(
-            _share_point(scores, benchmark, both, share, rounds=rounds, seed=seed)
+            _share_point(scores, benchmark, both, share, scale=scale, rounds=rounds, seed=seed)
             for share in SHARES
         ),
         curve=_points(scores, benchmark),
@@ -243,6 +250,7 @@ def _share_point(
     both: tuple[Rows, Rows],
     share: float,
     *,
+    scale: Floats | None,
     rounds: int,
     seed: int,
 ) -> SharePoint:
@@ -260,7 +268,9 @@ def _share_point(
     quality = float(np.where(chosen, outcomes["strong"], outcomes["weak"]).mean())
     return SharePoint(
         asked=share,
-        threshold=target.threshold,
+        threshold=target.threshold
+        if scale is None
+        else float(np.interp(target.threshold, scale[:, 0], scale[:, 1])),
         low=target.interval.low,
         high=target.interval.high,
         achieved=float(chosen.mean()),

@@ -77,11 +77,14 @@ class RouterResults:
     checksum
         Of its checkpoint; None when it cannot be saved.
     scores
-        The win rates of the benchmark's prompts, in its order.
+        The win rates of the benchmark's prompts before the router's scale, in its order.
     prompts_per_second
         Throughput of the scoring; None when all scores came from the cache.
     measurement
         The figures.
+    scale
+        Pairs (raw win rate, percentile) that the router's thresholds stand on; None for a router
+        without a scale.
     """
 
     label: str
@@ -90,6 +93,7 @@ class RouterResults:
     scores: tuple[float, ...]
     prompts_per_second: float | None
     measurement: Measurement
+    scale: tuple[tuple[float, float], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +231,11 @@ def verify(results: Results) -> Verification:
         ]
         for router in stored.routers:
             computed = measure(
-                np.array(router.scores), benchmark, rounds=results.rounds, seed=results.seed
+                np.array(router.scores),
+                benchmark,
+                scale=None if router.scale is None else np.array(router.scale),
+                rounds=results.rounds,
+                seed=results.seed,
             )
             pairs.append((f"{stored.name} / {router.label}", router.measurement, computed))
         for where, old, new in pairs:

@@ -97,6 +97,8 @@ def evaluate(
                 on_progress=_told(on_progress, candidate.label, benchmark),
             )
             n_scored = len(benchmark) - scored.n_cached
+            calibration = candidate.router.calibration
+            scale = None if calibration is None else calibration.scale
             rows.append(
                 RouterResults(
                     label=candidate.label,
@@ -104,7 +106,10 @@ def evaluate(
                     checksum=checksum,
                     scores=tuple(scored.win_rates.tolist()),
                     prompts_per_second=n_scored / scored.seconds if n_scored else None,
-                    measurement=measure(scored.win_rates, benchmark, rounds=rounds, seed=seed),
+                    measurement=measure(
+                        scored.win_rates, benchmark, scale=scale, rounds=rounds, seed=seed
+                    ),
+                    scale=None if scale is None else tuple(map(tuple, scale.tolist())),
                 )
             )
         found.append(_collected(benchmark, rows, training_prompts))

@@ -39,7 +39,7 @@ class ScoredPrompts:
     Parameters
     ----------
     win_rates
-        Shape (n,).
+        Shape (n,), before the router's scale.
     n_cached
         How many of them were read from the cache.
     seconds
@@ -171,7 +171,7 @@ def score(
     try:
         for start in range(0, len(missing), _BATCH):
             rows = missing[start : start + _BATCH]
-            win_rates[rows] = router.win_rates([prompts[row] for row in rows])
+            win_rates[rows] = router.raw_win_rates([prompts[row] for row in rows])
             if on_progress is not None:
                 on_progress(n_cached + start + len(rows))
             if cache is not None and path is not None and monotonic() - saved > _SAVE_EVERY_S:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from routellm_core._numbers import percent_hint
@@ -14,6 +14,9 @@ from routellm_core.types import Decision
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from routellm_core.policy.conversation import Turn
 
@@ -113,6 +116,8 @@ class RoutingPolicy:
     on_router_error, on_empty_prompt
         The route when the router fails, and when there is no text to route. Where the experts are
         no pair, "strong" stands for the last and "weak" for the first that can take the turn.
+    better
+        Shape (k, 4): what the router's calibration knows of strictly better answers.
     """
 
     threshold: float
@@ -121,6 +126,7 @@ class RoutingPolicy:
     sticky: bool = True
     on_router_error: Route = "strong"
     on_empty_prompt: Route = "strong"
+    better: NDArray[np.float64] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         check_threshold(self.threshold)
@@ -206,6 +212,7 @@ class RoutingPolicy:
             threshold=threshold,
             router=self.router,
             reason="win_rate",
+            better=None if self.better is None else self._better(win_rate),
             **self._among(turn),
         )
 
@@ -302,6 +309,14 @@ class RoutingPolicy:
             reason=reason,
             **self._among(turn),
         )
+
+    def _better(self, win_rate: float) -> tuple[float, float, float]:
+        import numpy as np
+
+        table = self.better
+        assert table is not None  # noqa: S101 - for the type checker
+        value, low, high = (float(np.interp(win_rate, table[:, 0], table[:, c])) for c in (1, 2, 3))
+        return value, low, high
 
     def _named(self, route: Route, turn: Turn | None) -> str:
         """Return the expert that a route of the pair stands for."""

@@ -230,6 +230,7 @@ def make_decider(
         sticky=sticky,
         on_router_error=on_router_error,
         on_empty_prompt=on_empty_prompt,
+        better=None if router.calibration is None else router.calibration.better,
     )
     return Decider(
         router, policy, remember=remember, deadline_s=router_deadline_s, strategy=strategy

@@ -90,11 +90,6 @@ class FineTunedRouter(Router):
         """The models that the router was fitted for; None when the checkpoint does not say."""
         return self._pair
 
-    @property
-    def calibration(self) -> Calibration | None:
-        """The stored win rates of representative prompts; None when there are none."""
-        return self._calibration
-
     @classmethod
     def default(cls, **options: Any) -> Self:
         """Return the router of a model and a tokenizer; without them, say what to do instead.

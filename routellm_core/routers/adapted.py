@@ -137,11 +137,6 @@ class AdaptedRouter(Router):
         """The models that the labels compare."""
         return self._pair
 
-    @property
-    def calibration(self) -> Calibration | None:
-        """The stored win rates of representative prompts; None when there are none."""
-        return self._calibration
-
     def score_known(
         self, prompts: Sequence[str], embeddings: NDArray[Any], prior: WinRates
     ) -> WinRates:
@@ -170,10 +165,10 @@ class AdaptedRouter(Router):
         if isinstance(prior, EmbeddingRouter) and self._shares_embeddings:
             scores = prior.score_embeddings(embeddings)
             return check_win_rates(scores, n=len(prompts), name=prior.name)
-        return prior.win_rates(prompts)
+        return prior.raw_win_rates(prompts)
 
-    async def awin_rates(self, prompts: Sequence[str]) -> WinRates:
-        """Return the win rates without blocking the event loop."""
+    async def araw_win_rates(self, prompts: Sequence[str]) -> WinRates:
+        """Return win rates before the scale without blocking the event loop."""
         from asyncio import to_thread
 
         checked = check_prompts(prompts)
@@ -181,7 +176,7 @@ class AdaptedRouter(Router):
             return np.empty(0, dtype=np.float64)
         embedder, prior = self.embedder, self.prior
         if prior.inline and isinstance(embedder, BundledEmbedder) and len(checked) == 1:
-            return self.win_rates(checked)
+            return self.raw_win_rates(checked)
         if isinstance(embedder, AsyncEmbedder):
             embeddings = self._checked(await embedder.aembed(checked), len(checked))
         else:
@@ -189,7 +184,7 @@ class AdaptedRouter(Router):
         if self._shares_embeddings:
             rates = await to_thread(self.prior_win_rates, checked, embeddings)
         else:
-            rates = await prior.awin_rates(checked)
+            rates = await prior.araw_win_rates(checked)
         scores = await to_thread(self.score_known, checked, embeddings, rates)
         return check_win_rates(scores, n=len(checked), name=self.name)
 

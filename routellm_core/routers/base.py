@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from routellm_core.hub import CheckpointFolder
-    from routellm_core.types import Calibration, ModelPair, WinRates
+    from routellm_core.types import Calibration, ModelPair, Scale, WinRates
 
 __all__ = ["Router", "check_prompts", "check_win_rates"]
 
@@ -45,6 +45,8 @@ class Router(ABC):
     checkpoint_id: str | None = None
     """The beginning of the checksum of the checkpoint that was loaded; None if none was."""
 
+    _calibration: Calibration | None = None
+
     training: Mapping[str, Any] = MappingProxyType({})
     """Provenance and measured figures, as the checkpoint that was loaded states them."""
 
@@ -56,10 +58,25 @@ class Router(ABC):
     @property
     def calibration(self) -> Calibration | None:
         """The stored win rates of representative prompts; None when there are none."""
-        return None
+        return self._calibration
+
+    def set_calibration(self, calibration: Calibration | None) -> None:
+        """Put another calibration, and with it its scale, in the place of the stored one."""
+        self._calibration = calibration
+
+    @property
+    def scale(self) -> Scale:
+        """What win rates and thresholds are.
+
+        "percentile": the share of the calibration's prompts that need the strong model less.
+        "probability": the probability that the strong model's answer is the better one, ties
+        counting half, as the router was fitted to it.
+        """
+        calibration = self.calibration
+        return "probability" if calibration is None or calibration.scale is None else "percentile"
 
     def win_rates(self, prompts: Sequence[str]) -> WinRates:
-        """Return the win rate of every prompt.
+        """Return the win rate of every prompt, on the router's scale.
 
         Parameters
         ----------
@@ -68,8 +85,7 @@ class Router(ABC):
 
         Returns
         -------
-        Shape (n,), float64, finite, in [0, 1]: the probability that the strong model's answer is
-        the better one, ties counting half.
+        Shape (n,), float64, finite, in [0, 1]: what thresholds are compared with; see `scale`.
 
         Raises
         ------
@@ -78,10 +94,25 @@ class Router(ABC):
         RouterError
             If the router broke its contract: another shape, NaN, or a number outside [0, 1].
         """
+        return self.scaled(self.raw_win_rates(prompts))
+
+    def raw_win_rates(self, prompts: Sequence[str]) -> WinRates:
+        """Return win rates before the scale: probabilities, as `win_rates` takes and checks them.
+
+        Shape (n,), float64, finite, in [0, 1]: the probability that the strong model's answer is
+        the better one, ties counting half.
+        """
         checked = check_prompts(prompts)
         if not checked:
             return np.empty(0, dtype=np.float64)
         return check_win_rates(self._win_rates(checked), n=len(checked), name=self.name)
+
+    def scaled(self, raw: WinRates) -> WinRates:
+        """Return raw win rates on the router's scale: (n,) -> (n,), in the same order."""
+        calibration = self.calibration
+        if calibration is None or calibration.scale is None:
+            return raw
+        return np.interp(raw, calibration.scale[:, 0], calibration.scale[:, 1])
 
     def win_rate(self, prompt: str) -> float:
         """Return the win rate of one prompt, as `win_rates` does for many."""
@@ -116,7 +147,7 @@ class Router(ABC):
                 f"{known} For more models, train 'knn', 'mlp' or 'cluster' on their outcomes, or "
                 "use 'mf'."
             )
-        win_rates = self.win_rates(prompts)
+        win_rates = self.raw_win_rates(prompts)
         columns = {pair.strong: win_rates, pair.weak: 1.0 - win_rates}
         return np.stack([columns[model] for model in models], axis=1)
 
@@ -125,11 +156,15 @@ class Router(ABC):
 
         The work moves to a thread, unless there is so little of it that it is done at once.
         """
+        return self.scaled(await self.araw_win_rates(prompts))
+
+    async def araw_win_rates(self, prompts: Sequence[str]) -> WinRates:
+        """Return win rates before the scale without blocking the event loop."""
         if self.inline and len(prompts) <= 1:
-            return self.win_rates(prompts)
+            return self.raw_win_rates(prompts)
         from asyncio import to_thread
 
-        return await to_thread(self.win_rates, prompts)
+        return await to_thread(self.raw_win_rates, prompts)
 
     async def awin_rate(self, prompt: str) -> float:
         """Return the win rate of one prompt without blocking the event loop."""

@@ -52,18 +52,13 @@ class EmbeddingRouter(Router):
         self.dimension = dimension
         self._calibration = calibration
 
-    @property
-    def calibration(self) -> Calibration | None:
-        """The stored win rates of representative prompts; None when there are none."""
-        return self._calibration
-
     def _win_rates(self, prompts: Sequence[str]) -> WinRates:
         return np.concatenate([self._score(part) for part in self._embedded(prompts)])
 
-    async def awin_rates(self, prompts: Sequence[str]) -> WinRates:
-        """Return the win rates without blocking the event loop."""
+    async def araw_win_rates(self, prompts: Sequence[str]) -> WinRates:
+        """Return win rates before the scale without blocking the event loop."""
         if not isinstance(self.embedder, AsyncEmbedder):
-            return await super().awin_rates(prompts)
+            return await super().araw_win_rates(prompts)
         from asyncio import to_thread
 
         checked = check_prompts(prompts)

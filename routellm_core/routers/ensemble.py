@@ -138,20 +138,15 @@ class EnsembleRouter(Router):
         """The models that the members were fitted for; None when all of them fit any pair."""
         return self._pair
 
-    @property
-    def calibration(self) -> Calibration | None:
-        """The stored win rates of representative prompts; None when there are none."""
-        return self._calibration
-
     def _win_rates(self, prompts: Sequence[str]) -> WinRates:
         return self._mean(prompts, {})
 
-    async def awin_rates(self, prompts: Sequence[str]) -> WinRates:
-        """Return the win rates without blocking the event loop."""
+    async def araw_win_rates(self, prompts: Sequence[str]) -> WinRates:
+        """Return win rates before the scale without blocking the event loop."""
         shared = embedders_of([member for _, member, _ in self._asked() if _is_shared(member)])
         waiting = {key: each for key, each in shared.items() if isinstance(each, AsyncEmbedder)}
         if not waiting:
-            return await super().awin_rates(prompts)
+            return await super().araw_win_rates(prompts)
         from asyncio import gather, to_thread
 
         checked = check_prompts(prompts)
@@ -203,7 +198,7 @@ class EnsembleRouter(Router):
                 )
                 win_rates = member.score_embeddings(vectors)
             else:
-                win_rates = member.win_rates(prompts)
+                win_rates = member.raw_win_rates(prompts)
             total += weight * check_win_rates(win_rates, n=len(prompts), name=name)
         # The weights' sum is 1 up to rounding.
         return np.minimum(total, 1.0)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from routellm_core._scales import on_percentiles
 from routellm_core.checkpoints import Checkpoint
 from routellm_core.embedders.bundled import BundledEmbedder
 from routellm_core.embedders.loading import embedder_for, load_embedder
@@ -142,11 +143,6 @@ class MatrixFactorizationRouter(EmbeddingRouter):
         """Every trained model, in the order of the columns of `quality`."""
         return self.outcome_model.models
 
-    @property
-    def calibration(self) -> Calibration | None:
-        """The pair's win rates on the representative prompts that the checkpoint stores."""
-        return self._calibration
-
     def quality(self, prompts: Sequence[str]) -> NDArray[np.float64]:
         """Return each trained model's probability of being right: shape (n, m), in [0, 1]."""
         if not len(prompts):
@@ -188,10 +184,12 @@ class MatrixFactorizationRouter(EmbeddingRouter):
         strong, weak = (self.models.index(m) for m in (self._pair.strong, self._pair.weak))
         win_rates = self.outcome_model.win_rates_of(demands, strong=strong, weak=weak)
         quantiles = np.quantile(win_rates, np.linspace(0.0, 1.0, _LEVELS))
-        return Calibration(
-            np.maximum.accumulate(quantiles),
-            n_prompts=len(demands),
-            source=self._calibration_source,
+        return on_percentiles(
+            Calibration(
+                np.maximum.accumulate(quantiles),
+                n_prompts=len(demands),
+                source=self._calibration_source,
+            )
         )
 
     def _to_checkpoint(self) -> Checkpoint:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from routellm_core.types import WinRates
+    from routellm_core.types import Scale, WinRates
 
 __all__ = ["RandomRouter"]
 
@@ -57,6 +57,11 @@ class RandomRouter(Router):
     def calibration(self) -> Calibration:
         """The uniform distribution, which needs no prompts."""
         return Calibration(np.array([0.0, 1.0]), n_prompts=0, source="uniform by construction")
+
+    @property
+    def scale(self) -> Scale:
+        """Percentiles, by construction."""
+        return "percentile"
 
     def _win_rates(self, prompts: Sequence[str]) -> WinRates:
         key = self.seed.to_bytes(8, "little")

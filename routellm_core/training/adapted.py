@@ -28,7 +28,7 @@ from routellm_core.training.mlp import train_mlp
 from routellm_core.training.next_labels import next_labels_gain
 from routellm_core.training.progress import steps
 from routellm_core.training.remembered import RememberedEmbedder
-from routellm_core.training.trained import trained
+from routellm_core.training.trained import measured, trained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -139,7 +139,7 @@ def train_adapted(
     ]
     held = np.concatenate([inside for _, inside in folds])
     validation = fitting.examples.select(held)
-    before = trained(prior, validation, settings={}, win_rates=fitting.prior_rates[held]).metrics
+    before = measured(fitting.prior_rates[held], validation)
     metrics: dict[str, Any] = {f"prior_{name}": before[name] for name in ("apgr", "brier")}
     if next_labels:
         gain = next_labels_gain(fitting, folds, extra=next_labels, seed=seed)

@@ -107,7 +107,7 @@ def train_auto(
     held = np.concatenate([inside for _, inside in around])
     rates = np.concatenate(
         [
-            search.fit(search.choice(outside), outside).win_rates(search.texts(inside))
+            search.fit(search.choice(outside), outside).raw_win_rates(search.texts(inside))
             for outside, inside in steps(around, "folds", show=show_progress)
         ]
     )
@@ -196,7 +196,7 @@ class _Search:
         rates = {
             name: np.concatenate(
                 [
-                    self._fit(name, outside).win_rates(self.texts(inside))
+                    self._fit(name, outside).raw_win_rates(self.texts(inside))
                     for outside, inside in folds
                 ]
             )

@@ -111,7 +111,7 @@ def train_ensemble(
         prompts = [examples.prompts[row] for row in rows]
         for place, name in enumerate(plan.names):
             router = plan.train(name, train, pair, remembered, seed=seed, part=str(fold))
-            win_rates[place, rows] = router.win_rates(prompts)
+            win_rates[place, rows] = router.raw_win_rates(prompts)
     kept = {
         name: plan.train(name, data, pair, embedder, seed=seed, part="all") for name in plan.names
     }

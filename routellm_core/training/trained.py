@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from routellm_core._scales import on_percentiles
 from routellm_core.calibration.stored import calibration_of
 from routellm_core.checkpoints import notes_folder, read_checkpoint, write_checkpoint
 from routellm_core.errors import ConfigurationError, DataError
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from routellm_core.training.examples import PairExamples
     from routellm_core.types import Calibration, WinRates
 
-__all__ = ["Trained", "trained"]
+__all__ = ["Trained", "measured", "trained"]
 
 _ENOUGH = 100
 
@@ -37,17 +38,17 @@ class Trained:
     Parameters
     ----------
     router
-        Ready to score. Its calibration is stored when it is saved.
+        Ready to score, on the scale of its calibration.
     calibration
-        Its win rates on the validation prompts.
+        Its win rates on the validation prompts: percentiles.
     metrics
         Measured on the validation prompts: `apgr` (None where the models are equally good there),
         `auroc`, `brier` and `nll` of the win rates, the mean qualities, and what the trainer adds.
     settings
         What it was trained with, JSON values only.
     validation, win_rates
-        The validation prompts with their outcomes, and their win rates, shape (n,), by routers that
-        had not seen them.
+        The validation prompts with their outcomes, and their win rates before the scale, shape
+        (n,), by routers that had not seen them.
     scores
         Shape (n,): what ranks the validation prompts. The win rates, or where several routers made
         them, see `centred`.
@@ -111,20 +112,37 @@ def trained(
     Parameters
     ----------
     win_rates
-        The router's, where they are known already.
+        The router's, before its scale, where they are known already.
     scores
         What ranks the prompts, where several routers made the win rates: see `centred`.
     """
     if win_rates is None:
-        win_rates = router.win_rates(validation.prompts)
+        win_rates = router.raw_win_rates(validation.prompts)
     calibration = calibration_of(
         win_rates,
         source=f"{len(win_rates)} validation prompts of the training data",
         strong=validation.strong,
         weak=validation.weak,
     )
+    calibration = on_percentiles(calibration)
     ranks = win_rates if scores is None else scores
-    measured = {
+    figures = {**measured(win_rates, validation, ranks=ranks), **(metrics or {})}
+    router.set_calibration(calibration)
+    return Trained(router, calibration, figures, settings, validation, win_rates, ranks)
+
+
+def measured(
+    win_rates: WinRates, validation: PairExamples, *, ranks: NDArray[np.float64] | None = None
+) -> dict[str, Any]:
+    """Return the figures of raw win rates of validation prompts.
+
+    Parameters
+    ----------
+    ranks
+        What ranks the prompts, if not the win rates.
+    """
+    ranks = win_rates if ranks is None else ranks
+    return {
         "n_validation": len(win_rates),
         "strong_quality": float(validation.strong.mean()),
         "weak_quality": float(validation.weak.mean()),
@@ -132,9 +150,7 @@ def trained(
         "auroc": _or_none(lambda: auroc(ranks, validation.labels > 0.5)),
         "brier": float(brier(win_rates, validation.labels)),
         "nll": float(nll(np.clip(win_rates, 1e-6, 1.0 - 1e-6), validation.labels)),
-        **(metrics or {}),
     }
-    return Trained(router, calibration, measured, settings, validation, win_rates, ranks)
 
 
 def _or_none(measure: Any) -> float | None:

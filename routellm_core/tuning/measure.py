@@ -104,7 +104,7 @@ def cross_fit(
     return CrossFit(
         examples=examples,
         weights=np.array([known.get(prompt, 1.0) for prompt in examples.prompts]),
-        prior=prior.win_rates(examples.prompts),
+        prior=prior.raw_win_rates(examples.prompts),
         full=full,
         ranks=ranks,
     )

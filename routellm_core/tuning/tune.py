@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from routellm_core._scales import on_percentiles
 from routellm_core.calibration import calibration_of
 from routellm_core.checkpoints import check_target
 from routellm_core.errors import ConfigurationError, DataError
@@ -152,16 +153,18 @@ def tune(
         next_labels=_MORE, show_progress=show_progress,
     )  # fmt: skip
     fit = cross_fit(adapted, prior=prior, weights=_weights(job))
-    floors = calibration_of(
+    judged = calibration_of(
         fit.full, source="", weak=fit.examples.weak, strong=fit.examples.strong, seed=job.seed
-    ).quality_floors
+    )
     prompts = list(dict.fromkeys(job.prompts))
     calibration = calibration_of(
-        adapted.router.win_rates(prompts), source=f"{len(prompts):,} prompts of the log"
+        adapted.router.raw_win_rates(prompts), source=f"{len(prompts):,} prompts of the log"
     )
     folder = replace(
         adapted,
-        calibration=replace(calibration, quality_floors=floors),
+        calibration=on_percentiles(
+            replace(calibration, quality_floors=judged.quality_floors, better=judged.better)
+        ),
         settings={**adapted.settings, **_provenance(job.labelling.settings)},
     ).save(job.out)
     return TuneReport(

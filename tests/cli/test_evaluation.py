@@ -216,7 +216,7 @@ def test_a_saved_calibration_is_what_the_checkpoint_then_answers_with(
 
 def test_a_probability_map_that_does_not_help_is_not_stored(run, tmp_path: Path) -> None:
     prompts = [f"Question {index}, {index % 7} of them?" for index in range(40)]
-    rates = load_router("mf").win_rates(prompts)
+    rates = load_router("mf").raw_win_rates(prompts)
     # The win rates are right as they are: a map fitted on 20 of these prompts makes them worse.
     wins = np.random.default_rng(1).random(40) < 2.0 * rates - 1.0
     rows = [

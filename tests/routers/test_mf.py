@@ -50,6 +50,10 @@ def tiny(**changes: object) -> MatrixFactorizationRouter:
     return MatrixFactorizationRouter(outcome_model, **(options | changes))
 
 
+def raw(router: MatrixFactorizationRouter, prompt: str) -> float:
+    return float(router.raw_win_rates([prompt])[0])
+
+
 def logistic(x: float) -> float:
     return 1 / (1 + math.exp(-x))
 
@@ -57,13 +61,13 @@ def logistic(x: float) -> float:
 def test_the_win_rate_is_what_a_hand_computes() -> None:
     # Four characters: (4 - 2) / 2 = 1, so the demands are (-1, 0.5).
     expected = (1 + logistic(1 - 1 + 0.5) - logistic(-1)) / 2
-    assert tiny().win_rate("abcd") == pytest.approx(expected, abs=1e-6)
+    assert raw(tiny(), "abcd") == pytest.approx(expected, abs=1e-6)
 
 
 def test_far_out_embeddings_are_clipped_at_the_bound() -> None:
     expected = (1 + logistic(1 - 3 + 1.5) - logistic(-3)) / 2
-    assert tiny().win_rate("x" * 8) == pytest.approx(expected, abs=1e-6)
-    assert tiny().win_rate("x" * 900) == pytest.approx(expected, abs=1e-6)
+    assert raw(tiny(), "x" * 8) == pytest.approx(expected, abs=1e-6)
+    assert raw(tiny(), "x" * 900) == pytest.approx(expected, abs=1e-6)
 
 
 def test_the_pair_collapses_to_the_same_numbers_as_the_full_formula() -> None:
@@ -74,7 +78,7 @@ def test_the_pair_collapses_to_the_same_numbers_as_the_full_formula() -> None:
     strong, weak = (
         quality[:, router.models.index(m)] for m in ("gpt-4-0613", "Mixtral-8x7B-Instruct-v0.1")
     )
-    np.testing.assert_allclose(router.win_rates(prompts), (1 + strong - weak) / 2, atol=1e-5)
+    np.testing.assert_allclose(router.raw_win_rates(prompts), (1 + strong - weak) / 2, atol=1e-5)
     assert router.quality([]).shape == (0, len(router.models))
 
 
@@ -112,11 +116,14 @@ def test_calibration_follows_the_pair() -> None:
         (1 + logistic(0.5) - logistic(-1)) / 2,
         (1 + logistic(-0.5) - logistic(-3)) / 2,
     ]
-    assert calibration.quantiles[0] == pytest.approx(min(expected), abs=1e-6)
-    assert calibration.quantiles[-1] == pytest.approx(max(expected), abs=1e-6)
+    assert calibration.scale is not None
+    # The lowest and the highest of the three prompts, between 0 and 1.
+    assert calibration.scale[[1, -2], 0] == pytest.approx([min(expected), max(expected)], abs=1e-6)
+    assert calibration.quantiles == pytest.approx(np.linspace(0, 1, 201), abs=0.01)
     swapped = tiny(strong_model="small", weak_model="big").calibration
     assert swapped is not None
-    assert swapped.quantiles[-1] == pytest.approx(1 - min(expected), abs=1e-6)
+    assert swapped.scale is not None
+    assert swapped.scale[-2, 0] == pytest.approx(1 - min(expected), abs=1e-6)
     assert tiny(calibration_demands=None).calibration is None
 
 
@@ -244,7 +251,10 @@ def test_a_strong_share_holds_on_the_calibration_prompts(strong_share: float) ->
         quality[:, router.models.index(model)] for model in (router.pair.strong, router.pair.weak)
     )
     threshold = router_threshold(router, strong_share=strong_share)
-    assert ((1 + strong - weak) / 2 >= threshold).mean() == pytest.approx(strong_share, abs=0.01)
+    assert threshold == pytest.approx(1 - strong_share)
+    assert (router.scaled((1 + strong - weak) / 2) >= threshold).mean() == pytest.approx(
+        strong_share, abs=0.01
+    )
 
 
 def test_the_bundled_checkpoints_fit_in_the_wheel_and_say_where_they_come_from() -> None:

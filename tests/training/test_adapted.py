@@ -67,7 +67,7 @@ def test_without_a_correction_it_is_its_prior() -> None:
     for embedder, d in ((EMBEDDER, 64), (BundledEmbedder(), BundledEmbedder().dimension)):
         same = correction if d == 64 else no_correction(d)
         router = AdaptedRouter(prior=prior, correction=same, embedder=embedder, pair=PAIR)
-        np.testing.assert_array_equal(router.win_rates(prompts), prior.win_rates(prompts))
+        np.testing.assert_array_equal(router.raw_win_rates(prompts), prior.raw_win_rates(prompts))
 
 
 def test_deviations_of_zero_leave_the_prior_as_it_is() -> None:
@@ -107,14 +107,14 @@ def test_labels_of_battles_and_of_outcomes_correct_alike() -> None:
         )
     ]
     # A battle that the strong model wins is a gap of 1, as the outcomes 1 and 0 are.
-    np.testing.assert_allclose(routers[0].win_rates(prompts), routers[1].win_rates(prompts))
+    np.testing.assert_allclose(routers[0].raw_win_rates(prompts), routers[1].raw_win_rates(prompts))
 
 
 def test_two_labels_are_enough_and_none_is_an_error() -> None:
     rows = outcome_rows(["Prove it.", "Hello."], np.array([True, False]))
     result = corrected(read_outcomes(rows))
     assert result.metrics["n_validation"] == 2
-    hard, easy = result.router.win_rates(["Prove it.", "Hello."])
+    hard, easy = result.router.raw_win_rates(["Prove it.", "Hello."])
     assert hard > easy
     with pytest.raises(DataError, match="No prompt was answered by both"):
         corrected(read_outcomes(rows[:1] + rows[-1:]))
@@ -130,7 +130,7 @@ def test_every_prompt_is_measured_by_a_fit_that_did_not_see_it() -> None:
     result = corrected(data, prior=BLIND, embedder=UnlikeEmbedder(), embedding_deviation=9.0)
     assert result.metrics["n_validation"] == result.settings["n_train"] == len(set(prompts))
     assert result.metrics["apgr"] < 0.6
-    assert result.router.calibration is None
+    assert result.router.calibration is result.calibration
     assert result.calibration.n_prompts == len(set(prompts))
 
 
@@ -150,7 +150,7 @@ def test_folds_that_are_measured_together_do_not_rank_against_the_labels() -> No
 def test_the_prior_is_measured_beside_it() -> None:
     data = outcomes(80, seed=2)
     result = corrected(data, embedder=EMBEDDER)
-    rates = load_router("mf").win_rates(data.prompts)
+    rates = load_router("mf").raw_win_rates(data.prompts)
     gaps = data.quality[:, 0] - data.quality[:, 1]
     assert result.metrics["prior_brier"] == pytest.approx(
         np.mean((rates - (1.0 + gaps) / 2.0) ** 2)
@@ -187,13 +187,13 @@ def test_saved_and_loaded_it_is_the_same_to_the_bit(tmp_path) -> None:
     result = corrected(outcomes(40, seed=1))
     folder = result.save(tmp_path / "mine")
     for router in (load_router(str(folder)), load_router("adapted", checkpoint=folder)):
-        np.testing.assert_array_equal(router.win_rates(prompts), result.router.win_rates(prompts))
+        np.testing.assert_array_equal(router.raw_win_rates(prompts), result.router.raw_win_rates(prompts))
         assert router.pair == PAIR
         assert router.calibration is not None
         assert router.checkpoint_id
     again = load_router(str(folder)).save(tmp_path / "again")
     np.testing.assert_array_equal(
-        load_router(str(again)).win_rates(prompts), result.router.win_rates(prompts)
+        load_router(str(again)).raw_win_rates(prompts), result.router.raw_win_rates(prompts)
     )
     settings = read_checkpoint(folder).training["settings"]
     assert settings["prior"] == "mf"
@@ -205,7 +205,7 @@ def test_an_adapted_router_can_be_adapted_again(tmp_path) -> None:
     second = corrected(outcomes(40, seed=2), prior=first)
     prompts, _ = planted(20, seed=9)
     loaded = load_router(str(second.save(tmp_path / "second")))
-    np.testing.assert_array_equal(loaded.win_rates(prompts), second.router.win_rates(prompts))
+    np.testing.assert_array_equal(loaded.raw_win_rates(prompts), second.router.raw_win_rates(prompts))
     # What is in its place is replaced.
     third = load_router(str(corrected(outcomes(40, seed=3)).save(tmp_path / "second")))
     assert third.prior.name == "mf"
@@ -220,7 +220,7 @@ def test_a_router_over_an_embedder_without_a_name_takes_it_from_the_caller(tmp_p
     folder = result.save(tmp_path / "mine")
     loaded = load_router(str(folder), embedder=EMBEDDER)
     np.testing.assert_array_equal(
-        loaded.win_rates(data.prompts), result.router.win_rates(data.prompts)
+        loaded.raw_win_rates(data.prompts), result.router.raw_win_rates(data.prompts)
     )
     with pytest.raises(CheckpointError, match="hashing-64"):
         load_router(str(folder))
@@ -238,13 +238,13 @@ def test_correction_and_prior_may_have_embedders_of_their_own(tmp_path) -> None:
     prior = train_knn(data, pair=PAIR, embedder=narrow).router
     result = corrected(data, prior=prior, embedder=EMBEDDER)
     loaded = load_router(str(result.save(tmp_path / "mine")), embedder=[EMBEDDER, narrow])
-    expected = result.router.win_rates(data.prompts)
-    np.testing.assert_array_equal(loaded.win_rates(data.prompts), expected)
+    expected = result.router.raw_win_rates(data.prompts)
+    np.testing.assert_array_equal(loaded.raw_win_rates(data.prompts), expected)
     assert loaded.prior.embedder is narrow
     # An ensemble passes them on.
     both = load_router("ensemble", members=[loaded, load_router("random")])
     again = load_router(str(both.save(tmp_path / "both")), embedder=[EMBEDDER, narrow])
-    np.testing.assert_array_equal(again.win_rates(data.prompts), both.win_rates(data.prompts))
+    np.testing.assert_array_equal(again.raw_win_rates(data.prompts), both.raw_win_rates(data.prompts))
 
 
 def test_a_prior_of_another_checkpoint_is_refused(tmp_path) -> None:
@@ -303,8 +303,8 @@ def test_an_embedder_that_waits_is_awaited(prior: str) -> None:
     embedder = Waiting(dimension=64)
     router = corrected(outcomes(40, seed=1), prior=load_router(prior), embedder=embedder).router
     prompts, _ = planted(20, seed=9)
-    found = asyncio.run(router.awin_rates(prompts))
-    np.testing.assert_allclose(found, router.win_rates(prompts), atol=1e-12)
+    found = asyncio.run(router.araw_win_rates(prompts))
+    np.testing.assert_allclose(found, router.raw_win_rates(prompts), atol=1e-12)
     assert embedder.waited == 1
 
 
@@ -321,7 +321,7 @@ def test_prompts_are_embedded_once_where_the_prior_takes_the_same_embeddings() -
     prior = train_knn(data, pair=PAIR, embedder=counting).router
     router = corrected(data, prior=prior).router
     counting.calls = 0
-    router.win_rates(list(data.prompts))
+    router.raw_win_rates(list(data.prompts))
     assert counting.calls == 1
 
 
@@ -336,8 +336,8 @@ def test_a_command_makes_one(command, tmp_path) -> None:
     assert report["n_validation"] == 40
     assert report["prior_apgr"] is not None
     prompts, _ = planted(20, seed=9)
-    expected = train_adapted(outcomes(40, seed=1), pair=PAIR).router.win_rates(prompts)
-    np.testing.assert_array_equal(load_router(str(out)).win_rates(prompts), expected)
+    expected = train_adapted(outcomes(40, seed=1), pair=PAIR).router.raw_win_rates(prompts)
+    np.testing.assert_array_equal(load_router(str(out)).raw_win_rates(prompts), expected)
 
 
 def test_a_command_takes_any_prior(tmp_path) -> None:

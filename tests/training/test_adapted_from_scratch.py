@@ -52,7 +52,7 @@ def test_they_are_what_their_trainers_make_of_the_same_labels(result) -> None:
     for name, trainer in (("knn", train_knn), ("cluster", train_cluster)):
         alone = trainer(DATA, pair=PAIR, embedder=EMBEDDER).router
         found = result.router.scratch[name]
-        np.testing.assert_array_equal(found.win_rates(prompts), alone.win_rates(prompts))
+        np.testing.assert_array_equal(found.raw_win_rates(prompts), alone.raw_win_rates(prompts))
         assert found.embedder is EMBEDDER
 
 
@@ -63,11 +63,11 @@ def test_the_win_rate_is_the_weighted_mean(result) -> None:
     assert router.scratch_share == result.settings["scratch_share"] == share > 0.3
     alone = AdaptedRouter(
         prior=router.prior, correction=router.correction, embedder=EMBEDDER, pair=PAIR
-    ).win_rates(prompts)
-    others = np.mean([each.win_rates(prompts) for each in router.scratch.values()], axis=0)
+    ).raw_win_rates(prompts)
+    others = np.mean([each.raw_win_rates(prompts) for each in router.scratch.values()], axis=0)
     expected = (1.0 - share) * alone + share * others
-    np.testing.assert_allclose(router.win_rates(prompts), expected, atol=1e-12)
-    np.testing.assert_allclose(asyncio.run(router.awin_rates(prompts)), expected, atol=1e-12)
+    np.testing.assert_allclose(router.raw_win_rates(prompts), expected, atol=1e-12)
+    np.testing.assert_allclose(asyncio.run(router.araw_win_rates(prompts)), expected, atol=1e-12)
 
 
 def test_up_to_ten_labels_there_are_none() -> None:
@@ -91,7 +91,7 @@ def test_battles_train_them_too() -> None:
 def test_they_are_measured_on_prompts_that_they_did_not_see(result) -> None:
     errors = []
     for outside, inside in folds_of(len(DATA), share=0.2, seed=0):
-        rates = train(DATA.select(outside)).router.win_rates(DATA.select(inside).prompts)
+        rates = train(DATA.select(outside)).router.raw_win_rates(DATA.select(inside).prompts)
         quality = DATA.quality[inside]
         errors += [*(rates - (1.0 + quality[:, 0] - quality[:, 1]) / 2.0) ** 2]
     assert len(errors) == len(DATA)
@@ -109,7 +109,7 @@ def test_prompts_are_embedded_once() -> None:
     counting = Counting(dimension=32)
     router = train(embedder=counting, prior=load_router("random")).router
     assert counting.n == len(DATA)
-    router.win_rates(list(DATA.prompts[:7]))
+    router.raw_win_rates(list(DATA.prompts[:7]))
     assert counting.n == len(DATA) + 7
 
 
@@ -117,11 +117,11 @@ def test_saved_and_loaded_it_is_the_same_to_the_bit(result, tmp_path) -> None:
     prompts = planted(50, seed=9)[0]
     folder = result.save(tmp_path / "mine")
     loaded = load_router(str(folder), embedder=EMBEDDER)
-    np.testing.assert_array_equal(loaded.win_rates(prompts), result.router.win_rates(prompts))
+    np.testing.assert_array_equal(loaded.raw_win_rates(prompts), result.router.raw_win_rates(prompts))
     assert list(loaded.scratch) == list(QUICK)
     assert read_checkpoint(folder).training["settings"]["from_scratch"] == list(QUICK)
     again = load_router(str(loaded.save(tmp_path / "again")), embedder=EMBEDDER)
-    np.testing.assert_array_equal(again.win_rates(prompts), loaded.win_rates(prompts))
+    np.testing.assert_array_equal(again.raw_win_rates(prompts), loaded.raw_win_rates(prompts))
 
 
 @pytest.mark.parametrize("share", ["much", True, 1.5])
@@ -143,8 +143,8 @@ def test_a_checkpoint_that_states_no_share_has_none(tmp_path) -> None:
     write_checkpoint(replace(stored, parameters=parameters), folder)
     prompts = planted(50, seed=9)[0]
     np.testing.assert_array_equal(
-        load_router(str(folder), embedder=EMBEDDER).win_rates(prompts),
-        found.router.win_rates(prompts),
+        load_router(str(folder), embedder=EMBEDDER).raw_win_rates(prompts),
+        found.router.raw_win_rates(prompts),
     )
 
 

@@ -58,7 +58,7 @@ def test_what_it_keeps_scores_prompts_that_are_new_and_is_saved(result, tmp_path
     folder = result.save(tmp_path / "mine")
     prompts = planted(30, seed=5)[0]
     loaded = load_router(str(folder), embedder=EMBEDDER)
-    np.testing.assert_array_equal(loaded.win_rates(prompts), result.router.win_rates(prompts))
+    np.testing.assert_array_equal(loaded.raw_win_rates(prompts), result.router.raw_win_rates(prompts))
     assert loaded.calibration.n_prompts == 70
 
 
@@ -75,7 +75,7 @@ def test_the_figures_are_of_choices_that_did_not_see_the_prompts(data, result) -
     errors = []
     for outside, inside in folds_of(len(data), share=0.4, seed=0):
         held = data.select(inside)
-        rates = train(data.select(outside)).router.win_rates(held.prompts)
+        rates = train(data.select(outside)).router.raw_win_rates(held.prompts)
         errors += [*(rates - (1.0 + held.quality[:, 0] - held.quality[:, 1]) / 2.0) ** 2]
     assert len(errors) == len(data)
     assert result.metrics["brier"] == pytest.approx(np.mean(errors), abs=1e-9)
@@ -94,7 +94,7 @@ def test_where_the_data_does_not_allow_more_it_tries_adapted_alone(prompts, hard
     found = train(data)
     assert list(found.metrics["tried"]) == ["adapted"]
     alone = train_adapted(data, pair=PAIR, embedder=EMBEDDER, validation_share=0.4).router
-    np.testing.assert_array_equal(found.router.win_rates(prompts), alone.win_rates(prompts))
+    np.testing.assert_array_equal(found.router.raw_win_rates(prompts), alone.raw_win_rates(prompts))
 
 
 def test_battles_and_answers_of_other_models_are_taken() -> None:
@@ -111,7 +111,7 @@ def test_battles_and_answers_of_other_models_are_taken() -> None:
 def test_the_same_seed_makes_the_same_router(data, result) -> None:
     prompts = planted(30, seed=5)[0]
     again = train(data)
-    np.testing.assert_array_equal(again.router.win_rates(prompts), result.router.win_rates(prompts))
+    np.testing.assert_array_equal(again.router.raw_win_rates(prompts), result.router.raw_win_rates(prompts))
     assert again.metrics == result.metrics
 
 

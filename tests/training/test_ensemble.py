@@ -91,7 +91,7 @@ def test_the_members_are_those_that_their_trainers_make() -> None:
     prompts = planted(50, seed=9)[0]
     alone = train_knn(DATA, pair=PAIR, embedder=EMBEDDER, seed=3).router
     member = result.router.members["knn"]
-    np.testing.assert_array_equal(member.win_rates(prompts), alone.win_rates(prompts))
+    np.testing.assert_array_equal(member.raw_win_rates(prompts), alone.raw_win_rates(prompts))
     assert member.embedder is EMBEDDER
 
 
@@ -170,10 +170,10 @@ def test_an_adapted_router_is_a_member_that_is_fitted_without_the_fold(tmp_path)
     ).router
     prompts = planted(50, seed=9)[0]
     member = result.router.members["adapted"]
-    np.testing.assert_array_equal(member.win_rates(prompts), alone.win_rates(prompts))
+    np.testing.assert_array_equal(member.raw_win_rates(prompts), alone.raw_win_rates(prompts))
     folder = result.save(tmp_path / "both")
     loaded = load_router(str(folder), embedder=EMBEDDER)
-    np.testing.assert_array_equal(loaded.win_rates(prompts), result.router.win_rates(prompts))
+    np.testing.assert_array_equal(loaded.raw_win_rates(prompts), result.router.raw_win_rates(prompts))
     # Nothing can be learnt: only who has seen a prompt can know its label.
     prompts, _ = planted(200, seed=7)
     noise = read_outcomes(outcome_rows(prompts, np.random.default_rng(0).random(200) < 0.5))
@@ -210,7 +210,7 @@ def test_a_fine_tuned_member_trains_beside_one_over_embeddings(tmp_path) -> None
     loaded = load_router("ensemble", checkpoint=folder, embedder=EMBEDDER)
     prompts = planted(5, seed=6)[0]
     np.testing.assert_allclose(
-        loaded.win_rates(prompts), result.router.win_rates(prompts), atol=1e-5
+        loaded.raw_win_rates(prompts), result.router.raw_win_rates(prompts), atol=1e-5
     )
     # A file that config.json does not hold is covered, too.
     weights = folder / "members" / "bert" / "model.safetensors"
