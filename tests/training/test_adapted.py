@@ -187,7 +187,9 @@ def test_saved_and_loaded_it_is_the_same_to_the_bit(tmp_path) -> None:
     result = corrected(outcomes(40, seed=1))
     folder = result.save(tmp_path / "mine")
     for router in (load_router(str(folder)), load_router("adapted", checkpoint=folder)):
-        np.testing.assert_array_equal(router.raw_win_rates(prompts), result.router.raw_win_rates(prompts))
+        np.testing.assert_array_equal(
+            router.raw_win_rates(prompts), result.router.raw_win_rates(prompts)
+        )
         assert router.pair == PAIR
         assert router.calibration is not None
         assert router.checkpoint_id
@@ -205,7 +207,9 @@ def test_an_adapted_router_can_be_adapted_again(tmp_path) -> None:
     second = corrected(outcomes(40, seed=2), prior=first)
     prompts, _ = planted(20, seed=9)
     loaded = load_router(str(second.save(tmp_path / "second")))
-    np.testing.assert_array_equal(loaded.raw_win_rates(prompts), second.router.raw_win_rates(prompts))
+    np.testing.assert_array_equal(
+        loaded.raw_win_rates(prompts), second.router.raw_win_rates(prompts)
+    )
     # What is in its place is replaced.
     third = load_router(str(corrected(outcomes(40, seed=3)).save(tmp_path / "second")))
     assert third.prior.name == "mf"
@@ -244,7 +248,9 @@ def test_correction_and_prior_may_have_embedders_of_their_own(tmp_path) -> None:
     # An ensemble passes them on.
     both = load_router("ensemble", members=[loaded, load_router("random")])
     again = load_router(str(both.save(tmp_path / "both")), embedder=[EMBEDDER, narrow])
-    np.testing.assert_array_equal(again.raw_win_rates(data.prompts), both.raw_win_rates(data.prompts))
+    np.testing.assert_array_equal(
+        again.raw_win_rates(data.prompts), both.raw_win_rates(data.prompts)
+    )
 
 
 def test_a_prior_of_another_checkpoint_is_refused(tmp_path) -> None:

@@ -117,7 +117,9 @@ def test_saved_and_loaded_it_is_the_same_to_the_bit(result, tmp_path) -> None:
     prompts = planted(50, seed=9)[0]
     folder = result.save(tmp_path / "mine")
     loaded = load_router(str(folder), embedder=EMBEDDER)
-    np.testing.assert_array_equal(loaded.raw_win_rates(prompts), result.router.raw_win_rates(prompts))
+    np.testing.assert_array_equal(
+        loaded.raw_win_rates(prompts), result.router.raw_win_rates(prompts)
+    )
     assert list(loaded.scratch) == list(QUICK)
     assert read_checkpoint(folder).training["settings"]["from_scratch"] == list(QUICK)
     again = load_router(str(loaded.save(tmp_path / "again")), embedder=EMBEDDER)

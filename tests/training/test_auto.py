@@ -58,7 +58,9 @@ def test_what_it_keeps_scores_prompts_that_are_new_and_is_saved(result, tmp_path
     folder = result.save(tmp_path / "mine")
     prompts = planted(30, seed=5)[0]
     loaded = load_router(str(folder), embedder=EMBEDDER)
-    np.testing.assert_array_equal(loaded.raw_win_rates(prompts), result.router.raw_win_rates(prompts))
+    np.testing.assert_array_equal(
+        loaded.raw_win_rates(prompts), result.router.raw_win_rates(prompts)
+    )
     assert loaded.calibration.n_prompts == 70
 
 
@@ -111,7 +113,9 @@ def test_battles_and_answers_of_other_models_are_taken() -> None:
 def test_the_same_seed_makes_the_same_router(data, result) -> None:
     prompts = planted(30, seed=5)[0]
     again = train(data)
-    np.testing.assert_array_equal(again.router.raw_win_rates(prompts), result.router.raw_win_rates(prompts))
+    np.testing.assert_array_equal(
+        again.router.raw_win_rates(prompts), result.router.raw_win_rates(prompts)
+    )
     assert again.metrics == result.metrics
 
 

@@ -173,7 +173,9 @@ def test_an_adapted_router_is_a_member_that_is_fitted_without_the_fold(tmp_path)
     np.testing.assert_array_equal(member.raw_win_rates(prompts), alone.raw_win_rates(prompts))
     folder = result.save(tmp_path / "both")
     loaded = load_router(str(folder), embedder=EMBEDDER)
-    np.testing.assert_array_equal(loaded.raw_win_rates(prompts), result.router.raw_win_rates(prompts))
+    np.testing.assert_array_equal(
+        loaded.raw_win_rates(prompts), result.router.raw_win_rates(prompts)
+    )
     # Nothing can be learnt: only who has seen a prompt can know its label.
     prompts, _ = planted(200, seed=7)
     noise = read_outcomes(outcome_rows(prompts, np.random.default_rng(0).random(200) < 0.5))
