@@ -27,6 +27,7 @@ from routellm_core import (
     holds_answer,
     is_tool_result_content,
     modalities_of,
+    shows_something,
 )
 
 __all__ = [
@@ -125,10 +126,9 @@ def stamped(answer: Any, record: DecisionRecord) -> Any:
 
 
 def holds_words(answer: Any) -> bool:
-    """Tell whether an answer is a message with plain text."""
-    return (
-        isinstance(answer, AIMessage) and isinstance(answer.content, str) and answer.content != ""
-    )
+    """Tell whether an answer is a message whose plain text begins with a word."""
+    content = answer.content if isinstance(answer, AIMessage) else None
+    return isinstance(content, str) and not content[:1].isspace() and content[:1] not in ("", "<")
 
 
 def said_of(answer: Any) -> tuple[bool, str | None]:
@@ -161,14 +161,14 @@ def finish_reason_in(metadata: Mapping[str, Any]) -> str | None:
 
 
 def has_content(chunk: Any) -> bool:
-    """Tell whether a streamed chunk holds words, a tool call, or anything that is no message."""
+    """Tell whether a streamed chunk shows words, a tool call, or anything that is no message."""
     if not isinstance(chunk, AIMessage):
         return True
     return bool(
-        chunk.content
+        shows_something(chunk.content)
         or chunk.tool_calls
         or (isinstance(chunk, AIMessageChunk) and chunk.tool_call_chunks)
-        or chunk.additional_kwargs
+        or any(map(shows_something, chunk.additional_kwargs.values()))
     )
 
 
@@ -194,7 +194,8 @@ def _says_something(message: BaseMessage) -> bool:
     if not isinstance(message, AIMessage):
         return True
     return bool(message.tool_calls or message.invalid_tool_calls) or holds_answer(
-        {**message.additional_kwargs, "content": message.content}
+        {**message.additional_kwargs, "content": message.content},
+        finish_reason=finish_reason_of([message]),
     )
 
 

@@ -10,6 +10,7 @@ from langchain_core.callbacks.base import LLMManagerMixin
 from langchain_core.tracers.base import BaseTracer
 
 from langchain_routellm.messages import has_content
+from routellm_core import shows_something
 
 __all__ = ["TokenWatch", "is_empty_block", "shows_tokens", "with_handler"]
 
@@ -58,7 +59,7 @@ class TokenWatch(BaseCallbackHandler):
     def on_llm_new_token(self, token: Any, *, chunk: Any = None, **_: Any) -> None:
         """Note a token, or a chunk of a tool call."""
         message = getattr(chunk, "message", None)
-        if token or (message is not None and has_content(message)):
+        if shows_something(token) or (message is not None and has_content(message)):
             self._noted()
 
     def on_stream_event(self, event: Mapping[str, Any], **_: Any) -> None:
@@ -69,11 +70,11 @@ class TokenWatch(BaseCallbackHandler):
 
 
 def is_empty_block(event: Mapping[str, Any]) -> bool:
-    """Return whether the event only opens or closes a text in which nothing stands."""
+    """Return whether the event is of a text, and adds nothing but blanks to it."""
     if not str(event.get("event")).startswith("content-block-"):
         return False
     block = event.get("content") or event.get("delta") or {}
     kind = str(block.get("type", ""))
     return kind.startswith(("text", "reasoning")) and not (
-        block.get("text") or block.get("reasoning")
+        shows_something(block.get("text")) or shows_something(block.get("reasoning"))
     )

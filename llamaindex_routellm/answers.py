@@ -15,12 +15,11 @@ from llama_index.core.base.llms.types import (
 )
 
 from llamaindex_routellm.usage import look_up
-from routellm_core import holds_answer
+from routellm_core import holds_answer, says_words, shows_something
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from llama_index.core.base.llms.types import ContentBlock
 
 __all__ = ["finish_reason_of", "holds_words", "says_something"]
 
@@ -35,35 +34,37 @@ _INSIDE = ("choices", "candidates", "delta", "messageStop")
 """Where a provider's own response or event keeps the reason, if not at its top."""
 
 
-def holds_words(answer: object) -> bool:
-    """Return whether a whole answer holds more than thoughts.
+def holds_words(answer: object, *, finish_reason: str | None = None) -> bool:
+    """Return whether a whole answer holds more than blanks and thoughts.
 
     Parameters
     ----------
     answer
         A response, or only its words. Anything else, such as an object, is an answer.
+    finish_reason
+        Why it ended, where the answer itself does not say.
     """
     if isinstance(answer, str):
-        return bool(answer)
+        return says_words(answer, finish_reason=finish_reason)
     if isinstance(answer, (ChatResponse, CompletionResponse)):
-        return _holds_answer(answer)
+        return _holds_answer(answer, finish_reason)
     return True
 
 
 def says_something(chunk: object) -> bool:
-    """Return whether a chunk holds words, thoughts, a tool call or an object."""
+    """Return whether a chunk shows words, thoughts, a tool call or an object; blanks do not."""
     if isinstance(chunk, ChatResponse):
         message = chunk.message
         return bool(
-            chunk.delta
-            or message.content
+            shows_something(chunk.delta)
+            or shows_something(message.content)
             or message.additional_kwargs.get("tool_calls")
-            or (chunk.additional_kwargs or {}).get("thinking_delta")
+            or shows_something((chunk.additional_kwargs or {}).get("thinking_delta"))
             or any(isinstance(block, ToolCallBlock) for block in message.blocks)
         )
     if isinstance(chunk, CompletionResponse):
-        return bool(chunk.delta or chunk.text)
-    return chunk != ""
+        return shows_something(chunk.delta) or shows_something(chunk.text)
+    return shows_something(chunk) if isinstance(chunk, str) else True
 
 
 def finish_reason_of(answer: object) -> str | None:
@@ -99,20 +100,27 @@ def _places(holder: Any) -> Iterator[Any]:
     yield holder
 
 
-def _holds_answer(answer: ChatResponse | CompletionResponse) -> bool:
+def _holds_answer(answer: ChatResponse | CompletionResponse, finish_reason: str | None) -> bool:
     if isinstance(answer, CompletionResponse):
-        return bool(answer.text) or _holds_more(answer, answer.additional_kwargs or {})
+        beside = answer.additional_kwargs or {}
+        return _says_words(answer.text, answer, finish_reason) or _holds_more(answer, beside)
     message = answer.message
-    if any(_says_something(block) for block in message.blocks):
-        return True
+    for block in message.blocks:
+        if isinstance(block, TextBlock):
+            if _says_words(block.text, answer, finish_reason):
+                return True
+        elif not isinstance(block, (ThinkingBlock, CachePoint)):  # media or a call
+            return True
     return _holds_more(answer, {**(answer.additional_kwargs or {}), **message.additional_kwargs})
 
 
-def _says_something(block: ContentBlock) -> bool:
-    if isinstance(block, TextBlock):
-        return bool(block.text)
-    # Any other block is media or a call.
-    return not isinstance(block, (ThinkingBlock, CachePoint))
+def _says_words(
+    text: str, answer: ChatResponse | CompletionResponse, finish_reason: str | None
+) -> bool:
+    # The reason is looked for only where thoughts may stand: its places are many.
+    if finish_reason is None and text.lstrip().startswith("<"):
+        finish_reason = finish_reason_of(answer)
+    return says_words(text, finish_reason=finish_reason)
 
 
 def _holds_more(answer: ChatResponse | CompletionResponse, beside: dict[str, Any]) -> bool:

@@ -65,6 +65,8 @@ class Call(DirectedCall):
 
     def holds(self, answer: Any) -> tuple[bool, str | None]:
         """Return whether a whole answer says something, and its finish reason."""
+        if isinstance(answer, Whole):
+            return holds_words(answer.answer, finish_reason=answer.finish_reason), None
         return holds_words(answer), finish_reason_of(answer)
 
     def check(self, answer: Any) -> None:
@@ -134,7 +136,7 @@ class Call(DirectedCall):
 
     def merged(self, chunks: Sequence[Any]) -> Whole:
         """Return the whole answer that chunks make up."""
-        return joined(chunks)
+        return joined(chunks)._replace(finish_reason=self.end_reason(chunks))
 
     def delta(self, chunk: Any) -> tuple[str, Sequence[Token]]:
         """Return the text and the tokens that a chunk adds."""

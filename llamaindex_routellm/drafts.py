@@ -55,10 +55,13 @@ class Whole(NamedTuple):
         With all that was said.
     tokens
         Of every chunk.
+    finish_reason
+        The last that any chunk tells, in the provider's words.
     """
 
     answer: Any
     tokens: tuple[Token, ...]
+    finish_reason: str | None = None
 
 
 def prompt_read(

@@ -10,7 +10,7 @@ from routellm_core.controller.conversion import completion_of
 from routellm_core.controller.reading import logprob_fields, read_answer, read_delta, read_prompt
 from routellm_core.errors import EmptyAnswerError
 from routellm_core.plan import RoutedCall
-from routellm_core.policy import holds_answer, unusable_answer_error
+from routellm_core.policy import holds_answer, shows_something, unusable_answer_error
 from routellm_core.types import Usage
 
 if TYPE_CHECKING:
@@ -81,14 +81,19 @@ class LiteLLMCall(RoutedCall[Any, Any]):
 
     def holds(self, answer: Any) -> tuple[bool, str | None]:
         """Return whether an answer says something, and its finish reason."""
-        said = any(holds_answer(choice.message.model_dump()) for choice in answer.choices)
-        return said, answer.choices[0].finish_reason
+        told = answer if isinstance(answer, dict) else answer.model_dump()
+        reasons = [choice.get("finish_reason") for choice in told["choices"]]
+        said = any(
+            holds_answer(choice["message"], finish_reason=reason)
+            for choice, reason in zip(told["choices"], reasons, strict=True)
+        )
+        return said, reasons[0]
 
     def has_content(self, chunk: Any) -> bool:
         """Return whether a chunk says more than who speaks, or why it stopped."""
         for choice in chunk.choices:
             said = choice.delta.model_dump(exclude_none=True)
-            if any(value for name, value in said.items() if name != "role"):
+            if any(shows_something(value) for name, value in said.items() if name != "role"):
                 self._has_begun = True
                 return True
         return False

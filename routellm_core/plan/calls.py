@@ -29,8 +29,8 @@ class RoutedCall(Generic[A, C]):
     """Follow one call: an adapter says how to read answers (A) and chunks (C), nothing else.
 
     An adapter's subclass reads what its framework's answers hold. It may leave out what it does
-    not need: `answer_of`, `merged` and `prompt` serve verifiers, `delta` serves verifiers that
-    reject while an answer is written.
+    not need: `answer_of` and `prompt` serve verifiers, `merged` streams that are held back,
+    `delta` verifiers that reject while an answer is written.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class RoutedCall(Generic[A, C]):
 
     @abstractmethod
     def has_content(self, chunk: C) -> bool:
-        """Return whether a chunk says something."""
+        """Return whether a chunk shows the caller something; see `shows_something`."""
 
     @abstractmethod
     def end_reason(self, chunks: Sequence[C]) -> str | None:
@@ -219,9 +219,12 @@ class RoutedCall(Generic[A, C]):
         )
 
     def _read(self, answer: A | ChunkGate[C]) -> tuple[bool, str | None]:
-        if isinstance(answer, ChunkGate):
-            return any(map(self.has_content, answer.held)), self.end_reason(answer.held)
-        return self.holds(answer)
+        if not isinstance(answer, ChunkGate):
+            return self.holds(answer)
+        said = any(map(self.has_content, answer.held))
+        if said and answer.is_whole:  # nobody saw its thoughts, which are no answer
+            said, _ = self.holds(self.merged(answer.held))
+        return said, self.end_reason(answer.held)
 
     def check_end(self, *, said: bool, finish_reason: str | None) -> None:
         """Refuse an answer by what is known of it at its end, while another model may give one.

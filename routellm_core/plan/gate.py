@@ -32,7 +32,7 @@ class ChunkGate(Generic[C]):
         Told when content passes.
     """
 
-    __slots__ = ("_watch", "call", "held", "is_open", "score")
+    __slots__ = ("_watch", "call", "held", "is_open", "is_whole", "score")
 
     def __init__(self, call: RoutedCall[Any, C]) -> None:
         self.call = call
@@ -40,6 +40,8 @@ class ChunkGate(Generic[C]):
         """The chunks that were not given out, in order."""
         self.is_open = False
         """Whether every further chunk may pass."""
+        self.is_whole = False
+        """Whether all of the stream is held back."""
         self.score: Score | None = None
         """Of an answer that was rejected before its end."""
         self._watch: Watch | None = None
@@ -48,6 +50,7 @@ class ChunkGate(Generic[C]):
     def whole(cls, call: RoutedCall[Any, C]) -> ChunkGate[C]:
         """Return the gate for a stream that is held back until its whole answer is accepted."""
         gate = call.gate()
+        gate.is_whole = True
         step, verifier = call.attempts.step, call.verifier
         if verifier is not None and isinstance(step, Ask) and step.accept <= 1.0:
             with gate._watching():

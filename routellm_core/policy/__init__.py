@@ -1,6 +1,12 @@
 """From a conversation and a win rate to a decision, and what an error means."""
 
-from routellm_core.policy.answers import holds_answer, unusable_answer, unusable_answer_error
+from routellm_core.policy.answers import (
+    holds_answer,
+    says_words,
+    shows_something,
+    unusable_answer,
+    unusable_answer_error,
+)
 from routellm_core.policy.capabilities import missing_capability
 from routellm_core.policy.conversation import (
     MessageView,
@@ -72,6 +78,8 @@ __all__ = [
     "resolve_router",
     "resolve_threshold",
     "retry_after_of",
+    "says_words",
+    "shows_something",
     "speakers",
     "unusable_answer",
     "unusable_answer_error",

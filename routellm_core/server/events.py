@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any
 
+from routellm_core.policy import shows_something
 from routellm_core.server.errors import UpstreamError
 from routellm_core.types import Usage
 
@@ -13,6 +14,7 @@ __all__ = [
     "DONE",
     "EventSplitter",
     "StreamProgress",
+    "adds_blanks",
     "begins_answer",
     "event",
     "event_json",
@@ -145,7 +147,7 @@ def event_json(raw: bytes) -> Any:
 
 
 def begins_answer(chunk: Any) -> bool:
-    """Return whether a chunk says more than who speaks: content, or a call of a tool.
+    """Return whether a chunk says more than who speaks: words, thoughts, or a call of a tool.
 
     Examples
     --------
@@ -154,12 +156,29 @@ def begins_answer(chunk: Any) -> bool:
     >>> begins_answer({"choices": [{"delta": {"content": "Hi"}}]})
     True
     """
-    for choice in _choices(chunk):
-        delta = choice.get("delta")
-        said = delta.items() if isinstance(delta, dict) else ()
-        if any(value for name, value in said if name != "role"):
-            return True
-    return False
+    return any(map(shows_something, _added(chunk)))
+
+
+def adds_blanks(chunk: Any) -> bool:
+    r"""Return whether a chunk adds anything to an answer, be it only blanks.
+
+    Examples
+    --------
+    >>> adds_blanks({"choices": [{"delta": {"role": "assistant", "content": "\n"}}]})
+    True
+    """
+    return any(_added(chunk))
+
+
+def _added(chunk: Any) -> list[Any]:
+    deltas = [choice.get("delta") for choice in _choices(chunk)]
+    return [
+        value
+        for delta in deltas
+        if isinstance(delta, dict)
+        for name, value in delta.items()
+        if name != "role"
+    ]
 
 
 def usage_of(answer: Any) -> Usage | None:

@@ -19,6 +19,7 @@ from routellm_core.server.errors import NoAnswerError, UpstreamError
 from routellm_core.server.events import (
     DONE,
     StreamProgress,
+    adds_blanks,
     begins_answer,
     event,
     event_json,
@@ -83,8 +84,8 @@ class ServedCall(RoutedCall[WholeAnswer, bytes]):
     """
 
     __slots__ = (
-        "_begun", "_counts", "_fields", "_headers", "_is_branch", "_progress", "_turn", "_unended",
-        "ask_verifier", "by_name", "headers", "request",
+        "_begun", "_counts", "_fields", "_has_blanks", "_headers", "_is_branch", "_progress",
+        "_turn", "_unended", "ask_verifier", "by_name", "headers", "request",
     )  # fmt: skip
 
     def __init__(
@@ -112,7 +113,7 @@ class ServedCall(RoutedCall[WholeAnswer, bytes]):
         self._is_branch = is_branch
         self.ask_verifier = None
         self._unended: list[AsyncGenerator[bytes, None]] = []
-        self._begun = False
+        self._begun = self._has_blanks = False
         self._progress: StreamProgress | None = None
 
     @property
@@ -127,14 +128,19 @@ class ServedCall(RoutedCall[WholeAnswer, bytes]):
 
     def holds(self, answer: WholeAnswer) -> tuple[bool, str | None]:
         """Return whether an answer says something, and its finish reason."""
-        messages = [choice.get("message") for choice in answer.choices]
-        said = any(holds_answer(m) for m in messages if isinstance(m, dict))
+        said = any(
+            holds_answer(choice["message"], finish_reason=choice.get("finish_reason"))
+            for choice in answer.choices
+            if isinstance(choice.get("message"), dict)
+        )
         return said, answer.choices[0].get("finish_reason")
 
     def has_content(self, chunk: bytes) -> bool:
         """Return whether this attempt's stream says something, up to this block."""
         if not self._begun:
-            self._begun = any(begins_answer(event_json(raw)) for raw in chunk.split(b"\n\n"))
+            told = [event_json(raw) for raw in chunk.split(b"\n\n")]
+            self._begun = any(map(begins_answer, told))
+            self._has_blanks = self._has_blanks or any(map(adds_blanks, told))
         return self._begun
 
     def end_reason(self, chunks: Sequence[bytes]) -> str | None:  # noqa: ARG002
@@ -193,7 +199,7 @@ class ServedCall(RoutedCall[WholeAnswer, bytes]):
 
     def starts_again(self) -> None:
         """Forget what the last attempt's stream told."""
-        self._progress, self._begun = None, False
+        self._progress, self._begun, self._has_blanks = None, False, False
 
     def signed_chunks(self, chunks: list[bytes]) -> list[bytes]:
         """Return the first blocks as one, with the decision where the client asked for it."""
@@ -243,7 +249,8 @@ class ServedCall(RoutedCall[WholeAnswer, bytes]):
                     read, is_first = _FirstBlock(read), False
                     read.headers = sent.answer_headers
                 yield read
-            if not self._begun and progress.finish_reason is None:
+            silent = not (self._begun or self._has_blanks)
+            if silent and progress.finish_reason is None:
                 raise NoAnswerError("The model's stream ended before its first content.")
             if not progress.complete:
                 raise UpstreamError("The model's stream ended within its answer.", status=502)

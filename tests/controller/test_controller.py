@@ -247,7 +247,17 @@ def answered(content: str | None, reason: str) -> Step:
     return Step(body=json.dumps({"id": "1", "object": "chat.completion", "choices": [choice]}))
 
 
-@pytest.mark.parametrize(("content", "reason"), [(None, "stop"), ("", "stop"), ("", "length")])
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "stop"),
+        ("", "stop"),
+        ("", "length"),
+        ("  \n", "stop"),
+        ("<think>\nHm.", "length"),
+        ("<think>Hm.</think>\n", "stop"),
+    ],
+)
 async def test_an_empty_answer_of_the_weak_model_is_followed_by_the_strong_one(
     client: Controller, upstream: OpenAIServer, content: str | None, reason: str
 ) -> None:
@@ -256,7 +266,39 @@ async def test_an_empty_answer_of_the_weak_model_is_followed_by_the_strong_one(
     answer = await client.acompletion(model="auto", messages=said(EASY))
     assert answer.choices[0].message.content == "big heard: Hello!"
     upstream.script(answered(content, reason), model="big")
-    assert not client.completion(model="auto", messages=said(HARD)).choices[0].message.content
+    passed_on = client.completion(model="auto", messages=said(HARD)).choices[0].message
+    told = (passed_on.get("reasoning_content") or "") + (passed_on.content or "")
+    assert told.strip("\n ") in (content or "")
+
+
+def streamed(*words: str) -> Step:
+    chunks = [{"index": 0, "delta": {"content": word}, "finish_reason": None} for word in words]
+    chunks.append({"index": 0, "delta": {}, "finish_reason": "stop"})
+    told = [json.dumps({"id": "1", "choices": [choice]}) for choice in chunks]
+    return Step(events=tuple(f"data: {line}\n\n" for line in [*told, "[DONE]"]))
+
+
+def words_of(chunks: Any) -> str:
+    return "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices)
+
+
+async def test_a_stream_of_blanks_is_followed_by_the_strong_model_and_its_own_is_passed_on(
+    client: Controller, upstream: OpenAIServer
+) -> None:
+    upstream.script(*[streamed(" ", "\n")] * 2, model="small")
+    upstream.script(*[streamed(" ", "\n")] * 2, model="big")
+    request: dict[str, Any] = {"model": "auto", "messages": said(EASY), "stream": True}
+    assert words_of(client.completion(**request)) == " \n"
+    chunks = await client.acompletion(**request)
+    assert words_of([chunk async for chunk in chunks]) == " \n"
+    assert upstream.models_asked() == ["small", "big"] * 2
+
+
+def test_blanks_before_words_are_streamed(client: Controller, upstream: OpenAIServer) -> None:
+    upstream.script(streamed(" ", "\n", "Hi"), model="small")
+    chunks = client.completion(model="auto", messages=said(EASY), stream=True)
+    assert words_of(chunks) == " \nHi"
+    assert upstream.models_asked() == ["small"]
 
 
 @pytest.mark.parametrize(("setting", "asked"), [(False, ["small"]), (True, ["small", "big"])])

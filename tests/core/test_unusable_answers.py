@@ -2,7 +2,13 @@
 
 import pytest
 
-from routellm_core import EmptyAnswerError, holds_answer, unusable_answer, unusable_answer_error
+from routellm_core import (
+    EmptyAnswerError,
+    holds_answer,
+    shows_something,
+    unusable_answer,
+    unusable_answer_error,
+)
 from routellm_core.policy import fault_of
 
 CUT_OFF = ["length", "max_tokens", "MAX_TOKENS", "max_output_tokens", "model_length"]
@@ -78,7 +84,63 @@ def test_words_calls_refusals_and_media_are_an_answer(message) -> None:
         {"content": None, "reasoning_content": "Hm", "thinking_blocks": [{"thinking": "Hm"}]},
         {"content": "", "annotations": [{"type": "url_citation"}]},
         {"text": ""},
+        {"content": " \n\t"},
+        {"content": [{"type": "text", "text": "\n"}]},
+        {"content": ["  "], "refusal": " "},
+        {"content": "<think>Hm.</think>"},
+        {"content": "\n<Thinking>Hm.</Thinking>\n\n"},
+        {"content": "<reasoning></reasoning> "},
     ],
 )
-def test_nothing_or_reasoning_alone_is_no_answer(message) -> None:
+def test_nothing_blanks_or_reasoning_alone_is_no_answer(message) -> None:
     assert not holds_answer(message)
+    assert not holds_answer(message, finish_reason="length")
+
+
+@pytest.mark.parametrize("tag", ["think", "thinking", "reasoning", "THINK"])
+@pytest.mark.parametrize("finish_reason", CUT_OFF)
+def test_thoughts_that_were_cut_off_are_no_answer(tag: str, finish_reason: str) -> None:
+    thoughts = f"\n<{tag}>\nThe user asks"
+    for content in (thoughts, [{"type": "text", "text": thoughts}]):
+        assert not holds_answer({"content": content}, finish_reason=finish_reason)
+        assert holds_answer({"content": content}, finish_reason="stop")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "<think>Hm.</think> 4",
+        "<think>Hm.</think>\n<b>4</b>",
+        "So: <think>",
+        "<thinker>",
+        "<div>",
+        "< think>",
+    ],
+)
+def test_words_beside_thoughts_are_an_answer_even_when_it_was_cut_off(content: str) -> None:
+    assert holds_answer({"content": content}, finish_reason="length")
+
+
+@pytest.mark.parametrize(
+    "added",
+    ["", " ", "\n\n", None, [], [""], [{"type": "text", "text": " "}, "\n"], {}],
+)
+def test_blanks_show_nothing(added) -> None:
+    assert not shows_something(added)
+
+
+@pytest.mark.parametrize(
+    "added",
+    [
+        "Hi",
+        " Hi",
+        "<think>",
+        [{"type": "thinking", "thinking": "Hm"}],
+        [{"type": "thinking", "signature": "x"}],
+        [{"type": "tool_use", "name": "f"}],
+        [{"type": "image_url", "image_url": {}}],
+        {"name": "f", "arguments": ""},
+    ],
+)
+def test_words_thoughts_calls_and_media_show_something(added) -> None:
+    assert shows_something(added)

@@ -11,6 +11,8 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from pydantic import BaseModel
 
 from langchain_routellm import RoutedChatModel
+from routellm_core.answers import check
+from routellm_core.strategies import Cascade
 from routellm_core.testing import ScriptedRouter
 
 THINKING = [{"type": "thinking", "thinking": "Let me see.", "signature": "x"}]
@@ -22,6 +24,10 @@ class Answers:
     empty = AIMessage("")
     cut = AIMessage("", response_metadata={"finish_reason": "length"})
     thinking = AIMessage(THINKING, response_metadata={"stop_reason": "end_turn"})
+    blank = AIMessage("  \n")
+    blank_block = AIMessage([{"type": "text", "text": " \n"}])
+    thought = AIMessage("<think>Let me see.</think>\n")
+    cut_thought = AIMessage("<think>Let me", response_metadata={"finish_reason": "length"})
     filtered = AIMessage("", response_metadata={"finish_reason": "content_filter"})
     refused = AIMessage("", additional_kwargs={"refusal": "I cannot."})
     called = AIMessage("", tool_calls=[{"name": "f", "args": {}, "id": "1"}])
@@ -121,7 +127,7 @@ def routed(fake: Any, said: AIMessage, **arguments: Any) -> RoutedChatModel:
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("kind", ["empty", "cut"])
+@pytest.mark.parametrize("kind", ["empty", "cut", "blank", "blank_block"])
 async def test_an_answer_without_content_escalates(fake: Any, way: str, kind: str) -> None:
     answer = await WAYS[way](routed(fake, getattr(Answers, kind)))
     assert answer.text == "strong"
@@ -129,8 +135,39 @@ async def test_an_answer_without_content_escalates(fake: Any, way: str, kind: st
 
 
 @pytest.mark.parametrize("way", PLAIN)
-async def test_reasoning_alone_is_no_answer(fake: Any, way: str) -> None:
-    assert (await WAYS[way](routed(fake, Answers.thinking))).text == "strong"
+@pytest.mark.parametrize("kind", ["thinking", "thought", "cut_thought"])
+async def test_reasoning_alone_is_no_answer(fake: Any, way: str, kind: str) -> None:
+    assert (await WAYS[way](routed(fake, getattr(Answers, kind)))).text == "strong"
+
+
+@pytest.mark.parametrize("way", STREAMED)
+async def test_reasoning_alone_is_no_answer_in_a_stream_that_is_held_back(
+    fake: Any, way: str
+) -> None:
+    for said in (Answers.cut_thought, Answers.thought, Answers.blank):
+        both = models(fake, said)
+        kind = {"experts": {"strong": both["strong"], "weak": both["weak"]}}
+        model = RoutedChatModel(
+            **kind,
+            router=ScriptedRouter(default=0.1),
+            threshold=0.5,
+            strategy=Cascade(check(lambda *_: 1.0, name="all"), accept=0.5),
+        )
+        assert (await WAYS[way](model)).text == "strong"
+
+
+@pytest.mark.parametrize("way", STREAMED)
+async def test_blanks_are_held_until_words_come_and_are_given_out_then(fake: Any, way: str) -> None:
+    both = models(fake, Answers.empty)
+
+    def _stream(self: Any, *_: Any, **__: Any) -> Any:
+        for text in (" ", "\n", "Hi ", "there", " "):
+            yield ChatGenerationChunk(message=AIMessageChunk(text))
+
+    type(both["weak"])._stream = _stream
+    model = RoutedChatModel(**both, router=ScriptedRouter(default=0.1), threshold=0.5)
+    answer = await WAYS[way](model)
+    assert (answer.text, answer.response_metadata["routellm"]["route"]) == (" \nHi there ", "weak")
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -163,13 +200,15 @@ async def test_an_answer_of_any_kind_is_passed_on(fake: Any, way: str, kind: str
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_the_strong_models_empty_answer_is_passed_on(fake: Any, way: str) -> None:
-    both = models(fake, Answers.empty)
+@pytest.mark.parametrize("kind", ["empty", "blank"])
+async def test_the_strong_models_empty_answer_is_passed_on(fake: Any, way: str, kind: str) -> None:
+    said = getattr(Answers, kind)
+    both = models(fake, said)
     model = RoutedChatModel(
         strong=both["weak"], weak=both["weak"], router=ScriptedRouter(default=0.9), threshold=0.5
     )
     answer = await WAYS[way](model)
-    assert (answer.text, answer.response_metadata["routellm"]["route"]) == ("", "strong")
+    assert (answer.text, answer.response_metadata["routellm"]["route"]) == (said.text, "strong")
     assert len(both["weak"].calls) == 1
 
 

@@ -70,6 +70,40 @@ async def test_an_empty_answer_is_followed_by_the_strong_models(
 
 
 @pytest.mark.parametrize("endpoint", WHOLE + STREAMS)
+async def test_an_answer_of_blanks_is_followed_by_the_strong_models_and_its_own_is_passed_on(
+    llm: RoutedLLM, weak, strong, endpoint: str
+) -> None:
+    weak.words = strong.words = "\n \t\n"
+    answer = await last_of(llm, endpoint)
+    assert answer.additional_kwargs["routellm"]["reason"] == "escalation:EmptyAnswerError"
+    said = answer.text if hasattr(answer, "text") else answer.message.content
+    assert said.split() == []
+    assert said != ""
+    assert len(strong.asked) == 1
+
+
+@pytest.mark.parametrize("endpoint", WHOLE)
+async def test_thoughts_that_were_cut_off_are_followed_by_the_strong_models_answer(
+    llm: RoutedLLM, weak, endpoint: str
+) -> None:
+    weak.words, weak.raw = "<think>Let me", ended("length")
+    answer = await last_of(llm, endpoint)
+    assert answer.additional_kwargs["routellm"]["route"] == "strong"
+
+
+@pytest.mark.parametrize("endpoint", STREAMS)
+@pytest.mark.parametrize("words", ["\n \n \nI am small.", "<think> Hm"])
+async def test_blanks_before_words_and_thoughts_are_streamed(
+    llm: RoutedLLM, weak, endpoint: str, words: str
+) -> None:
+    weak.words = words
+    answer = await last_of(llm, endpoint)
+    assert answer.additional_kwargs["routellm"]["route"] == "weak"
+    said = answer.text if hasattr(answer, "text") else answer.message.content
+    assert said == words.replace(" ", "")
+
+
+@pytest.mark.parametrize("endpoint", WHOLE + STREAMS)
 @pytest.mark.parametrize(("setting", "route"), [(False, "weak"), (True, "strong")])
 async def test_a_filtered_answer_is_passed_on_unless_the_setting_says_otherwise(
     llm: RoutedLLM, weak, endpoint: str, setting: bool, route: str
@@ -196,6 +230,7 @@ JSON_CALL = {"id": "1", "type": "function", "function": {"name": "add", "argumen
 REFUSED = {"choices": [{"finish_reason": "stop", "message": {"content": None, "refusal": "No."}}]}
 USABLE: list[Any] = [
     chat(TextBlock(text="12")),
+    chat(TextBlock(text="<think>Hm.</think>12"), raw=ended("length")),
     chat(TextBlock(text=""), ToolCallBlock(tool_name="add", tool_kwargs={})),
     chat(ImageBlock(url="http://127.0.0.1/cat.png")),
     chat(tool_calls=[JSON_CALL]),
@@ -212,6 +247,11 @@ UNUSABLE: list[Any] = [
     chat(CachePoint(cache_control={"type": "ephemeral"})),
     chat(tool_calls=[]),
     chat(beside={"built_in_tool_calls": [], "prompt_tokens": 7}),
+    chat(TextBlock(text=" \n")),
+    chat(TextBlock(text="<think>Hm.</think>\n")),
+    chat(TextBlock(text="<think>Hm."), raw=ended("length")),
+    CompletionResponse(text=" \n"),
+    CompletionResponse(text="<think>Hm.", raw=ended("length")),
     CompletionResponse(text=""),
     CompletionResponse(text="", additional_kwargs={"prompt_tokens": 7}),
 ]

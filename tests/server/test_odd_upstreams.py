@@ -206,13 +206,15 @@ UNUSABLE = {
     "null": completion(None),
     "blank": completion(""),
     "length": completion("", "length"),
+    "blanks": completion("  \n"),
+    "thoughts cut off": completion("<think>\nHm", "length"),
     "no calls": completion(None, tool_calls=[]),
     "only thoughts": completion("", "length", reasoning_content="Hm."),
 }
 
 
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("body", [b for n, b in UNUSABLE.items() if n != "only thoughts"])
+@pytest.mark.parametrize("body", [b for n, b in UNUSABLE.items() if "thoughts" not in n])
 def test_an_answer_without_an_answer_is_followed_by_the_strong_model(
     served: Served, upstream: OpenAIServer, body: str, stream: bool
 ) -> None:
@@ -221,6 +223,33 @@ def test_an_answer_without_an_answer_is_followed_by_the_strong_model(
     assert response.status_code == 200
     assert response.headers["x-routellm-route"] == "strong"
     assert upstream.models_asked() == ["small", "big"]
+
+
+@pytest.mark.parametrize("name", [n for n in UNUSABLE if "thoughts" in n])
+def test_thoughts_alone_are_no_answer(served: Served, upstream: OpenAIServer, name: str) -> None:
+    upstream.script(Step(body=UNUSABLE[name]), model="small")
+    assert served.post(EASY).headers["x-routellm-route"] == "strong"
+
+
+def test_a_stream_of_blanks_is_followed_by_the_strong_model_and_its_own_is_passed_on(
+    served: Served, upstream: OpenAIServer
+) -> None:
+    for end in ("stop", None):
+        events = (said(" "), said("\n", end=end), DONE)
+        upstream.script(Step(events=events), model="small")
+        upstream.script(Step(events=events), model="big")
+        response = served.post(EASY, stream=True)
+        assert response.headers["x-routellm-route"] == "strong"
+        assert response.text == "".join(events)
+    assert upstream.models_asked() == ["small", "big"] * 2
+
+
+def test_blanks_before_words_reach_the_client(served: Served, upstream: OpenAIServer) -> None:
+    events = (said(" "), said("\n"), said("Hi", end="stop"), DONE)
+    upstream.script(Step(events=events, piece_delay_s=0.02), model="small")
+    response = served.post(EASY, stream=True)
+    assert response.text == "".join(events)
+    assert upstream.models_asked() == ["small"]
 
 
 @pytest.mark.parametrize("body", [b for n, b in UNUSABLE.items() if n != "no choices"])
