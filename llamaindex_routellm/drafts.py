@@ -129,14 +129,15 @@ def _tool_choice(choice: Any) -> str | None:
 def answer_read(answer: Any) -> Answer:
     """Return an answer as verifiers read it; an object as its JSON."""
     tokens: tuple[Token, ...] | None = None
+    reason: str | None = None
     if isinstance(answer, Whole):
-        answer, tokens = answer
+        answer, tokens, reason = answer
     if isinstance(answer, BaseModel) and not isinstance(answer, (ChatResponse, CompletionResponse)):
         return Answer(answer.model_dump_json())
     if not isinstance(answer, (ChatResponse, CompletionResponse)):
         return Answer(str(answer))
     tokens = read_tokens(answer) if tokens is None else tokens
-    reason = finish_reason_of(answer)
+    reason = reason or finish_reason_of(answer)
     if isinstance(answer, CompletionResponse):
         return Answer(answer.text, tokens, finish_reason=reason)
     choices = look_up(answer.raw, "choices")

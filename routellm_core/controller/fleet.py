@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from routellm_core.calibration import router_threshold
 from routellm_core.controller.messages import OpenAIView
-from routellm_core.controller.names import AUTO, read_model_name, without_additions
+from routellm_core.controller.names import (
+    AUTO,
+    RoutedName,
+    read_model_name,
+    without_additions,
+)
 from routellm_core.controller.turns import TurnMemory
 from routellm_core.errors import ConfigurationError, UnknownModelError, UnknownRouterError
 from routellm_core.experts import Capabilities, Expert, ExpertTable
@@ -147,7 +152,7 @@ class Fleet:
             If its threshold or share cannot be used.
         """
         model = self._bare(model)
-        wish = read_model_name(model, routers=self.deciders)
+        wish = self._wish_of(model)
         if wish is not None:
             return self.wish(wish.router, threshold=wish.threshold, strong_share=wish.strong_share)
         if model in self._undecided:
@@ -179,7 +184,7 @@ class Fleet:
     def is_routed(self, model: str) -> bool:
         """Return whether a name is more than that of a model."""
         name = self._bare(model)
-        if name in self._undecided or read_model_name(name, routers=self.deciders) is not None:
+        if name in self._undecided or self._wish_of(name) is not None:
             return True
         return not self.experts.is_pair and name in self.experts
 
@@ -192,6 +197,10 @@ class Fleet:
         if model in self.experts and not self.experts.is_pair:
             return model
         return next((e.name for e in reversed([*self.experts]) if e.model == model), None)
+
+    def _wish_of(self, model: str) -> RoutedName | None:
+        # A model may have a name that looks like a router's.
+        return None if model in self._names else read_model_name(model, routers=self.deciders)
 
     def _bare(self, model: str) -> str:
         return without_additions(model, served=self._names)

@@ -21,9 +21,9 @@ _PREFIX = "router-"
 _SHARE = "share-"
 _NUMBER = re.compile(r"-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 
-_PREFIXES = ("openai/", "openai:", "litellm_proxy/", "routellm/")
+_PREFIXES = ("openai/", "openai:", "litellm_proxy/", "routellm/", "models/")
 _SUFFIX = ":latest"
-"""What clients add to every model's name: LiteLLM, LangChain and LlamaIndex, and Ollama's."""
+"""What clients add to every name: LiteLLM's, LangChain's, LlamaIndex's, Google's and Ollama's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,8 @@ class RoutedName:
 def read_model_name(model: str, *, routers: Iterable[str]) -> RoutedName | None:
     """Read "router-NAME-THRESHOLD" or "router-NAME-share-PERCENT"; None for any other name.
 
+    Capitals and small letters are the same where only one router can be meant.
+
     Parameters
     ----------
     model
@@ -70,17 +72,18 @@ def read_model_name(model: str, *, routers: Iterable[str]) -> RoutedName | None:
     0.3
     >>> read_model_name("gpt-4o", routers=["mf"])
     """
-    if not model.startswith(_PREFIX):
+    if model[: len(_PREFIX)].lower() != _PREFIX:
         return None
-    wish = model.removeprefix(_PREFIX)
+    wish = model[len(_PREFIX) :]
     known = sorted(routers, key=len, reverse=True)
-    for router in known:
-        if not wish.startswith(f"{router}-"):
-            continue
+    router = _named(wish, known)
+    if router is not None:
         number = wish[len(router) + 1 :]
-        if number.startswith(_SHARE):
+        if number.lower().startswith(_SHARE):
             return RoutedName(router, strong_share=_share(number[len(_SHARE) :], model))
         return RoutedName(router, threshold=_threshold(number, model))
+    if not model.startswith(_PREFIX):
+        return None
     name = wish.rpartition("-")[0] or wish
     raise UnknownRouterError(
         f"Model {model!r} names no loaded router.{did_you_mean(name, known)} "
@@ -90,7 +93,10 @@ def read_model_name(model: str, *, routers: Iterable[str]) -> RoutedName | None:
 
 
 def without_additions(model: str, *, served: Iterable[str]) -> str:
-    """Return the name that is meant where a client added blanks, a provider, or ":latest".
+    """Return the name that is meant where a client added to it, or wrote it in other letters.
+
+    Blanks around it, a provider before it, ":latest" behind it, and capitals for small letters or
+    the reverse are looked through where one name can be meant.
 
     Parameters
     ----------
@@ -101,7 +107,7 @@ def without_additions(model: str, *, served: Iterable[str]) -> str:
 
     Returns
     -------
-    The name as it is when it is served, or when nothing is known under it without the additions.
+    The name as it is when it is served, or when nothing is known under any reading of it.
 
     Examples
     --------
@@ -109,18 +115,41 @@ def without_additions(model: str, *, served: Iterable[str]) -> str:
     'auto'
     >>> without_additions("openrouter/auto", served=["gpt-4o"])
     'openrouter/auto'
+    >>> without_additions("models/AUTO", served=["gpt-4o"])
+    'auto'
     """
     known = {AUTO, *served}
     if model in known:
         return model
-    bare = model.strip()
-    for prefix in _PREFIXES:
-        if bare not in known and bare.startswith(prefix):
-            bare = bare.removeprefix(prefix)
-            break
-    if bare not in known:
-        bare = bare.removesuffix(_SUFFIX)
-    return bare if bare in known or bare.startswith(_PREFIX) else model
+    readings = _readings(model.strip())
+    for reading in readings:
+        if reading in known:
+            return reading
+    for reading in readings:
+        alike = [name for name in known if name.lower() == reading.lower()]
+        if len(alike) == 1:
+            return alike[0]
+    bare = readings[-1]
+    return bare if bare[: len(_PREFIX)].lower() == _PREFIX else model
+
+
+def _readings(name: str) -> list[str]:
+    """Return a name as it is, without a prefix, and without a suffix."""
+    lowered = name.lower()
+    prefix = next((each for each in _PREFIXES if lowered.startswith(each)), "")
+    bare = name[len(prefix) :]
+    ends = bare.lower().endswith(_SUFFIX)
+    return [name, bare, bare[: -len(_SUFFIX)] if ends else bare]
+
+
+def _named(wish: str, routers: Iterable[str]) -> str | None:
+    """Return the router, of those given with the longest first, that a name begins with."""
+    found = [name for name in routers if wish.startswith(f"{name}-")]
+    if found:
+        return found[0]
+    alike = [name for name in routers if wish.lower().startswith(f"{name.lower()}-")]
+    longest = [name for name in alike if len(name) == len(alike[0])]
+    return longest[0] if len(longest) == 1 else None
 
 
 def _threshold(text: str, model: str) -> float:

@@ -35,7 +35,12 @@ _DONE = re.compile(rb"^data:[ \t]*\[DONE\][ \t]*$", re.MULTILINE)
 
 
 class EventSplitter:
-    """Cut a stream of bytes into whole events."""
+    """Cut a stream of bytes into whole events.
+
+    A blank line ends an event, and the data lines of one event are one text. Some servers end their
+    events with one newline only: a data line that is a whole JSON object, or the last word, is an
+    event of its own, because no line after it could belong to it.
+    """
 
     __slots__ = ("_begun",)
 
@@ -54,26 +59,57 @@ class EventSplitter:
         events: list[bytes] = []
         start = 0
         for end in _END.finditer(data):
-            events.append(data[start : end.start()] + b"\n\n")
+            raw = data[start : end.start()]
+            if _may_be_several(raw):
+                events += _parted(raw)
+            else:
+                events.append(raw + b"\n\n")
             start = end.end()
         self._begun = data[start:]
+        if _may_be_several(self._begun):
+            # The last of them may still go on.
+            *whole, last = _parted(self._begun)
+            events += whole
+            ends = self._begun[-1:] in (b"\n", b"\r")
+            self._begun = last.removesuffix(b"\n\n") + (b"\n" if ends else b"")
         if len(self._begun) > MAX_EVENT_BYTES:
             raise UpstreamError("The model sent an event without an end.", status=502)
         return events
 
-    def rest(self) -> bytes:
-        """Return the last event of a stream that ended without a blank line; b"" for none.
+    def rest(self) -> list[bytes]:
+        """Return the last events of a stream that ended without a blank line.
 
         What was cut off within an event is dropped.
         """
         left, self._begun = self._begun.strip(), b""
-        if not left:
-            return b""
-        try:
-            whole = _DONE.search(left) is not None or event_json(left) is not None
-        except UpstreamError:
-            return b""
-        return left + b"\n\n" if whole else b""
+        return [raw for raw in _parted(left) if _is_whole(raw)] if left else []
+
+
+def _may_be_several(raw: bytes) -> bool:
+    return b"\ndata:" in raw or b"\rdata:" in raw
+
+
+def _parted(raw: bytes) -> list[bytes]:
+    """Return the events of lines without a blank one between them, each ended by one."""
+    events: list[list[bytes]] = [[]]
+    is_ended = False
+    for line in raw.splitlines():
+        is_data = line.startswith(b"data:")
+        if is_ended and (is_data or line.startswith(b"event:")):
+            events.append([])
+            is_ended = False
+        begins = not any(before.startswith(b"data:") for before in events[-1])
+        events[-1].append(line)
+        is_ended = is_ended or (is_data and begins and _is_whole(line))
+    return [b"\n".join(lines) + b"\n\n" for lines in events]
+
+
+def _is_whole(raw: bytes) -> bool:
+    """Return whether an event is the last word, or holds a JSON object."""
+    try:
+        return _DONE.search(raw) is not None or isinstance(event_json(raw), dict)
+    except UpstreamError:
+        return False
 
 
 class StreamProgress:

@@ -99,7 +99,7 @@ class OpenAIUpstream:
                         yield block
                 rest = splitter.rest()
                 if rest:
-                    yield self._checked([rest], begun=begun)
+                    yield self._checked(rest, begun=begun)
             finally:
                 response.close()
         except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
@@ -134,7 +134,7 @@ class OpenAIUpstream:
         if not raw.lstrip().startswith((b"data:", b":", b"event:", b"id:", b"retry:")):
             return None
         splitter, progress = EventSplitter(), StreamProgress()
-        block = progress.read(self._checked([*splitter.feed(raw), splitter.rest()]))
+        block = progress.read(self._checked([*splitter.feed(raw), *splitter.rest()]))
         parsed = (event_json(part) for part in block.split(b"\n\n"))
         chunks = [chunk for chunk in parsed if isinstance(chunk, dict)]
         return json.dumps(completion_of(chunks)).encode() if chunks and progress.complete else None

@@ -146,14 +146,14 @@ async def test_reasoning_alone_is_no_answer_in_a_stream_that_is_held_back(
 ) -> None:
     for said in (Answers.cut_thought, Answers.thought, Answers.blank):
         both = models(fake, said)
-        kind = {"experts": {"strong": both["strong"], "weak": both["weak"]}}
         model = RoutedChatModel(
-            **kind,
+            experts={"weak": both["weak"], "strong": both["strong"]},
             router=ScriptedRouter(default=0.1),
-            threshold=0.5,
             strategy=Cascade(check(lambda *_: 1.0, name="all"), accept=0.5),
         )
-        assert (await WAYS[way](model)).text == "strong"
+        answer = await WAYS[way](model)
+        assert answer.text == "strong"
+        assert answer.response_metadata["routellm"]["reason"] == "escalation:EmptyAnswerError"
 
 
 @pytest.mark.parametrize("way", STREAMED)

@@ -23,6 +23,8 @@ from llama_index.core.prompts import PromptTemplate
 from llamaindex_routellm import RoutedLLM
 from llamaindex_routellm.answers import finish_reason_of
 from routellm_core import BreakerSettings, CallRecord, RetrySettings
+from routellm_core.answers import check
+from routellm_core.strategies import Cascade
 from routellm_core.testing import OpenAIServer, Step
 
 HARD, EASY = "Prove that 7 is odd.", "What is 7 + 5?"
@@ -89,6 +91,22 @@ async def test_thoughts_that_were_cut_off_are_followed_by_the_strong_models_answ
     weak.words, weak.raw = "<think>Let me", ended("length")
     answer = await last_of(llm, endpoint)
     assert answer.additional_kwargs["routellm"]["route"] == "strong"
+
+
+@pytest.mark.parametrize("endpoint", STREAMS)
+@pytest.mark.parametrize("words", ["\n \n", "<think> Let me", "<think> Hm.</think> \n"])
+async def test_a_stream_that_is_held_back_and_holds_no_answer_is_followed_by_the_strong_models(
+    strong, weak, router, endpoint: str, words: str
+) -> None:
+    weak.words, weak.raw = words, ended("length")
+    llm = RoutedLLM(
+        experts={"weak": weak, "strong": strong},
+        router=router,
+        strategy=Cascade(check(lambda *_: 1.0, name="all"), accept=0.5),
+    )
+    answer = await last_of(llm, endpoint)
+    assert answer.additional_kwargs["routellm"]["route"] == "strong"
+    assert answer.additional_kwargs["routellm"]["reason"] == "escalation:EmptyAnswerError"
 
 
 @pytest.mark.parametrize("endpoint", STREAMS)

@@ -33,13 +33,17 @@ def test_head_is_get_without_a_body(served: Served, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["router-{router}-0.5", "router-{router}-share-30", "openai/auto", "auto:latest"]
-)
+    "name",
+    [
+        "router-{router}-0.5", "router-{router}-share-30", "openai/auto", "auto:latest", "AUTO",
+        "models/auto", "Router-{ROUTER}-0.5", "BIG",
+    ],
+)  # fmt: skip
 def test_every_name_that_is_served_can_be_looked_up(served: Served, name: str) -> None:
     with httpx.Client(base_url=served.url, headers=HEADERS) as client:
         listed = [model["id"] for model in client.get("/v1/models").json()["data"]]
         router = next(name for name in listed if name.startswith("router-")).split("-")[1]
-        name = name.format(router=router)
+        name = name.format(router=router, ROUTER=router.upper())
         answer = client.get(f"/v1/models/{name}")
         unknown = client.get("/v1/models/router-nobody-0.5")
         threshold = client.get(f"/v1/models/router-{router}-7")
