@@ -38,8 +38,8 @@ class EventSplitter:
     """Cut a stream of bytes into whole events.
 
     A blank line ends an event, and the data lines of one event are one text. Some servers end their
-    events with one newline only: a data line that is a whole JSON object, or the last word, is an
-    event of its own, because no line after it could belong to it.
+    events with one newline only: a data line that is a whole JSON document, or the last word, is an
+    event of its own, because no data line after it could belong to it.
     """
 
     __slots__ = ("_begun",)
@@ -66,14 +66,20 @@ class EventSplitter:
                 events.append(raw + b"\n\n")
             start = end.end()
         self._begun = data[start:]
-        if _may_be_several(self._begun):
-            # The last of them may still go on.
-            *whole, last = _parted(self._begun)
-            events += whole
-            ends = self._begun[-1:] in (b"\n", b"\r")
-            self._begun = last.removesuffix(b"\n\n") + (b"\n" if ends else b"")
+        if self._begun and (_is_line(self._begun) or _may_be_several(self._begun)):
+            events += self._begun_apart()
         if len(self._begun) > MAX_EVENT_BYTES:
             raise UpstreamError("The model sent an event without an end.", status=502)
+        return events
+
+    def _begun_apart(self) -> list[bytes]:
+        """Return those of the lines so far that make events; keep what may still go on."""
+        *events, last = _parted(self._begun)
+        if _is_line(self._begun) and _is_whole(last):
+            self._begun = b""
+            return [*events, last]
+        lines = self._begun.rstrip(b"\r\n")
+        self._begun = last.removesuffix(b"\n\n") + self._begun[len(lines) :]
         return events
 
     def rest(self) -> list[bytes]:
@@ -85,6 +91,10 @@ class EventSplitter:
         return [raw for raw in _parted(left) if _is_whole(raw)] if left else []
 
 
+def _is_line(raw: bytes) -> bool:
+    return raw.endswith((b"\n", b"\r"))
+
+
 def _may_be_several(raw: bytes) -> bool:
     return b"\ndata:" in raw or b"\rdata:" in raw
 
@@ -92,22 +102,22 @@ def _may_be_several(raw: bytes) -> bool:
 def _parted(raw: bytes) -> list[bytes]:
     """Return the events of lines without a blank one between them, each ended by one."""
     events: list[list[bytes]] = [[]]
-    is_ended = False
-    for line in raw.splitlines():
+    has_data = is_ended = False
+    for line in filter(None, raw.splitlines()):
         is_data = line.startswith(b"data:")
         if is_ended and (is_data or line.startswith(b"event:")):
             events.append([])
-            is_ended = False
-        begins = not any(before.startswith(b"data:") for before in events[-1])
+            has_data = is_ended = False
         events[-1].append(line)
-        is_ended = is_ended or (is_data and begins and _is_whole(line))
+        if is_data and not has_data:
+            has_data, is_ended = True, _is_whole(line)
     return [b"\n".join(lines) + b"\n\n" for lines in events]
 
 
 def _is_whole(raw: bytes) -> bool:
-    """Return whether an event is the last word, or holds a JSON object."""
+    """Return whether an event is the last word, or holds a JSON document."""
     try:
-        return _DONE.search(raw) is not None or isinstance(event_json(raw), dict)
+        return _DONE.search(raw) is not None or isinstance(event_json(raw), (dict, list))
     except UpstreamError:
         return False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from routellm_core.server.events import EventSplitter, event_json
 from routellm_core.testing import OpenAIServer, Step
 from tests.server.conftest import EASY, HARD, Served, body_of
 from tests.server.raw_upstream import HEAD, Exchange, RawUpstream, chunk, framed
@@ -242,6 +244,76 @@ def test_a_stream_of_blanks_is_followed_by_the_strong_model_and_its_own_is_passe
         assert response.headers["x-routellm-route"] == "strong"
         assert response.text == "".join(events)
     assert upstream.models_asked() == ["small", "big"] * 2
+
+
+def one_line(event: str) -> str:
+    return event.rstrip("\n")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("together", [True, False])
+def test_events_that_one_newline_parts_are_events(
+    served: Served, upstream: OpenAIServer, end: str, together: bool
+) -> None:
+    events = (said("a"), said("b"), said("c", end="stop"), DONE)
+    lines = [one_line(event) + end for event in events]
+    sent = ("".join(lines),) if together else tuple(lines)
+    upstream.script(Step(events=sent, piece_delay_s=0.02), model="small")
+    assert served.post(EASY, stream=True).text == "".join(events)
+    upstream.script(Step(body="".join(lines)), model="small")
+    assert served.post(EASY).json()["choices"][0]["message"]["content"] == "abc"
+    assert upstream.models_asked() == ["small"] * 2
+
+
+def test_a_document_over_several_data_lines_is_one_event(
+    served: Served, upstream: OpenAIServer
+) -> None:
+    chunks = [json.loads(one_line(said(word)).removeprefix("data: ")) for word in "ab"]
+    written = [json.dumps(chunk, indent=1).replace("\n", "\ndata: ") for chunk in chunks]
+    events = (*(f"data: {text}\n\n" for text in written), said("", end="stop"), DONE)
+    upstream.script(Step(events=events, piece_delay_s=0.02), model="small")
+    text = served.post(EASY, stream=True).text
+    parts = [part for part in text.split("\n\n") if part]
+    assert parts[-1] == "data: [DONE]"
+    told = [json.loads(part.replace("data: ", "")) for part in parts[:-1]]
+    assert [chunk["choices"][0]["delta"]["content"] for chunk in told] == ["a", "b", ""]
+
+
+def test_the_first_of_such_events_is_not_held_back(serve: Callable[..., Served]) -> None:
+    async def answer(exchange: Exchange) -> None:
+        await exchange.send(HEAD + chunk("").replace(b"\n\n", b"\n"))
+        await exchange.send(framed(one_line(said("hi")).encode() + b"\n"))
+        await asyncio.sleep(5.0)
+
+    with RawUpstream(answer) as upstream:
+        began = time.monotonic()
+        with (
+            serve(upstream=upstream.base_url)
+            .client()
+            .stream("POST", "/v1/chat/completions", json=body_of(EASY, stream=True)) as response
+        ):
+            first = next(response.iter_text())
+        assert "hi" in first
+        assert time.monotonic() - began < 4.0
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n", "\r\n\r\n"])
+def test_events_are_the_same_wherever_the_network_cuts_them(end: str) -> None:
+    newline = end[: len(end) // 2]
+    # A document over several lines ends only at a blank one.
+    pretty = f'data: {{"a":{newline}data: 1}}' if newline in ("\n", "\r\n") else 'data: {"a": 1}'
+    lines = [": ping", 'event: x\ndata: {"b": 2}', 'data: {"c": 3}', pretty, "data: [DONE]"]
+    sent = "".join(line + end for line in lines).encode()
+
+    def read(*pieces: bytes) -> list[Any]:
+        splitter = EventSplitter()
+        events = [event for piece in pieces for event in splitter.feed(piece)] + splitter.rest()
+        assert all(event.endswith(b"\n\n") for event in events)
+        return [value for event in events if (value := event_json(event)) is not None]
+
+    assert read(sent) == [{"b": 2}, {"c": 3}, {"a": 1}]
+    for cut in range(1, len(sent)):
+        assert read(sent[:cut], sent[cut:]) == [{"b": 2}, {"c": 3}, {"a": 1}], sent[:cut]
 
 
 def test_blanks_before_words_reach_the_client(served: Served, upstream: OpenAIServer) -> None:
