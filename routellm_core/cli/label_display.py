@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from routellm_core.cli.console import notes, results
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from rich.console import Console
 
@@ -65,6 +65,22 @@ def show_estimate(found: Estimate) -> None:
     console.print(table)
     if found.spent_usd:
         console.print(f"Spent before: {_usd(found.spent_usd)} USD.")
+    if found.problems:
+        n_left = sum(found.problems.values())
+        console.print(
+            f"{n_left:,} of {found.n_prompts:,} prompts will get no label: "
+            f"{_reasons(found.problems)}."
+        )
+    if "no reference" in found.problems:
+        console.print(
+            "Known answers stand in a field as `reference` or `expected_output`; name another with "
+            "`--reference-field`.",
+            soft_wrap=True,
+        )
+
+
+def _reasons(problems: Mapping[str, int]) -> str:
+    return ", ".join(f"{n:,} with {reason}" for reason, n in problems.items())
 
 
 def show_report(report: LabelReport, job: LabelJob) -> None:
@@ -76,7 +92,7 @@ def show_report(report: LabelReport, job: LabelJob) -> None:
         markup=False, soft_wrap=True,
     )  # fmt: skip
     left = report.n_prompts - report.n_labelled - sum(report.problems.values())
-    reasons = [f"{n:,} with {reason}" for reason, n in report.problems.items()]
+    reasons = [_reasons(report.problems)] if report.problems else []
     reasons += [f"{left:,} not reached"] if left else []
     if reasons:
         console.print(f"Without a label: {', '.join(reasons)}.")

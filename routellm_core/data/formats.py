@@ -11,6 +11,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 from routellm_core.data.files import line_batches, text_file, undecodable
+from routellm_core.data.tables import rows_of_table
 from routellm_core.errors import DataError
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ NumberedRow: TypeAlias = "tuple[int, Mapping[str, Any] | DataError]"
 """A row and the line it starts on, from 1; the error in place of a row that is none."""
 
 _CSV_ROWS_AT_ONCE = 512
+_NESTED = re.compile(r'\s*\{\s*"(?:[^"\\]|\\.){0,200}"\s*:\s*[\[{]')
 _BETWEEN_VALUES = re.compile(r"[\s,]*")
 
 
@@ -47,7 +49,8 @@ def _json_rows(stream: BinaryIO, name: str) -> Iterator[list[NumberedRow]]:
     """Yield rows of JSON lines as they arrive, or of one document, which is read whole.
 
     The first line tells them apart: what it begins and does not end is a document, an array of
-    rows or rows that are spread over several lines.
+    rows or rows that are spread over several lines. An object that is all of the file may be a
+    table, see `rows_of_table`; its rows are counted from 1.
     """
     batches = line_batches(stream, name=name)
     begun: list[list[str]] = []
@@ -59,7 +62,15 @@ def _json_rows(stream: BinaryIO, name: str) -> Iterator[list[NumberedRow]]:
                 begun += batches
                 rows = _document_rows("\n".join(chain.from_iterable(begun)))
                 if rows is not None:
-                    yield rows
+                    table = _table_rows(rows)
+                    yield rows if table is None else table
+                    return
+            elif _may_be_a_table(first):
+                # Only the end of the file tells it from the first of many rows.
+                begun += _up_to_the_next_row(batches, begun)
+                table = _table_of(begun)
+                if table is not None:
+                    yield table
                     return
             break
     number = 0
@@ -70,6 +81,45 @@ def _json_rows(stream: BinaryIO, name: str) -> Iterator[list[NumberedRow]]:
             if text.strip()
         ]
         number += len(lines)
+
+
+def _may_be_a_table(line: str) -> bool:
+    """Return whether a line is an object whose first value is an object or a list."""
+    return _NESTED.match(line) is not None and rows_of_table(_loaded(line)) is not None
+
+
+def _up_to_the_next_row(
+    batches: Iterator[list[str]], begun: Iterable[list[str]]
+) -> Iterator[list[str]]:
+    """Yield batches until there are two rows."""
+    n_rows = sum(bool(line.strip()) for lines in begun for line in lines)
+    while n_rows < 2 and (lines := next(batches, None)) is not None:
+        yield lines
+        n_rows += sum(bool(line.strip()) for line in lines)
+
+
+def _table_of(begun: Iterable[list[str]]) -> list[NumberedRow] | None:
+    """Return the rows of the table that a file of one line is; None if it is none."""
+    lines = [line for line in chain.from_iterable(begun) if line.strip()]
+    if len(lines) != 1 or undecodable(lines[0]):
+        return None
+    return _table_rows([(1, as_row(_loaded(lines[0])))])
+
+
+def _table_rows(rows: list[NumberedRow]) -> list[NumberedRow] | None:
+    """Return the rows of the table that is all of a file, numbered from 1."""
+    table = rows_of_table(rows[0][1]) if len(rows) == 1 else None
+    if table is None:
+        return None
+    return [(number, as_row(row)) for number, row in enumerate(table, start=1)]
+
+
+def _loaded(text: str) -> Any:
+    """Return the value of a JSON text; None where it is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _begins_a_document(line: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from routellm_core.labeling.calls import Reply
@@ -64,11 +64,15 @@ class Estimate:
         What each model is asked, the models first and the judge last.
     spent_usd
         What earlier runs spent.
+    problems
+        How many prompts will get no label, by reason, as "no reference"; what models will answer
+        is not known.
     """
 
     n_prompts: int
     models: tuple[ModelEstimate, ...]
     spent_usd: float = 0.0
+    problems: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def n_calls(self) -> int:
@@ -105,17 +109,20 @@ def estimate(
         What earlier runs have paid for.
     """
     count = _Count(prices, _lengths(prompts, settings, answer_tokens), journal)
+    problems: Counter[str] = Counter()
     for prompt in prompts:
         plan = labelling_plan(prompt, settings)
         try:
             calls = next(plan)
             while True:
                 calls = plan.send([count.reply(call) for call in calls])
-        except StopIteration:
-            continue
+        except StopIteration as end:
+            if end.value.problem:
+                problems[end.value.problem] += 1
     order = dict.fromkeys((*settings.models, *filter(None, [settings.judge])))
     models = tuple(count.of(model) for model in order if model in count.models)
-    return Estimate(len(prompts), models, 0.0 if journal is None else journal.spent_usd)
+    spent_usd = 0.0 if journal is None else journal.spent_usd
+    return Estimate(len(prompts), models, spent_usd, dict(problems))
 
 
 class _Count:

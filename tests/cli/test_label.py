@@ -132,6 +132,42 @@ def test_a_dry_run_says_the_price_and_asks_nobody(label, server, tmp_path) -> No
 
 
 @pytest.mark.loopback
+@pytest.mark.parametrize(
+    ("mode", "given", "reason"),
+    [
+        ("reference", {"reference": "4"}, "no reference"),
+        ("feedback", {"feedback": {"score": 1}}, "no feedback"),
+    ],
+)
+def test_a_dry_run_says_how_many_prompts_will_get_no_label(
+    label, server, tmp_path, mode, given, reason
+) -> None:
+    path, pair = tmp_path / "partly.jsonl", ["--strong", STRONG, "--weak", WEAK]
+    rows = [{"prompt": f"Question {i}?", "model": STRONG, **(given if i else {})} for i in range(3)]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    options = ["--mode", mode, "--dry-run", "--near-duplicates", "1"]
+    result = label(*options, models=pair, source=path, cap="")
+    assert result.exit_code == 0, result.output
+    assert f"1 of 3 prompts will get no label: 1 with {reason}." in " ".join(result.stdout.split())
+    assert ("--reference-field" in result.stdout) == (mode == "reference")
+    told = json.loads(label(*options, "--json", models=pair, source=path, cap="").stdout)
+    assert told["problems"] == {reason: 1}
+    path.write_text("\n".join(map(json.dumps, rows[1:])))
+    assert "no label" not in label(*options, models=pair, source=path, cap="").stdout
+    assert server.requests == []
+
+
+@pytest.mark.loopback
+def test_a_log_by_columns_is_labelled_row_by_row(label, tmp_path) -> None:
+    path, pair = tmp_path / "columns.json", ["--strong", STRONG, "--weak", WEAK]
+    columns = {"prompt": {"0": "2+2?", "1": "3+3?"}, "reference": {"0": "4", "1": None}}
+    path.write_text(json.dumps(columns))
+    options = ["--mode", "reference", "--dry-run", "--near-duplicates", "1", "--json"]
+    told = json.loads(label(*options, models=pair, source=path, cap="").stdout)
+    assert (told["n_prompts"], told["problems"]) == (2, {"no reference": 1})
+
+
+@pytest.mark.loopback
 def test_the_cap_holds_and_the_same_command_goes_on(label, server, tmp_path) -> None:
     options = ["--near-duplicates", "1", "--max-tokens", "20", "--json"]
     capped = label(*options, cap="0.02")

@@ -32,6 +32,21 @@ def csv_text(rows, *, delimiter=",", lineterminator="\n"):
     return file.getvalue()
 
 
+NAMES = list(ROWS[0])
+BY_COLUMN = {name: {str(i): row[name] for i, row in enumerate(ROWS)} for name in NAMES}
+# What `DataFrame.to_json` writes with each `orient`, and `DataFrame.to_dict` with "list".
+TABLES = {
+    "columns": BY_COLUMN,
+    "list": {name: [row[name] for row in ROWS] for name in NAMES},
+    "index": {str(i): row for i, row in enumerate(ROWS)},
+    "split": {
+        "columns": NAMES,
+        "index": [0, 1, 2],
+        "data": [[row[name] for name in NAMES] for row in ROWS],
+    },
+    "table": {"schema": {"fields": []}, "data": [{"index": 0, **row} for row in ROWS]},
+}
+
 READABLE = {
     "outcomes.jsonl.gz": gzip.compress(LINES.encode()),
     "outcomes.csv.gz": gzip.compress(csv_text(ROWS).encode()),
@@ -61,6 +76,16 @@ READABLE = {
     "old-mac.csv": csv_text(ROWS, lineterminator="\r").encode(),
     "excel.csv": csv_text(ROWS, delimiter=";", lineterminator="\r\n").encode("utf-8-sig"),
     "tabs.tsv": csv_text(ROWS, delimiter="\t").encode(),
+    **{f"{name}.json": json.dumps(table).encode() for name, table in TABLES.items()},
+    **{
+        f"{name}-pretty.json": json.dumps(table, indent=2).encode()
+        for name, table in TABLES.items()
+    },
+    "columns.jsonl.gz": gzip.compress(json.dumps(BY_COLUMN).encode() + b"\n\n"),
+    "filtered.json": json.dumps(
+        {n: {f"-1{k}": v for k, v in c.items()} for n, c in BY_COLUMN.items()}
+    ).encode(),
+    "utf-16-columns.json": json.dumps(BY_COLUMN, ensure_ascii=False).encode("utf-16"),
 }
 
 
@@ -113,6 +138,54 @@ def test_rows_of_a_pretty_printed_file_are_named_by_their_lines(tmp_path) -> Non
     path = tmp_path / "pretty.json"
     path.write_text(json.dumps([ROWS[2], "no row", {"prompt": "x"}], indent=1))
     assert [rows.lines for rows in read_outcomes(path).report.shown] == [(7,), (8,)]
+
+
+def test_rows_of_a_table_by_columns_are_counted_from_1(tmp_path) -> None:
+    path = tmp_path / "columns.json"
+    rows = [*ROWS, {"prompt": "x", "model": "big", "quality": None}, {"prompt": "y"}]
+    path.write_text(json.dumps({n: {i: r.get(n) for i, r in enumerate(rows)} for n in NAMES}))
+    outcomes = read_outcomes(path)
+    assert (outcomes.report.n_rows, outcomes.report.n_bad) == (5, 2)
+    assert [line for rows in outcomes.report.shown for line in rows.lines] == [4, 5]
+
+
+MESSAGES = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"messages": MESSAGES},
+        {"conversations": [{"from": "human", "value": "Hi"}]},
+        {"messages": MESSAGES, "tools": [{"type": "function"}, {"type": "function"}]},
+        {"prompt": [{"type": "text", "text": "Hi"}]},
+        {"prompt": ["a", "b"], "label": [1]},
+        {"inputs": {"text": "Hi"}, "outputs": {"text": "Hello"}},
+        {"inputs": {"0": "Hi"}, "outputs": {"1": "Hello"}},
+        {"prompt": ["a"], "label": 1},
+        {"columns": ["prompt"], "data": [["a", "b"]], "more": [0, 1]},
+        {},
+    ],
+)
+@pytest.mark.parametrize("indent", [None, 1])
+def test_an_object_that_is_one_row_is_no_table(row, indent, tmp_path) -> None:
+    path = tmp_path / "row.jsonl"
+    path.write_text(json.dumps(row, indent=indent))
+    assert list(numbered_rows(path)) == [(1, row)]
+
+
+def test_lines_that_look_like_tables_are_rows(tmp_path) -> None:
+    path = tmp_path / "lists.jsonl"
+    row = {"prompt": ["a", "b"], "label": [0, 1]}
+    path.write_text("\n".join(["", json.dumps(row), "", json.dumps(row)]))
+    assert list(numbered_rows(path)) == [(2, row), (4, row)]
+
+
+def test_a_table_without_rows_is_empty(tmp_path) -> None:
+    path = tmp_path / "none.json"
+    path.write_text('{"prompt": {}, "model": {}, "quality": {}}')
+    with pytest.raises(DataError, match="It is empty"):
+        read_outcomes(path)
 
 
 def test_json_lines_after_a_broken_first_one_are_still_read(tmp_path) -> None:
