@@ -39,15 +39,31 @@ OF_OUTCOMES = ("train", "evaluate", "calibrate")
 def ran(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Run a command on rows, without the handlers that pytest gives the root logger."""
 
-    def ran(command, rows):
+    def ran(command, rows, *, out="out"):
         monkeypatch.setattr(logging.getLogger(), "handlers", [])
         path = tmp_path / "rows.jsonl"
-        path.write_text("\n".join(map(json.dumps, rows)))
-        there = {"FILE": str(path), "OUT": str(tmp_path / "out")}
+        is_table = isinstance(rows, dict)
+        path.write_text(json.dumps(rows) if is_table else "\n".join(map(json.dumps, rows)))
+        there = {"FILE": str(path), "OUT": str(tmp_path / out)}
         arguments = [there.get(word, word.replace("FILE", str(path))) for word in COMMANDS[command]]
         return run(*arguments)
 
     return ran
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_table_by_columns_is_read_as_its_rows_are(ran, command, listed) -> None:
+    if command == "label" and find_spec("litellm") is None:
+        pytest.skip("prices come from litellm")
+    rows = VOTES if command == "analyze" else ROWS
+    columns = {name: [row.get(name) for row in rows] for name in rows[0]}
+    if not listed:
+        columns = {name: dict(enumerate(column)) for name, column in columns.items()}
+    by_line, by_column = ran(command, rows, out="out1"), ran(command, columns, out="out2")
+    assert by_column.exit_code == 0, by_column.stderr
+    assert by_column.stdout.replace("out2", "out1") == by_line.stdout
+    assert by_column.stderr.replace("out2", "out1") == by_line.stderr
 
 
 @pytest.mark.parametrize("command", COMMANDS)
