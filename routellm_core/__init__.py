@@ -82,8 +82,10 @@ from routellm_core.policy import (
     unusable_answer_error,
 )
 from routellm_core.routers import (
+    AddedModel,
     Router,
     check_router,
+    choose_prompts,
     load_router,
     router_class,
     router_names,
@@ -105,6 +107,7 @@ __all__ = [
     "KNOWN_PARTS",
     "RECORD_KEY",
     "ROLE_NAMES",
+    "AddedModel",
     "Attempts",
     "Breaker",
     "BreakerSettings",
@@ -163,6 +166,7 @@ __all__ = [
     "check_model",
     "check_router",
     "check_routing_text",
+    "choose_prompts",
     "escalation_filter",
     "fault_of",
     "holds_answer",

@@ -10,7 +10,7 @@ from routellm_core.errors import UnknownModelError, did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["NEAREST", "resolve_model"]
+__all__ = ["NEAREST", "find_model", "name_key", "resolve_model"]
 
 _LARGE = "gemini-1.5-pro-002"
 _FAST = "gemini-1.5-flash-002"
@@ -158,20 +158,31 @@ def resolve_model(
     'gemini-1.5-flash-002'
     """
     own = dict(names or {})
+    if name in own and own[name] not in trained:
+        raise _unknown(own[name], trained)
+    found = find_model(name, trained, names=own)
+    if found is None:
+        raise _unknown(name, trained)
+    return found
+
+
+def find_model(
+    name: str, trained: Sequence[str], *, names: Mapping[str, str] | None = None
+) -> str | None:
+    """Return what `resolve_model` returns, or None where the name stands for no trained model."""
+    own = dict(names or {})
     if name in own:
-        if own[name] not in trained:
-            raise _unknown(own[name], trained)
-        return own[name]
-    by_key = {_key(model): model for model in trained}
+        return own[name] if own[name] in trained else None
+    by_key = {name_key(model): model for model in trained}
     for candidate in _candidates(name):
         if candidate in by_key:
             return by_key[candidate]
     for candidate in _candidates(name):
-        starts = [start for start in NEAREST if _starts(candidate, _key(start))]
+        starts = [start for start in NEAREST if _starts(candidate, name_key(start))]
         for start in sorted(starts, key=len, reverse=True):
             if NEAREST[start] in trained:
                 return NEAREST[start]
-    raise _unknown(name, trained)
+    return None
 
 
 def _candidates(name: str) -> list[str]:
@@ -184,17 +195,24 @@ def _candidates(name: str) -> list[str]:
     found.insert(1, last.replace(":", "-"))
     keys = []
     for text in found:
-        key = _key(text)
+        key = name_key(text)
         for old, new in _WORDING:
             key = key.replace(old, new)
-        keys += [_key(text), key]
+        keys += [name_key(text), key]
         family = _CLAUDE.fullmatch(key)
         if family:
             keys.append(f"claude-{family.group(1) or family.group(2)}")
     return list(dict.fromkeys(keys))
 
 
-def _key(name: str) -> str:
+def name_key(name: str) -> str:
+    """Return what names of one model have in common, whatever their case and separators.
+
+    Examples
+    --------
+    >>> name_key("GPT_4 0613")
+    'gpt-4-0613'
+    """
     return _SEPARATORS.sub("-", name.lower()).strip("-")
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from routellm_core._numbers import bad_number
 from routellm_core.errors import CheckpointError
+from routellm_core.routers.added import added_count
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,6 +40,8 @@ class OutcomeModel:
         Shape (m, k).
     eases
         Shape (m,): each model's log-odds of being right on a prompt of no special demands.
+    n_added
+        How many models, the last ones, were added after the fit.
     """
 
     models: tuple[str, ...]
@@ -48,6 +51,7 @@ class OutcomeModel:
     projection: NDArray[np.float32]
     abilities: NDArray[np.float32]
     eases: NDArray[np.float32]
+    n_added: int = 0
 
     @property
     def dimension(self) -> int:
@@ -60,7 +64,30 @@ class OutcomeModel:
 
     def quality(self, demands: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return every model's probability of being right: (n, k) -> (n, m)."""
-        return _logistic(demands @ self.abilities.T + self.eases)
+        return _logistic(self.logits(demands))
+
+    def logits(self, demands: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return every model's log-odds of being right: (n, k) -> (n, m)."""
+        n = len(self.models) - self.n_added
+        fitted: NDArray[np.float32] = demands @ self.abilities[:n].T + self.eases[:n]
+        if not self.n_added:
+            return fitted
+        # Each by itself: a matrix product of another shape may round the same column otherwise.
+        added = [
+            demands @ ability + ease
+            for ability, ease in zip(self.abilities[n:], self.eases[n:], strict=True)
+        ]
+        return np.column_stack([fitted, *added])
+
+    def with_model(self, name: str, *, ability: NDArray[np.floating], ease: float) -> OutcomeModel:
+        """Return the same model with one more column, whose ability has shape (k,)."""
+        return replace(
+            self,
+            models=(*self.models, name),
+            abilities=np.vstack([self.abilities, ability]).astype(np.float32),
+            eases=np.append(self.eases, ease).astype(np.float32),
+            n_added=self.n_added + 1,
+        )
 
     def pair_factors(
         self, strong: int, weak: int
@@ -93,7 +120,8 @@ class OutcomeModel:
 
     def parameters(self) -> dict[str, Any]:
         """Return the scalar settings as a checkpoint names them."""
-        return {"form": "abilities", "models": list(self.models), "bound": self.bound}
+        parameters = {"form": "abilities", "models": list(self.models), "bound": self.bound}
+        return {**parameters, "n_added": self.n_added} if self.n_added else parameters
 
     def tensors(self) -> dict[str, NDArray[np.float32]]:
         """Return the arrays as a checkpoint names them."""
@@ -132,6 +160,7 @@ class OutcomeModel:
             projection=projection,
             abilities=checkpoint.tensor("abilities", shape=(len(models), projection.shape[1])),
             eases=checkpoint.tensor("eases", shape=(len(models),)),
+            n_added=added_count(checkpoint, n_models=len(models)),
         )
 
     def _standardised(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -9,6 +9,9 @@ import numpy as np
 from routellm_core._numbers import bad_number
 from routellm_core.checkpoints import Checkpoint
 from routellm_core.errors import CheckpointError
+from routellm_core.routers._residuals import Residuals
+from routellm_core.routers.added import added_count, nearest_models
+from routellm_core.routers.model_adder import ModelAdder
 from routellm_core.routers.quality import QualityRouter, quality_settings
 from routellm_core.routers.similarity import CosineIndex
 
@@ -19,12 +22,13 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from routellm_core.embedders.base import Embedder
+    from routellm_core.routers.added import AddedModel, Evidence
     from routellm_core.types import Calibration, ModelPair
 
 __all__ = ["ClusterRouter"]
 
 
-class ClusterRouter(QualityRouter):
+class ClusterRouter(QualityRouter, ModelAdder):
     r"""Predict a model's quality by its mean over the cluster that the prompt falls into.
 
     A prompt x falls into the cluster whose centre has the highest cosine with its embedding, the
@@ -36,6 +40,8 @@ class ClusterRouter(QualityRouter):
         The c cluster centres, as columns.
     table
         Shape (c, m), in [0, 1]: the quality Q of each model in each cluster.
+    n_added
+        How many models, the last ones, were added after training.
     embedder, models, pair, calibration
         See `QualityRouter`.
 
@@ -56,6 +62,7 @@ class ClusterRouter(QualityRouter):
         models: Sequence[str],
         pair: ModelPair,
         calibration: Calibration | None = None,
+        n_added: int = 0,
     ) -> None:
         super().__init__(
             embedder,
@@ -66,6 +73,7 @@ class ClusterRouter(QualityRouter):
         )
         self._centres = centres
         self._table = np.asarray(table, dtype=np.float64)
+        self._n_added = n_added
 
     def clusters(self, prompts: Sequence[str]) -> NDArray[np.int64]:
         """Return the cluster of every prompt: (n,), integers in [0, c)."""
@@ -80,9 +88,31 @@ class ClusterRouter(QualityRouter):
         quality: NDArray[np.float64] = self._table[self._nearest(embeddings)]
         return quality
 
+    def _add(self, name: str, evidence: Evidence) -> AddedModel:
+        start = self._start(evidence.like)
+        clusters = self._nearest(evidence.embeddings)
+        residuals = Residuals.of(evidence, start=start[clusters], predicted=self._table[clusters])
+        local = [residuals.beyond(np.flatnonzero(clusters == c)) for c in range(len(start))]
+        column = np.clip(start + residuals.shift + local, 0.0, 1.0)
+        report = residuals.report(
+            name, like=evidence.like, nearest=nearest_models(column, self._table, self._models)
+        )
+        self._table = np.column_stack([self._table, column])
+        self._n_added += 1
+        self._models = (*self._models, name)
+        return report
+
+    def _start(self, like: str | None) -> NDArray[np.float64]:
+        """Return the quality in each cluster that a new model starts from: (c,)."""
+        if like is not None:
+            return self._table[:, self._models.index(like)]
+        n_trained = len(self._models) - self._n_added
+        means: NDArray[np.float64] = self._table[:, :n_trained].mean(axis=1)
+        return means
+
     def _to_checkpoint(self) -> Checkpoint:
         return Checkpoint(
-            **self._common({}),
+            **self._common({"n_added": self._n_added} if self._n_added else {}),
             tensors={"centres": self._centres.columns, "quality": self._table},
         )
 
@@ -94,4 +124,5 @@ class ClusterRouter(QualityRouter):
         bad = bad_number(table, low=0.0, high=1.0)
         if bad:
             raise CheckpointError(f"The stored qualities must lie in [0, 1], got {bad}.")
-        return cls(centres=CosineIndex(columns), table=table, **settings)
+        n_added = added_count(checkpoint, n_models=len(settings["models"]))
+        return cls(centres=CosineIndex(columns), table=table, n_added=n_added, **settings)

@@ -9,8 +9,12 @@ import numpy as np
 from routellm_core._numbers import bad_number
 from routellm_core.checkpoints import Checkpoint
 from routellm_core.errors import CheckpointError, ConfigurationError
+from routellm_core.routers._added_neighbours import AddedNeighbours, stored_neighbours
+from routellm_core.routers._residuals import Residuals
+from routellm_core.routers.added import nearest_models
+from routellm_core.routers.model_adder import ModelAdder
 from routellm_core.routers.quality import QualityRouter, quality_settings
-from routellm_core.routers.similarity import CosineIndex
+from routellm_core.routers.similarity import CosineIndex, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,14 +23,13 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from routellm_core.embedders.base import Embedder
+    from routellm_core.routers.added import AddedModel, Evidence
     from routellm_core.types import Calibration, ModelPair
 
 __all__ = ["KNNRouter"]
 
-_TIE = 1e-6
 
-
-class KNNRouter(QualityRouter):
+class KNNRouter(QualityRouter, ModelAdder):
     r"""Predict a model's quality by its mean over the k most similar training prompts.
 
     Similarity is the cosine of embeddings. Prompts as similar as the k-th, up to 1e-6, are all
@@ -44,6 +47,8 @@ class KNNRouter(QualityRouter):
         How many neighbours, >= 1; at most n are used.
     embedder, models, pair, calibration
         See `QualityRouter`.
+    added
+        For each model that was added after training, the last of `models`, its own neighbours.
 
     Raises
     ------
@@ -68,6 +73,7 @@ class KNNRouter(QualityRouter):
         models: Sequence[str],
         pair: ModelPair,
         calibration: Calibration | None = None,
+        added: Sequence[AddedNeighbours] = (),
     ) -> None:
         super().__init__(
             embedder,
@@ -89,36 +95,83 @@ class KNNRouter(QualityRouter):
                 f"{models[int(unseen[0])]!r} has none."
             )
         self._filled = np.where(self._known, self._outcomes, np.float32(0.0))
+        self._added = tuple(added)
         self._means = self._filled.sum(axis=0, dtype=np.float64) / self._known.sum(axis=0)
 
     def _quality(self, embeddings: NDArray[Any]) -> NDArray[np.float64]:
+        fitted = self._fitted_quality(embeddings)
+        if not self._added:
+            return fitted
+        columns = list(fitted.T)
+        for added in self._added:
+            start = fitted.mean(axis=1) if added.like is None else columns[added.like]
+            columns.append(added.predict(embeddings, start))
+        return np.column_stack(columns)
+
+    def _fitted_quality(self, embeddings: NDArray[Any]) -> NDArray[np.float64]:
+        """Predict the quality of the models that were there before any was added."""
         similarities = self._index.similarities(embeddings)
-        place = max(0, len(self._index) - self.k)
-        quality = np.empty((len(embeddings), len(self._models)))
+        quality = np.empty((len(embeddings), self._outcomes.shape[1]))
         for row, near in zip(quality, similarities, strict=True):
-            # Twice the product's rounding error, so that copies stay together.
-            lowest = np.partition(near, place)[place] - _TIE
-            chosen = np.flatnonzero(near >= lowest)
+            chosen = nearest(near, self.k)
             counts = self._known[chosen].sum(axis=0)
             sums = self._filled[chosen].sum(axis=0, dtype=np.float64)
             row[:] = np.where(counts > 0, sums / np.maximum(counts, 1), self._means)
         return quality
 
-    def _to_checkpoint(self) -> Checkpoint:
-        return Checkpoint(
-            **self._common({"k": self.k}),
-            tensors={
-                "embeddings": self._index.columns,
-                "quality": self._filled,
-                "known": self._known,
-            },
+    def _add(self, name: str, evidence: Evidence) -> AddedModel:
+        n, like = len(evidence), evidence.like
+        predicted = self._predicted(evidence.embeddings)
+        start = self._start(predicted, like)
+        # The same share of the own prompts as of the index, so that neighbours are as near.
+        k = min(n, max(1, round(self.k * n / len(self._index))))
+        added = AddedNeighbours(
+            like=None if like is None else self._models.index(like),
+            index=CosineIndex.of(evidence.embeddings),
+            residuals=Residuals.of(evidence, start=start, predicted=predicted),
+            k=k,
         )
+        own = added.predict(evidence.embeddings, start)
+        # A guess has no prompts on which models could be compared.
+        guess = (like,) if like is not None and not n else None
+        closest = guess or nearest_models(own, predicted, self._models)
+        self._added = (*self._added, added)
+        self._models = (*self._models, name)
+        return added.residuals.report(name, like=like, nearest=closest)
+
+    def _predicted(self, embeddings: NDArray[Any]) -> NDArray[np.float64]:
+        """Predict the quality of every model on any number of prompts, in parts: (n, m)."""
+        starts = range(0, len(embeddings), 64)
+        parts = [self._quality(embeddings[i : i + 64]) for i in starts]
+        return np.concatenate([np.empty((0, len(self._models))), *parts])
+
+    def _start(self, predicted: NDArray[np.float64], like: str | None) -> NDArray[np.float64]:
+        """Return the quality that a new model starts from: (n, m) -> (n,)."""
+        if like is not None:
+            return predicted[:, self._models.index(like)]
+        means: NDArray[np.float64] = predicted[:, : self._outcomes.shape[1]].mean(axis=1)
+        return means
+
+    def _to_checkpoint(self) -> Checkpoint:
+        parameters: dict[str, Any] = {"k": self.k}
+        tensors: dict[str, NDArray[Any]] = {
+            "embeddings": self._index.columns,
+            "quality": self._filled,
+            "known": self._known,
+        }
+        if self._added:
+            parameters["added"] = [added.parameters() for added in self._added]
+        for number, added in enumerate(self._added):
+            tensors[f"added.{number}.embeddings"] = added.index.columns
+            tensors[f"added.{number}.residuals"] = added.residuals.values
+        return Checkpoint(**self._common(parameters), tensors=tensors)
 
     @classmethod
     def _from_checkpoint(cls, checkpoint: Checkpoint, **options: Any) -> Self:
         settings = quality_settings(checkpoint, **options)
         columns = checkpoint.tensor("embeddings", shape=(None, None))
-        shape = (columns.shape[1], len(settings["models"]))
+        added = stored_neighbours(checkpoint, settings["models"])
+        shape = (columns.shape[1], len(settings["models"]) - len(added))
         quality = checkpoint.tensor("quality", shape=shape)
         known = checkpoint.tensor("known", shape=shape)
         if known.dtype != np.bool_:
@@ -129,6 +182,5 @@ class KNNRouter(QualityRouter):
         k = checkpoint.parameters.get("k")
         if type(k) is not int or k < 1:
             raise CheckpointError(f"The checkpoint's `k` must be at least 1, got {k!r}.")
-        return cls(
-            index=CosineIndex(columns), quality=np.where(known, quality, np.nan), k=k, **settings
-        )
+        quality = np.where(known, quality, np.nan)
+        return cls(index=CosineIndex(columns), quality=quality, k=k, added=added, **settings)

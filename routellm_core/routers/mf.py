@@ -12,7 +12,13 @@ from routellm_core._scales import on_percentiles
 from routellm_core.checkpoints import Checkpoint
 from routellm_core.embedders.bundled import BundledEmbedder
 from routellm_core.embedders.loading import embedder_for, load_embedder
-from routellm_core.errors import CheckpointError, ConfigurationError
+from routellm_core.errors import (
+    CheckpointError,
+    ConfigurationError,
+    UnknownModelError,
+    did_you_mean,
+)
+from routellm_core.routers._added_ability import ability_names, fit_added
 from routellm_core.routers._battle_model import (
     PUBLISHED_EMBEDDER,
     PUBLISHED_PAIR,
@@ -20,10 +26,11 @@ from routellm_core.routers._battle_model import (
     is_published,
     read_published,
 )
-from routellm_core.routers._model_names import resolve_model
+from routellm_core.routers._model_names import NEAREST, find_model, name_key, resolve_model
 from routellm_core.routers._outcome_model import OutcomeModel
+from routellm_core.routers.added import AddedModel, nearest_models
 from routellm_core.routers.base import check_prompts
-from routellm_core.routers.embedding import EmbeddingRouter
+from routellm_core.routers.model_adder import ModelAdder
 from routellm_core.types import Calibration, ModelPair
 
 if TYPE_CHECKING:
@@ -34,6 +41,7 @@ if TYPE_CHECKING:
 
     from routellm_core.embedders.base import Embedder
     from routellm_core.hub import CheckpointFolder
+    from routellm_core.routers.added import Evidence
     from routellm_core.types import WinRates
 
 __all__ = ["MatrixFactorizationRouter"]
@@ -46,7 +54,7 @@ _FORMS: dict[str, type[OutcomeModel] | type[BattleModel]] = {
 }
 
 
-class MatrixFactorizationRouter(EmbeddingRouter):
+class MatrixFactorizationRouter(ModelAdder):
     """Compare two models' probabilities of being right on a prompt.
 
     A prompt's embedding is projected to a few demands, and each trained model's abilities turn them
@@ -140,7 +148,7 @@ class MatrixFactorizationRouter(EmbeddingRouter):
 
     @property
     def models(self) -> tuple[str, ...]:
-        """Every trained model, in the order of the columns of `quality`."""
+        """Every trained and added model, in the order of the columns of `quality`."""
         return self.outcome_model.models
 
     def quality(self, prompts: Sequence[str]) -> NDArray[np.float64]:
@@ -169,6 +177,43 @@ class MatrixFactorizationRouter(EmbeddingRouter):
         trained = [resolve_model(model, self.models, names=self._names) for model in models]
         return self.quality(prompts)[:, [self.models.index(model) for model in trained]]
 
+    def demands(self, prompts: Sequence[str]) -> NDArray[np.float32]:
+        """Return what n >= 1 prompts ask of a model: shape (n, k)."""
+        parts = self._embedded(check_prompts(prompts))
+        return np.concatenate([self.outcome_model.demands(part) for part in parts])
+
+    def known_model(self, name: str) -> str:
+        """Return the trained or added model that a name stands for.
+
+        Raises
+        ------
+        UnknownModelError
+            If there is none.
+        """
+        found = find_model(name, self.models, names=self._names)
+        if found is None:
+            near = did_you_mean(name, [*self.models, *NEAREST])
+            raise UnknownModelError(
+                f"Unknown model {name!r}.{near} Name one of the router's models, or a common name "
+                "that stands for one."
+            )
+        return found
+
+    def graded_model(self) -> OutcomeModel:
+        """Return the factors, if they were fitted to outcomes.
+
+        Raises
+        ------
+        ConfigurationError
+            If they were fitted to battles, which compare models and do not grade them.
+        """
+        if isinstance(self.outcome_model, OutcomeModel):
+            return self.outcome_model
+        raise ConfigurationError(
+            "These `mf` weights were fitted to battles, which compare models and do not grade them:"
+            " a new model's outcomes do not fit in. Fit them to outcomes instead."
+        )
+
     @classmethod
     def default(cls, **options: Any) -> Self:
         """Return the router with the bundled weights."""
@@ -176,6 +221,41 @@ class MatrixFactorizationRouter(EmbeddingRouter):
 
     def _score(self, embeddings: NDArray[Any]) -> WinRates:
         return self._win_rates_of(embeddings)
+
+    def _add(self, name: str, evidence: Evidence) -> AddedModel:
+        model = self.graded_model()
+        fitted, shift = fit_added(model, evidence)
+        grown = model.with_model(
+            name, ability=fitted.parameters[1:], ease=float(fitted.parameters[0])
+        )
+        demands = self._calibration_demands
+        if demands is None or not len(demands):
+            # One prompt of no special demands, where there is none at all.
+            demands = model.demands(evidence.embeddings)
+            demands = demands if len(demands) else np.zeros_like(model.abilities[:1])
+        quality = grown.quality(demands)
+        report = AddedModel(
+            name=name,
+            n_prompts=len(evidence),
+            parameters=ability_names(model),
+            ability=tuple(fitted.parameters.tolist()),
+            standard_error=tuple(fitted.standard_errors.tolist()),
+            prompt_shift=shift,
+            nearest=nearest_models(quality[:, -1], quality[:, :-1], model.models),
+            like=evidence.like,
+        )
+        self.outcome_model = grown
+        return report
+
+    def _check_new(self, name: str) -> None:
+        self.graded_model()
+        super()._check_new(name)
+        for own, trained in self._names.items():
+            if name_key(own) == name_key(name):
+                raise ConfigurationError(
+                    f"`model_names` says that {own!r} stands for {trained!r}. Leave it out there, "
+                    "or give the new model another name."
+                )
 
     def _calibrate(self) -> Calibration | None:
         demands = self._calibration_demands

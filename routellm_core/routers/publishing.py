@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from routellm_core.checkpoints import notes_folder, read_checkpoint
 from routellm_core.errors import CheckpointError
+from routellm_core.routers.added import added_reports
 from routellm_core.routers.embedding import EmbeddingRouter
 from routellm_core.routers.registry import is_registered, router_class
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
     from routellm_core.checkpoints import Checkpoint
+    from routellm_core.routers.added import AddedModel
     from routellm_core.routers.base import Router
 
 __all__ = ["model_card", "push_to_hub"]
@@ -104,6 +106,7 @@ def model_card(checkpoint: Checkpoint, *, repository: str | None = None) -> str:
         f"| embedder | {checkpoint.embedder or 'none recorded'} |",
         f"| calibration | {_calibration(checkpoint)} |",
         "",
+        *_added(checkpoint),
         *_training(checkpoint),
     ]
     return "\n".join(lines) + "\n"
@@ -125,6 +128,23 @@ def _calibration(checkpoint: Checkpoint) -> str:
     if calibration is None:
         return "none"
     return f"{calibration.n_prompts} prompts ({calibration.source})"
+
+
+def _added(checkpoint: Checkpoint) -> list[str]:
+    """Return a table of the models that were added after training, guesses called so."""
+    reports = added_reports(checkpoint.training)
+    if not reports:
+        return []
+    rows = [f"| {name} | {_basis(report)} |" for name, report in reports.items()]
+    head = "Models that were added after training:"
+    return [head, "", "| model | known from |", "| --- | --- |", *rows, ""]
+
+
+def _basis(report: AddedModel) -> str:
+    if report.is_guess:
+        return f"a guess: like {report.like}"
+    start = "" if report.like is None else f", starting from {report.like}"
+    return f"{report.n_prompts} prompts{start}"
 
 
 def _training(checkpoint: Checkpoint) -> list[str]:

@@ -115,6 +115,16 @@ class QualityRouter(EmbeddingRouter):
         """
         return self.quality(prompts)[:, [column_of(model, self._models) for model in models]]
 
+    def known_model(self, name: str) -> str:
+        """Return a model's name as the router spells it.
+
+        Raises
+        ------
+        UnknownModelError
+            If the router was not fitted for it.
+        """
+        return self._models[column_of(name, self._models)]
+
     def _score(self, embeddings: NDArray[Any]) -> WinRates:
         quality = self._quality(embeddings)
         strong, weak = self._columns

@@ -11,7 +11,10 @@ from routellm_core.embedders.base import unit_rows
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["CosineIndex"]
+__all__ = ["CosineIndex", "nearest"]
+
+# Twice the product's rounding error, so that copies stay together.
+_TIE = 1e-6
 
 
 class CosineIndex:
@@ -47,6 +50,22 @@ class CosineIndex:
         """
         units = unit_rows(embeddings)
         # For one vector, the matrix-vector routine is faster than the matrix-matrix one.
-        product = units @ self.columns if len(units) > 1 else (units[0] @ self.columns)[None]
+        product = units @ self.columns if len(units) != 1 else (units[0] @ self.columns)[None]
         similarities: NDArray[np.float32] = product
         return similarities
+
+
+def nearest(similarities: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+    """Return the positions of the k highest similarities, and of those as high as the k-th.
+
+    Parameters
+    ----------
+    similarities
+        Shape (n,), n >= 1.
+    k
+        At least 1; more than n is n. Differences up to 1e-6 are none.
+    """
+    place = max(0, len(similarities) - k)
+    lowest = np.partition(similarities, place)[place] - _TIE
+    chosen: NDArray[np.int64] = np.flatnonzero(similarities >= lowest)
+    return chosen
