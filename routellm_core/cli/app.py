@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from routellm_core.cli.adapt import adapt
+from routellm_core.cli.add_model import add_model
 from routellm_core.cli.analyze import analyze
 from routellm_core.cli.calibrate import calibrate
 from routellm_core.cli.chat import chat
@@ -50,6 +51,7 @@ app.command("analyze")(analyze)
 app.command("label")(label)
 app.command("adapt")(adapt)
 app.command("train")(train)
+app.command("add-model")(add_model)
 app.command("evaluate")(evaluate)
 app.command("calibrate")(calibrate)
 app.command("compare")(compare)

@@ -11,6 +11,7 @@ import typer
 
 from routellm_core._numbers import check_fraction
 from routellm_core.cli.console import notes, print_json, results
+from routellm_core.cli.train_inputs import check_free, reading_of
 from routellm_core.errors import ConfigurationError, DataError
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def train(
     """Train a router on your own data, and store how good it is and how it is calibrated."""
     if name != "verifier":
         _trainer(name)
-    _check_free(out, force=force)
+    check_free(out, force=force)
     options = ({"next_labels": 100} if name == "adapted" else {}) | _settings(setting or [])
     if validation_share is not None:
         options["validation_share"] = validation_share
@@ -136,7 +137,7 @@ def train(
     if name == "verifier":
         _refuse_for_verifier(pair=pair, base=base, leave_out=leave_out)
         options |= {"seed": seed, **_source(name, embedder=embedder, base=None, work=kept)}
-        reading = {"strict": strict, **_own(columns, scale)}
+        reading = {"strict": strict, **reading_of(columns, scale)}
         _train_verifier(data, out, options, reading=reading, force=force, json=json)
         if work is None:
             shutil.rmtree(kept, ignore_errors=True)
@@ -152,7 +153,7 @@ def train(
     from routellm_core.types import ModelPair
 
     models = ModelPair(*pair)
-    rows = read_data(data, strict=strict, **_own(columns, scale))
+    rows = read_data(data, strict=strict, **reading_of(columns, scale))
     rows = _uncontaminated(rows, leave_out or [])
     _heed(data_doubts(rows, models, trainer=name), force=force)
     result = _run(trainer, rows, {"pair": models, "seed": seed, **options}, name=name)
@@ -165,16 +166,6 @@ def train(
         print_json({"checkpoint": str(folder), "bad_rows": rows.report.n_bad, **result.metrics})
     else:
         _show(result, folder, name=name)
-
-
-def _own(columns: list[str] | None, scale: str | None) -> dict[str, Any]:
-    """Return how the data names its columns, and on which scale its qualities are."""
-    from routellm_core.data.columns import parse_map, parse_scale
-
-    return {
-        "columns": parse_map(columns or []),
-        "scale": None if scale is None else parse_scale(scale),
-    }
 
 
 def _refuse_for_verifier(**given: Any) -> None:
@@ -288,20 +279,6 @@ def _run(
         if "keyword argument" not in str(error):
             raise
         raise ConfigurationError(f"Trainer {name!r}: {error}.") from error
-
-
-def _check_free(folder: Path, *, force: bool) -> None:
-    """Refuse a folder that holds something, before anything is trained for it."""
-    from routellm_core.checkpoints import check_target
-
-    if folder.is_file():
-        raise ConfigurationError(f"`--out` must be a folder, got the file {str(folder)!r}.")
-    check_target(folder)
-    if (folder / "config.json").exists() and not force:
-        raise ConfigurationError(
-            f"{str(folder)!r} holds a checkpoint already. Choose another folder with `--out`; "
-            "`--force` replaces it."
-        )
 
 
 def _heed(doubts: Iterable[str], *, force: bool) -> None:

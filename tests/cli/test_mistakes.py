@@ -33,6 +33,9 @@ ADAPT = ["adapt", *PAIR, "--out", "{tmp}/out", "--data", "{outcomes}"]
 SERVE = ["serve", "--port", "0"]
 PLAYGROUND = ["playground", "--port", "0"]
 CHAT = ["chat", *MODELS]
+ADD = ["add-model", "mf", "small", "--out", "{tmp}/added"]
+ADDED = [*ADD, "--outcomes", "{outcomes}"]
+CHOOSE = ["add-model", "mf", "new", "--choose", "1", "--prompts"]
 TUNE = ["tune", "--strong", "a", "--weak", "b", "-o", "{tmp}/router"]
 
 
@@ -83,6 +86,8 @@ READERS = {
     "train verifier": ["train", "verifier", "--out", "{tmp}/out", "--data"],
     "train leave-out": [*TRAINED, "--leave-out"],
     "train leave-out benchmark": [*TRAINED, "--leave-out", "outcomes="],
+    "add-model": [*ADD, "--outcomes"],
+    "add-model prompts": CHOOSE,
     "evaluate": [*EVALUATE, "-b", "outcomes="],
     "evaluate answers": [*EVALUATE, "-b", "answers="],
     "evaluate training data": [*EVALUATE, "-b", "outcomes={outcomes}", "--training-data"],
@@ -149,6 +154,8 @@ UNKNOWN_ROUTERS = {
     "playground": [*PLAYGROUND, "-r", "rnadom"],
     "monitor": ["monitor", "{log}", "-r", "rnadom"],
     "replay": ["replay", "{log}", "-r", "rnadom"],
+    "add-model": ["add-model", "rnadom", *ADDED[2:]],
+    "add-model choose": ["add-model", "rnadom", *CHOOSE[2:], "{prompts}"],
     "evaluate": ["evaluate", "-r", "rnadom", "-b", "outcomes={outcomes}"],
     "compare": ["compare", "random", "rnadom", "-b", "outcomes={outcomes}"],
     "calibrate": ["calibrate", "{prompts}", "-r", "rnadom"],
@@ -161,6 +168,7 @@ NO_CHECKPOINTS = {
     "playground": [*PLAYGROUND, "-r", "mf=nowhere/at/all"],
     "monitor": ["monitor", "{log}", "--checkpoint", "nowhere/at/all"],
     "replay": ["replay", "{log}", "--checkpoint", "nowhere/at/all"],
+    "add-model": ["add-model", "mf=nowhere/at/all", *ADDED[2:]],
     "evaluate": ["evaluate", "-r", "mf=nowhere/at/all", "-b", "outcomes={outcomes}"],
     "compare": ["compare", "random", "mf=nowhere/at/all", "-b", "outcomes={outcomes}"],
     "calibrate": ["calibrate", "{prompts}", "--checkpoint", "nowhere/at/all"],
@@ -224,6 +232,42 @@ OTHERS = {
     ),
     "adapt: map": ([*ADAPT, "--map", "=x"], "prompt=question, got '=x'"),
     "adapt: scale": ([*ADAPT, "--scale", "five"], "LOW:HIGH, as 1:5, got 'five'"),
+    "add-model: another router": (["add-model", "random", *ADDED[2:]], "'random' takes no new"),
+    "add-model: another name": (
+        ["add-model", "mf", "smal", *ADDED[3:]],
+        r"no row of model 'smal'\. Did you mean 'small'\?",
+    ),
+    "add-model: a known name": (
+        ["add-model", "mf", "gpt-4-0613", *ADDED[3:]],
+        "The router knows 'gpt-4-0613' already",
+    ),
+    "add-model: unknown likeness": ([*ADDED, "--like", "gpt-4oo"], "'gpt-4oo'"),
+    "add-model: nothing known": (ADD, "Pass its `outcomes`.*, or `like` with a known model"),
+    "add-model: no output": (ADDED[:3] + ADDED[5:], "Pass `--out FOLDER`"),
+    "add-model: output": (["add-model", "mf", "small", "-o", "{file}", *ADDED[5:]], "{file}"),
+    "add-model: prior": ([*ADDED, "--prior", "0"], r"`prior` must be a positive number, got 0\.0"),
+    "add-model: scale": ([*ADDED, "--scale", "5:1"], "LOW:HIGH, as 1:5, got '5:1'"),
+    "add-model: map": ([*ADDED, "--map", "=x"], "prompt=question, got '=x'"),
+    "add-model: choose and add": (
+        [*CHOOSE, "{prompts}", "--outcomes", "{outcomes}"],
+        "takes no `--outcomes`",
+    ),
+    "add-model: choose none": (
+        ["add-model", "mf", "new", "--choose", "0", "--prompts", "{prompts}"],
+        "whole number from 1 on, got 0",
+    ),
+    "add-model: choose too many": (
+        ["add-model", "mf", "new", "--choose", "3", "--prompts", "{prompts}"],
+        "3 prompts cannot be chosen among 2 different ones",
+    ),
+    "add-model: choose of nothing": (
+        ["add-model", "mf", "new", "--choose", "3"],
+        "needs `--prompts FILE`, too",
+    ),
+    "add-model: choose no number": (
+        ["add-model", "mf", "new", "--prompts", "{prompts}"],
+        "needs `--choose N`, too",
+    ),
     "calibrate: output": ([*CALIBRATE[:1], "{prompts}", "--save", "{file}/out"], "{file}"),
     "calibrate: no prompts": (CALIBRATE, "Pass a file of prompts, or `--outcomes`"),
     "calibrate: method": ([*CALIBRATE, "{prompts}", "--method", "magic"], "platt, got 'magic'"),
@@ -350,6 +394,7 @@ REST = {
     "replay": ["{log}"],
     "train": TRAINED[1:],
     "adapt": [*PAIR, "--out", "{tmp}/out", "--data", "{outcomes}"],
+    "add-model": ADDED[1:],
     "evaluate": ["-r", "random", "-b", "outcomes={outcomes}"],
     "compare": ["random", "random", "-b", "outcomes={outcomes}"],
     "calibrate": ["-r", "random", "--outcomes", "{outcomes}"],
