@@ -90,7 +90,9 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, PreparedM
         Instead of them: the share of the strong model's quality to keep, in (0, 1]. Needs a router
         calibrated on outcomes.
     routing_text
-        "last_user", "all_user", "conversation", or a function from the messages to a string.
+        "auto", "last_user", "all_user", "conversation", or a function from the messages to a
+        string. With "auto" it is the request in the last user message, without what is pasted
+        around it, and of a follow-up such as "continue" what it continues.
     sticky
         Whether a turn keeps its route through tool calls and retries.
     on_router_error, on_empty_prompt
@@ -159,7 +161,7 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, PreparedM
     max_cost: SkipValidation[float | None] = None
     min_quality: SkipValidation[float | None] = None
     call_tokens: SkipValidation[tuple[float, float] | None] = None
-    routing_text: SkipValidation[RoutingText | TextReader] = "last_user"
+    routing_text: SkipValidation[RoutingText | TextReader] = "auto"
     sticky: bool = True
     on_router_error: SkipValidation[Route] = "strong"
     on_empty_prompt: SkipValidation[Route] = "strong"

@@ -88,7 +88,7 @@ class Routing:
         self._escalate_filtered = escalate_filtered
         self.guards = guards
         self._read_text = routing_text if callable(routing_text) else None
-        self._routing_text: RoutingText = "last_user" if callable(routing_text) else routing_text
+        self._routing_text: RoutingText = "auto" if callable(routing_text) else routing_text
         self._small_window = decider.policy.small_window
         self._worth_escalating = worth_escalating
 

@@ -90,8 +90,10 @@ class RoutedLLM(Deciding, Predicting, Tooling, Chatting, FunctionCallingLLM):
         Keyword arguments of calls that a model does not take, by "strong" and "weak" or by expert:
         they are left out for it.
     routing_text
-        "last_user", "all_user", "conversation", or a function of the messages that returns the
-        text to route. With the default, a prompt that names its question is routed on that.
+        "auto", "last_user", "all_user", "conversation", or a function of the messages that returns
+        the text to route. With "auto" it is the request in the last user message, without what is
+        pasted around it, and of a follow-up such as "continue" what it continues. With "auto" and
+        "last_user", a prompt that names its question is routed on that.
     sticky
         Whether the model that called a tool gets the result.
     on_router_error, on_empty_prompt
@@ -152,7 +154,7 @@ class RoutedLLM(Deciding, Predicting, Tooling, Chatting, FunctionCallingLLM):
     escalate_on: tuple[type[BaseException], ...] | None = None
     function_calling: FunctionCalling = "both"
     drop_params: dict[str, list[str]] = Field(default_factory=dict)
-    routing_text: Any = "last_user"
+    routing_text: Any = "auto"
     sticky: bool = True
     on_router_error: Route = "strong"
     on_empty_prompt: Route = "strong"
@@ -183,7 +185,7 @@ class RoutedLLM(Deciding, Predicting, Tooling, Chatting, FunctionCallingLLM):
         escalate_on: tuple[type[BaseException], ...] | None = None,
         function_calling: FunctionCalling = "both",
         drop_params: Mapping[str, Collection[str]] | None = None,
-        routing_text: RoutingText | Callable[[Sequence[ChatMessage]], str] = "last_user",
+        routing_text: RoutingText | Callable[[Sequence[ChatMessage]], str] = "auto",
         sticky: bool = True,
         on_router_error: Route = "strong",
         on_empty_prompt: Route = "strong",

@@ -16,7 +16,7 @@ from llamaindex_routellm.history import dialect_of
 from llamaindex_routellm.messages import ChatView, Words
 from llamaindex_routellm.pinning import pinned_decision
 from llamaindex_routellm.prompts import question_in, read_prompt, selected
-from routellm_core import Decision, Overrides, Turn, read_turn
+from routellm_core import Decision, Overrides, Turn, is_follow_up, read_turn, request_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -52,6 +52,8 @@ _NOTHING = Asked(Turn(""))
 """Asked where a decision was made before."""
 
 _OVERRIDES = ("routellm_route", "routellm_threshold")
+_ONE_MESSAGE = ("auto", "last_user")
+"""The values of `routing_text` with which one message is routed, or the question in it."""
 
 
 class Opening(Base):
@@ -184,24 +186,37 @@ class Opening(Base):
         self, messages: Sequence[ChatMessage | Words], decider: Decider, *, tools: bool = False
     ) -> Asked:
         routing_text = self.routing_text
-        by_name: RoutingText = routing_text if isinstance(routing_text, str) else "last_user"
+        by_name: RoutingText = routing_text if isinstance(routing_text, str) else "auto"
+        questions: set[str] = set()
+
+        def request_of(text: str) -> str:
+            question = question_in(text)
+            if question is None:
+                return request_in(text)
+            words = self._words(question)
+            questions.add(words)
+            return words
+
         turn = read_turn(
             messages,
             ChatView(messages, self._owners()),
             routing_text=by_name,
             tools=tools,
             small_window=decider.policy.small_window,
+            request_of=request_of,
         )
         if callable(routing_text):
             text = routing_text([_message(message) for message in messages])
             return Asked(replace(turn, text=text))
+        if by_name == "auto":
+            return Asked(turn, names_question=turn.text in questions)
         question = question_in(turn.text) if by_name == "last_user" else None
         return Asked(turn) if question is None else self._named(question, turn)
 
     def _read_prompt(
         self, prompt: BasePromptTemplate, arguments: Mapping[str, Any], decider: Decider
     ) -> Asked:
-        if self.routing_text == "last_user":
+        if self.routing_text in _ONE_MESSAGE:
             read = read_prompt(prompt, arguments, self)
             if read is not None:
                 return self._named(read.question, self._read_chat(read.parts, decider).turn)
@@ -210,9 +225,15 @@ class Opening(Base):
 
     def _named(self, question: str, turn: Turn) -> Asked:
         """Return what is asked when an engine's prompt names its question: a user's words."""
-        words = self._origins().words_behind(question)
+        words = self._words(question)
         turn = turn if turn.text == words else replace(turn, text=words)
         return Asked(turn, names_question=True)
+
+    def _words(self, question: str) -> str:
+        """Return what is routed of a question: a user's words, if they say something."""
+        words = self._origins().words_behind(question)
+        # A model wrote out what "and why?" asks: that says more than the user's words.
+        return question if self.routing_text == "auto" and is_follow_up(words) else words
 
 
 def _wanted(tools: Sequence[Any], settings: Mapping[str, Any]) -> Wanted:

@@ -83,8 +83,8 @@ class Controller:
         Arguments that a model does not take, by "strong" and "weak" or by expert: they are left
         out for it.
     options
-        Further arguments of `Fleet`: `threshold` or `strong_share` for the model name "auto", and
-        what `make_decider` takes.
+        Further arguments of `Fleet`: `threshold` or `strong_share` for the model name "auto",
+        `routing_text`, and what `make_decider` takes.
 
     Raises
     ------

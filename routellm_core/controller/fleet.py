@@ -18,6 +18,7 @@ from routellm_core.errors import ConfigurationError, UnknownModelError, UnknownR
 from routellm_core.experts import Capabilities, Expert, ExpertTable
 from routellm_core.policy import (
     Overrides,
+    check_routing_text,
     check_threshold,
     known_capabilities,
     make_decider,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from routellm_core.controller.messages import Message
-    from routellm_core.policy import Decider, Turn
+    from routellm_core.policy import Decider, RoutingText, Turn
     from routellm_core.routers.base import Router
 
 __all__ = ["Fleet", "expert_table"]
@@ -56,6 +57,8 @@ class Fleet:
         win rate against the threshold. Experts other than "weak" and "strong" need one.
     threshold, strong_share
         What "auto" and calls without a threshold use, at most one of them; see `make_decider`.
+    routing_text
+        Which text of a conversation is routed; see `RoutingText`.
     options
         Further arguments of `make_decider`, the same for every router.
 
@@ -77,6 +80,7 @@ class Fleet:
         threshold: float | None = None,
         strong_share: float | None = None,
         strategy: Strategy | None = None,
+        routing_text: RoutingText = "auto",
         **options: Any,
     ) -> None:
         if not routers:
@@ -96,6 +100,7 @@ class Fleet:
                 "apart."
             )
         self.strategy = strategy
+        self._routing_text = check_routing_text(routing_text)
         self._answered = TurnMemory()
         self._undecided = (AUTO,) if strategy is None else (AUTO, strategy.name)
         named = () if self.experts.is_pair else self.experts.names[::-1]
@@ -218,7 +223,11 @@ class Fleet:
         The steps of a tool loop stay with the expert to which a strategy led; see `note_answer`.
         """
         turn = read_turn(
-            list(messages), _VIEW, tools=tools, small_window=decider.policy.small_window
+            list(messages),
+            _VIEW,
+            routing_text=self._routing_text,
+            tools=tools,
+            small_window=decider.policy.small_window,
         )
         if self.strategy is None or overrides != NO_OVERRIDES:
             return turn

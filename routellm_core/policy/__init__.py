@@ -20,10 +20,12 @@ from routellm_core.policy.conversation import (
 from routellm_core.policy.decider import Decider, FirstStep
 from routellm_core.policy.dropping import check_drop_params
 from routellm_core.policy.faults import Fault, fault_of, retry_after_of
+from routellm_core.policy.follow_ups import is_follow_up
 from routellm_core.policy.known_models import known_capabilities
 from routellm_core.policy.memory import RecentValues
 from routellm_core.policy.model_check import check_model
 from routellm_core.policy.parts import KNOWN_PARTS, is_tool_result_content, modalities_of
+from routellm_core.policy.pastes import request_in
 from routellm_core.policy.prompt_length import is_prompt_too_long
 from routellm_core.policy.routing import (
     NO_OVERRIDES,
@@ -67,6 +69,7 @@ __all__ = [
     "check_threshold",
     "fault_of",
     "holds_answer",
+    "is_follow_up",
     "is_prompt_too_long",
     "is_tool_result_content",
     "known_capabilities",
@@ -75,6 +78,7 @@ __all__ = [
     "modalities_of",
     "note_threshold",
     "read_turn",
+    "request_in",
     "resolve_router",
     "resolve_threshold",
     "retry_after_of",

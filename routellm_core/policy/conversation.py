@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, get_args
 
 from routellm_core.errors import ConfigurationError
+from routellm_core.policy.follow_ups import is_follow_up
+from routellm_core.policy.pastes import request_in
 from routellm_core.policy.tool_results import is_tool_result, without_scratchpad
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from routellm_core.types import Modality
 
@@ -26,13 +28,23 @@ __all__ = [
 Role = Literal["system", "user", "assistant", "tool"]
 """Who speaks. What a framework sends in the user's name but no person wrote is "tool"."""
 
-RoutingText = Literal["last_user", "all_user", "conversation"]
-"""Which text is routed: the last user message (the default), all of them, or everything said."""
+RoutingText = Literal["auto", "last_user", "all_user", "conversation"]
+"""Which text is routed.
+
+"auto", the default: the request in the last user message that says something of itself. A paste
+around the request is left out (`request_in`), and a follow-up such as "continue" or "and why?"
+(`is_follow_up`) is routed on the latest message before it that is none; where there is no such
+message, as itself. "last_user": the last user message as it is; "all_user": all of them;
+"conversation": everything said.
+"""
 
 M = TypeVar("M")
 M_contra = TypeVar("M_contra", contravariant=True)
 
 _NOTHING: frozenset[Modality] = frozenset()
+
+_MOST_FOLLOW_UPS = 32
+"""After as many follow-ups in a row, the latest one is routed as itself."""
 
 
 class MessageView(Protocol[M_contra]):
@@ -113,9 +125,10 @@ def read_turn(
     messages: Sequence[M],
     view: MessageView[M],
     *,
-    routing_text: RoutingText = "last_user",
+    routing_text: RoutingText = "auto",
     tools: bool = False,
     small_window: int | None = None,
+    request_of: Callable[[str], str] = request_in,
 ) -> Turn:
     """Summarise a conversation for the policy.
 
@@ -135,6 +148,8 @@ def read_turn(
     small_window
         The smallest context window, in tokens, of the models in question; UTF-8 bytes are only
         counted when the characters could exceed it.
+    request_of
+        With "auto", what finds the request in a user's message.
     """
     texts = [view.text(message) for message in messages]
     roles = _speakers(messages, view, texts)
@@ -142,7 +157,7 @@ def read_turn(
     # One character may be several tokens, but never more than its bytes / 4 rounded up.
     count_bytes = small_window is not None and n_chars > small_window
     return Turn(
-        text=_select(roles, texts, routing_text),
+        text=_select(roles, texts, routing_text, request_of),
         record=_record(messages, view, roles),
         modalities=_NOTHING.union(*map(view.modalities, messages)),
         tools=tools,
@@ -183,12 +198,37 @@ def _record(
     return None
 
 
-def _select(roles: Sequence[Role], texts: Sequence[str], routing_text: RoutingText) -> str:
+def _select(
+    roles: Sequence[Role],
+    texts: Sequence[str],
+    routing_text: RoutingText,
+    request_of: Callable[[str], str],
+) -> str:
     """Join the texts that are routed."""
     if routing_text == "conversation":
         return "\n".join(filter(None, texts))
     spoken = [text for role, text in zip(roles, texts, strict=True) if role == "user"]
     if routing_text == "all_user":
         return "\n".join(filter(None, map(without_scratchpad, spoken)))
-    # A conversation without a user, as some pipelines send: all there is.
-    return without_scratchpad(spoken[-1]) if spoken else "\n".join(filter(None, texts))
+    if not spoken:
+        # A conversation without a user, as some pipelines send: all there is.
+        return "\n".join(filter(None, texts))
+    if routing_text == "auto":
+        return _request(spoken, request_of)
+    return without_scratchpad(spoken[-1])
+
+
+def _request(spoken: Sequence[str], request_of: Callable[[str], str]) -> str:
+    """Return the latest request in a user's messages, or of follow-ups alone the last.
+
+    One message is returned, so that a follow-up costs no more than what it follows, gets the same
+    win rate, and stays with the same model.
+    """
+    last = request_of(without_scratchpad(spoken[-1]))
+    if len(spoken) == 1 or not is_follow_up(last):
+        return last
+    for text in reversed(spoken[-1 - _MOST_FOLLOW_UPS : -1]):
+        request = request_of(without_scratchpad(text))
+        if request.strip() and not is_follow_up(request):
+            return request
+    return last

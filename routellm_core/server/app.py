@@ -116,6 +116,7 @@ def make_fleet(settings: ServerSettings, routers: Mapping[str, Router] | None = 
         threshold=settings.threshold,
         strong_share=settings.strong_share,
         strategy=_strategy(settings),
+        routing_text=settings.routing_text,
         router_deadline_s=settings.router_deadline_s,
     )
 

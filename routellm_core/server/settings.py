@@ -21,7 +21,7 @@ from pydantic import (
 from routellm_core._validation import validation_faults
 from routellm_core.controller.config import read_yaml
 from routellm_core.errors import ConfigurationError
-from routellm_core.policy import DEFAULT_ROUTER_DEADLINE_S
+from routellm_core.policy import DEFAULT_ROUTER_DEADLINE_S, RoutingText
 from routellm_core.routers import router_names
 from routellm_core.server.expert_settings import ExpertSettings, StrategyName, UpstreamKind
 from routellm_core.server.hosts import check_host
@@ -53,6 +53,8 @@ class ServerSettings(BaseModel):
     """What "auto" uses; without it and `strong_share`, the router's calibration at one half."""
     strong_share: float | None = Field(default=None, gt=0.0, le=1.0)
     """The share of typical calls that "auto" sends to the strong model, instead of a threshold."""
+    routing_text: RoutingText = "auto"
+    """Which text of a conversation is routed."""
     router_deadline_s: float = Field(default=DEFAULT_ROUTER_DEADLINE_S, gt=0.0)
     """Seconds a router may take; then the call goes on without it."""
 
