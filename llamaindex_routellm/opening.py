@@ -216,18 +216,24 @@ class Opening(Base):
     def _read_prompt(
         self, prompt: BasePromptTemplate, arguments: Mapping[str, Any], decider: Decider
     ) -> Asked:
+        read = None
         if self.routing_text in _ONE_MESSAGE:
             read = read_prompt(prompt, arguments, self)
-            if read is not None:
+            if read is not None and not self._continues(read.question):
                 return self._named(read.question, self._read_chat(read.parts, decider).turn)
         messages = selected(prompt, self).format_messages(llm=self, **arguments)
-        return self._read_chat(messages, decider)
+        # What a question continues may stand in the template's own messages.
+        asked = self._read_chat(messages, decider)
+        return asked if read is None else Asked(asked.turn, names_question=True)
 
     def _named(self, question: str, turn: Turn) -> Asked:
         """Return what is asked when an engine's prompt names its question: a user's words."""
         words = self._words(question)
         turn = turn if turn.text == words else replace(turn, text=words)
         return Asked(turn, names_question=True)
+
+    def _continues(self, question: str) -> bool:
+        return self.routing_text == "auto" and is_follow_up(self._words(question))
 
     def _words(self, question: str) -> str:
         """Return what is routed of a question: a user's words, if they say something."""

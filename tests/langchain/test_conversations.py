@@ -67,6 +67,21 @@ def test_text_blocks_are_joined_by_newlines(make: Make, router: ScriptedRouter) 
     assert router.prompts == ["one\ntwo"]
 
 
+def test_a_chat_history_stays_with_the_strong_model_through_follow_ups_and_tools(
+    make: Make, router: ScriptedRouter
+) -> None:
+    history = [
+        HumanMessage("Prove that 7 is odd."),
+        AIMessage("Seven is odd."),
+        HumanMessage("and why?"),
+    ]
+    assert make().invoke(history).response_metadata["routellm"]["route"] == "strong"
+    call = {"name": "add", "args": {}, "id": "1"}
+    history += [AIMessage("", tool_calls=[call]), ToolMessage("12", tool_call_id="1")]
+    assert make().invoke(history).response_metadata["routellm"]["route"] == "strong"
+    assert set(router.prompts) == {"Prove that 7 is odd."}
+
+
 def test_the_last_user_message_is_routed_not_the_tools(
     make: Make, router: ScriptedRouter, tool_turn: list[BaseMessage]
 ) -> None:

@@ -121,6 +121,28 @@ def test_a_chat_changes_models_turn_by_turn(
     assert router.prompts == [HARD, EASY]
 
 
+@pytest.mark.parametrize("mode", [ChatMode.SIMPLE, ChatMode.CONTEXT], ids=lambda mode: mode.value)
+def test_a_follow_up_in_a_chat_is_decided_by_what_it_continues(
+    index, routed: RoutedLLM, server, router, mode
+) -> None:
+    engine = index.as_chat_engine(chat_mode=mode, llm=routed)
+    history = [ChatMessage(HARD), ChatMessage("7 is 2 * 3 + 1.", role="assistant")]
+    engine.chat("and why?", chat_history=history)
+    assert server.models_asked() == ["gpt-4o"]
+    assert router.prompts == [HARD]
+
+
+def test_a_follow_up_that_an_engine_writes_out_is_decided_by_the_written_question(
+    index, routed: RoutedLLM, server, router
+) -> None:
+    engine = index.as_chat_engine(chat_mode=ChatMode.CONDENSE_QUESTION, llm=routed)
+    history = [ChatMessage(HARD), ChatMessage("7 is 2 * 3 + 1.", role="assistant")]
+    server.script(Step(text=HARD), Step(text="It is 2 * 3 + 1."))
+    assert str(engine.chat("and why?", chat_history=history)) == "It is 2 * 3 + 1."
+    assert server.models_asked()[-1] == "gpt-4o"
+    assert router.prompts[-1] == HARD
+
+
 @BOTH
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_question_that_an_engine_rewrites_is_decided_by_the_users_words(
