@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from routellm_core.evaluation import LoadedBenchmark, Results
     from routellm_core.evaluation.figures import Estimate
     from routellm_core.evaluation.results import BenchmarkResults
+    from routellm_core.evaluation.robustness import Robustness
 
 __all__ = ["evaluate"]
 
@@ -63,6 +64,21 @@ def evaluate(
             "nearly equal one are counted. May be repeated.",
         ),
     ] = None,
+    robustness: Annotated[
+        bool,
+        typer.Option(
+            "--robustness",
+            help="Also measure how far typing errors, another case and courtesy move win rates.",
+        ),
+    ] = False,
+    changed: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE",
+            help="The same for pairs of prompts of your own, as paraphrases and translations: "
+            "JSON lines with `prompt`, `changed` and `change`. May be repeated.",
+        ),
+    ] = None,
     out: Annotated[
         str | None,
         typer.Option(
@@ -87,9 +103,11 @@ def evaluate(
     from routellm_core.evaluation import evaluate as run
     from routellm_core.evaluation import write_results
     from routellm_core.evaluation.report import write_page
+    from routellm_core.evaluation.robustness import read_changed_prompts
 
     if (strong_cost_usd is None) != (weak_cost_usd is None):
         raise ConfigurationError("Pass both `--strong-cost-usd` and `--weak-cost-usd`.")
+    pairs = [found for file in changed or () for found in read_changed_prompts(file)]
     loaded = open_benchmarks(benchmark, strong=strong_model, weak=weak_model)
     if strong_cost_usd is not None and weak_cost_usd is not None:
         loaded = [b.with_call_costs(weak=weak_cost_usd, strong=strong_cost_usd) for b in loaded]
@@ -103,6 +121,8 @@ def evaluate(
             seed=seed,
             cache=open_cache(cache, no_cache=no_cache, overwrite=overwrite_cache),
             training_prompts=_prompts(training_data),
+            change_prompts=robustness,
+            changed=pairs,
             on_progress=tell,
             command=shlex.join(["routellm", *sys.argv[1:]]),
         )
@@ -147,6 +167,7 @@ def _write_json(found: Results) -> None:
                     "baselines": [asdict(row) for row in benchmark.baselines],
                     "overlap": None if overlap is None else asdict(overlap),
                     **asdict(router.measurement),
+                    "robustness": [_shown(row) for row in router.robustness],
                 }
             )
 
@@ -160,6 +181,8 @@ def _write_tables(found: Results, loaded: list[LoadedBenchmark]) -> None:
         console.print(Text(f"\n{benchmark.name}: {benchmark.n:,} prompts{removed}", style="bold"))
         console.print(Text(f"strong {source.pair.strong}, weak {source.pair.weak}", style="dim"))
         console.print(_table(benchmark))
+        if any(router.robustness for router in benchmark.routers):
+            console.print(_robustness_table(benchmark))
         overlap = benchmark.overlap
         if overlap is not None:
             console.print(
@@ -191,6 +214,25 @@ def _table(benchmark: BenchmarkResults) -> object:
             "-" if m.auroc is None else f"{m.auroc:.3f}",
             f"{m.raw.ece:.3f}→{m.calibrated.ece:.3f}",
         )
+    return table
+
+
+def _shown(row: Robustness) -> dict[str, object]:
+    """Return the figures, without the win rates that they come from."""
+    return {"change": row.change, "n": row.n, "rank_change": row.rank_change, "flips": row.flips}
+
+
+def _robustness_table(benchmark: BenchmarkResults) -> object:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
+    for name in ("changed", "", "prompts", "rank change", "flips at 30%"):
+        table.add_column(name, justify="left" if name in ("changed", "") else "right")
+    for router in benchmark.routers:
+        for row in router.robustness:
+            cells = (f"{row.n:,}", _share(row.rank_change), _share(row.flips))
+            table.add_row(Text(row.change), Text(router.label), *cells)
     return table
 
 

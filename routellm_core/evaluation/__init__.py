@@ -23,23 +23,33 @@ from routellm_core.evaluation.results import (
     verify,
     write_results,
 )
+from routellm_core.evaluation.robustness import (
+    ChangedPrompts,
+    Robustness,
+    changed_prompts,
+    read_changed_prompts,
+    robustness,
+)
 from routellm_core.evaluation.run import Candidate, evaluate
 from routellm_core.evaluation.score_cache import ScoreCache, default_cache_folder
 
 __all__ = [
     "Benchmark",
     "Candidate",
+    "ChangedPrompts",
     "Comparison",
     "Difference",
     "LoadedBenchmark",
     "Match",
     "Overlap",
     "Results",
+    "Robustness",
     "ScoreCache",
     "Verification",
     "baselines",
     "benchmark_class",
     "benchmark_names",
+    "changed_prompts",
     "compare",
     "default_cache_folder",
     "evaluate",
@@ -47,7 +57,9 @@ __all__ = [
     "load_benchmark",
     "measure",
     "overlap",
+    "read_changed_prompts",
     "read_results",
+    "robustness",
     "uncontaminated",
     "verify",
     "write_results",

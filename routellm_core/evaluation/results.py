@@ -18,6 +18,7 @@ from routellm_core.evaluation.benchmarks.base import LoadedBenchmark
 from routellm_core.evaluation.contamination import Overlap
 from routellm_core.evaluation.figures import Baseline, Measurement
 from routellm_core.evaluation.measure import baselines, measure
+from routellm_core.evaluation.robustness import Robustness, robustness
 from routellm_core.types import ModelPair
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ class RouterResults:
     scale
         Pairs (raw win rate, percentile) that the router's thresholds stand on; None for a router
         without a scale.
+    robustness
+        What changes of the prompts' words do to it; empty when it was not asked for.
     """
 
     label: str
@@ -94,6 +97,7 @@ class RouterResults:
     prompts_per_second: float | None
     measurement: Measurement
     scale: tuple[tuple[float, float], ...] | None = None
+    robustness: tuple[Robustness, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +242,14 @@ def verify(results: Results) -> Verification:
                 seed=results.seed,
             )
             pairs.append((f"{stored.name} / {router.label}", router.measurement, computed))
+            for row in router.robustness:
+                again = robustness(
+                    row.change,
+                    np.array(row.before),
+                    np.array(row.after),
+                    benchmark=np.array(router.scores),
+                )
+                pairs.append((f"{stored.name} / {router.label} / {row.change}", row, again))
         for where, old, new in pairs:
             for place, before, after in _figures(where, _plain(old), _plain(new)):
                 n_figures += 1

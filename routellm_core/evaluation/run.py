@@ -15,14 +15,17 @@ from routellm_core.evaluation.results import (
     Results,
     RouterResults,
 )
+from routellm_core.evaluation.robustness import changed_prompts, robustness
 from routellm_core.evaluation.score_cache import router_checksum, score
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from routellm_core.evaluation.benchmarks.base import LoadedBenchmark
+    from routellm_core.evaluation.robustness import ChangedPrompts, Robustness
     from routellm_core.evaluation.score_cache import ScoreCache
     from routellm_core.routers.base import Router
+    from routellm_core.types import WinRates
 
 __all__ = ["Candidate", "Progress", "evaluate"]
 
@@ -50,6 +53,8 @@ def evaluate(
     seed: int = 0,
     cache: ScoreCache | None = None,
     training_prompts: Sequence[str] | None = None,
+    change_prompts: bool = False,
+    changed: Sequence[ChangedPrompts] = (),
     on_progress: Progress | None = None,
     command: str = "",
 ) -> Results:
@@ -68,6 +73,11 @@ def evaluate(
     training_prompts
         What the routers were trained on. Exact and near duplicates of benchmark prompts are
         counted, and reported.
+    change_prompts
+        Whether the benchmarks' prompts are also scored with typing errors, in another case and with
+        courtesy; see `changed_prompts`.
+    changed
+        Further pairs of prompts that ask for the same, as paraphrases and translations.
     on_progress
         Told about every batch.
     command
@@ -87,6 +97,7 @@ def evaluate(
     checksums = [router_checksum(candidate.router) for candidate in candidates]
     found = []
     for benchmark in benchmarks:
+        made = changed_prompts(benchmark.prompts, seed=seed) if change_prompts else ()
         rows = []
         for candidate, checksum in zip(candidates, checksums, strict=True):
             scored = score(
@@ -110,10 +121,28 @@ def evaluate(
                         scored.win_rates, benchmark, scale=scale, rounds=rounds, seed=seed
                     ),
                     scale=None if scale is None else tuple(map(tuple, scale.tolist())),
+                    robustness=tuple(
+                        _robustness(candidate.router, pairs, scored.win_rates, checksum, cache)
+                        for pairs in (*made, *changed)
+                    ),
                 )
             )
         found.append(_collected(benchmark, rows, training_prompts))
     return Results(FORMAT_VERSION, rounds, seed, Environment.here(command), tuple(found))
+
+
+def _robustness(
+    router: Router,
+    pairs: ChangedPrompts,
+    win_rates: WinRates,
+    checksum: str | None,
+    cache: ScoreCache | None,
+) -> Robustness:
+    before, after = (
+        score(router, prompts, checksum=checksum, cache=cache).win_rates
+        for prompts in (pairs.before, pairs.after)
+    )
+    return robustness(pairs.change, before, after, benchmark=win_rates)
 
 
 def _collected(

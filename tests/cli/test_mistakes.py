@@ -91,6 +91,7 @@ READERS = {
     "evaluate": [*EVALUATE, "-b", "outcomes="],
     "evaluate answers": [*EVALUATE, "-b", "answers="],
     "evaluate training data": [*EVALUATE, "-b", "outcomes={outcomes}", "--training-data"],
+    "evaluate changed": [*EVALUATE, "-b", "outcomes={outcomes}", "--changed"],
     "compare": [*COMPARE, "-b", "outcomes="],
     "monitor": ["monitor"],
     "replay": ["replay"],

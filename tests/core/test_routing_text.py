@@ -146,6 +146,7 @@ def test_the_request_is_found_in_a_paste(text: str, asked: str) -> None:
     [
         "Summarise this chat:\nUser: hi\nBot: hello\nUser: bye",
         "Answer both.\nQuestion: Is 7 odd?\nQuestion: Is 8 odd?",
+        "Context:\nSeven is odd.\n\nQuestion: Is 7 odd?\nQuestion: Is 8 odd?\nAnswer:",
         "Improve this exam item.\nQuestion: What is 2 + 2?",
         "fix it\n```\nprint(7\n```",
         "```\nprint(7)\n```",

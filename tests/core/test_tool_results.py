@@ -11,13 +11,13 @@ from routellm_core.controller import OpenAIView
 from tests.agent_transcripts import GROWING, PEOPLE, QUESTION, RESULTS
 
 
-def turn_of(*said: str) -> Turn:
+def turn_of(*said: str, **options: Any) -> Turn:
     """Read what the user and the assistant say in turns."""
     roles = ("user", "assistant")
     messages: list[dict[str, Any]] = [
         {"role": roles[index % 2], "content": text} for index, text in enumerate(said)
     ]
-    return read_turn(messages, OpenAIView())
+    return read_turn(messages, OpenAIView(), **options)
 
 
 @pytest.mark.parametrize("agent", RESULTS)
@@ -42,7 +42,9 @@ def test_the_first_message_is_the_users_whatever_it_says(agent: str) -> None:
 
 @pytest.mark.parametrize("person", PEOPLE)
 def test_what_a_person_writes_stays_the_persons(person: str) -> None:
-    assert turn_of(QUESTION, *PEOPLE[person]).text == PEOPLE[person][1]
+    # "Proceed." is a person's, too; by default it is routed on what it continues.
+    turn = turn_of(QUESTION, *PEOPLE[person], routing_text="last_user")
+    assert turn.text == PEOPLE[person][1]
 
 
 @pytest.mark.parametrize("agent", GROWING)

@@ -88,7 +88,8 @@ def _benchmark(benchmark: BenchmarkResults) -> str:
         f"{_overlap(benchmark)}{_table(benchmark)}{_legend(benchmark)}"
         f'<div class="figures">{"".join(figures)}</div>'
         f"<h3>Calibrated shares on held-out prompts</h3>{_shares(benchmark)}"
-        f"<h3>Win rates</h3>{_win_rates(benchmark)}{_domains(benchmark)}"
+        f"<h3>Win rates</h3>{_win_rates(benchmark)}"
+        f"{_robustness(benchmark)}{_domains(benchmark)}"
     )
 
 
@@ -166,6 +167,25 @@ def _win_rates(benchmark: BenchmarkResults) -> str:
         "<p>Calibrated win rates are those of each half under the isotonic map that was fitted on "
         "the other; labels are 1 where the strong model's answer is better, ½ on ties.</p>"
         f'{html_table(head, rows)}<div class="figures">{"".join(figures)}</div>'
+    )
+
+
+def _robustness(benchmark: BenchmarkResults) -> str:
+    rows = [
+        html_row(
+            router.label,
+            [row.change, f"{row.n:,}", f"{row.rank_change:.1%}", f"{row.flips:.1%}"],
+        )
+        for router in benchmark.routers
+        for row in router.robustness
+    ]
+    if not rows:
+        return ""
+    head = ["router", "changed", "prompts", "mean change of rank", "flips"]
+    return (
+        "<h3>Robustness</h3><p>Win rates of the same requests in other words. Ranks are among this "
+        "benchmark's win rates; a flip is a request that changes sides of the threshold which 30 % "
+        f"of them reach.</p>{html_table(head, rows)}"
     )
 
 
