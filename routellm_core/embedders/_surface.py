@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["SURFACE_NAMES", "clip_text", "surface_features"]
+__all__ = ["BREVITY_NAMES", "SURFACE_NAMES", "brevity_features", "clip_text", "surface_features"]
 
 HEAD_CHARS = 4000
 _SHORT_CHARS = 200.0
@@ -119,6 +119,11 @@ _OTHERS = ("options", "has_options", "number_density", "numbers_in_options")
 
 SURFACE_NAMES: tuple[str, ...] = (*_LOGS, *_SHARES, *_OTHERS)
 """Names of the surface features, in order."""
+BREVITY_NAMES: tuple[str, ...] = ("few_words", "no_words")
+"""Names of the brevity features, in order."""
+_HAN_SHARE, _KANA_SHARE = (SURFACE_NAMES.index(name) for name in ("han_share", "kana_share"))
+_LOG_CHARS = SURFACE_NAMES.index("log_chars")
+_DENSE_WORD_CHARS = 2.0
 
 
 def clip_text(text: str) -> str:
@@ -145,6 +150,29 @@ def surface_features(texts: Sequence[str]) -> NDArray[np.float32]:
     counts = np.bincount(rows, minlength=len(texts) * _KINDS).reshape(-1, _KINDS)
     question_chars, numbers_in_options = _options(codes[1:], kinds, starts, lengths)
     return _features(counts.astype(np.float32), lengths, question_chars, numbers_in_options)
+
+
+def brevity_features(
+    surface: NDArray[np.float32], words: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Return 1 / (1 + the number of words), and whether there is none: shape (n, 2).
+
+    Where words are written without spaces, two characters are taken for a word.
+
+    Parameters
+    ----------
+    surface
+        Shape (n, 40): the same texts' surface features.
+    words
+        Shape (n,): the number of their runs of letters.
+    """
+    chars = np.expm1(3.0 * surface[:, _LOG_CHARS])
+    dense = (surface[:, _HAN_SHARE] + surface[:, _KANA_SHARE]) * chars / _DENSE_WORD_CHARS
+    number = np.maximum(words, dense)
+    features = np.empty((len(words), len(BREVITY_NAMES)), dtype=np.float32)
+    features[:, 0] = 1.0 / (1.0 + number)
+    features[:, 1] = number < 0.5
+    return features
 
 
 @cache

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from routellm_core.checkpoints import Checkpoint, read_checkpoint
-from routellm_core.embedders._surface import SURFACE_NAMES, clip_text, surface_features
+from routellm_core.embedders._surface import (
+    BREVITY_NAMES,
+    SURFACE_NAMES,
+    brevity_features,
+    clip_text,
+    surface_features,
+)
 from routellm_core.embedders._words import pieces_of, words_of
 from routellm_core.errors import CheckpointError
 
@@ -31,10 +37,11 @@ _EVIDENCE = 20.0
 class BundledEmbedder:
     """Embed texts by static word vectors, cross-lingual topics and the look of the text.
 
-    A vector has three parts: `meaning`, the weighted sum of word vectors, shortened to a length
+    A vector has four parts: `meaning`, the weighted sum of word vectors, shortened to a length
     below 1 that is the smaller the fewer known words there are; `topics`, the mean over words of
-    how much a word belongs to hard and to everyday requests, in any of twelve languages; and
-    `surface`, counts of kinds of characters. A word that is not in the vocabulary is spelled out in
+    how much a word belongs to hard and to everyday requests, in any of twelve languages; `surface`,
+    counts of kinds of characters; and `brevity`, whether there are few words or none, which tables
+    made before it was added do without. A word that is not in the vocabulary is spelled out in
     hashed n-grams of its letters. Of a text longer than 8,000 characters only the first and the
     last 4,000 are read.
 
@@ -61,7 +68,7 @@ class BundledEmbedder:
         self._tables = _bundled() if tables is None else _Tables(tables)
         self.identity = self._tables.identity
         """Names the tables by a checksum of their content."""
-        self.dimension = self._tables.meaning + self._tables.topics + len(SURFACE_NAMES)
+        self.dimension = self.parts["brevity"].stop
         """Length d of a vector."""
 
     def __reduce__(self) -> tuple[type[BundledEmbedder], tuple[Checkpoint | None]]:
@@ -70,12 +77,17 @@ class BundledEmbedder:
 
     @property
     def parts(self) -> dict[str, slice]:
-        """Where the parts of a vector lie: `meaning`, `topics`, `surface`."""
-        meaning, topics = self._tables.meaning, self._tables.topics
+        """Where the parts of a vector lie: `meaning`, `topics`, `surface`, `brevity`."""
+        tables = self._tables
+        sizes = {
+            "meaning": tables.meaning,
+            "topics": tables.topics,
+            "surface": len(SURFACE_NAMES),
+            "brevity": tables.brevity,
+        }
+        ends = np.cumsum(list(sizes.values())).tolist()
         return {
-            "meaning": slice(0, meaning),
-            "topics": slice(meaning, meaning + topics),
-            "surface": slice(meaning + topics, self.dimension),
+            name: slice(end - size, end) for (name, size), end in zip(sizes.items(), ends, strict=True)
         }
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -91,13 +103,16 @@ class BundledEmbedder:
     def _embed(self, texts: list[str], out: NDArray[np.float32]) -> None:
         tables = self._tables
         width = tables.meaning + tables.topics
-        sums = tables.word_sums(texts)
+        sums, words = tables.word_sums(texts)
         meaning = sums[:, : tables.meaning]
         lengths = np.sqrt(np.einsum("ij,ij->i", meaning, meaning))
         np.divide(meaning, (lengths + _EVIDENCE)[:, None], out=out[:, : tables.meaning])
         weights = np.maximum(sums[:, width:], 1e-6)
         np.divide(sums[:, tables.meaning : width], weights, out=out[:, tables.meaning : width])
-        out[:, width:] = surface_features(texts)
+        surface = surface_features(texts)
+        out[:, width : width + len(SURFACE_NAMES)] = surface
+        if tables.brevity:
+            out[:, -tables.brevity :] = brevity_features(surface, words)
 
 
 class _Tables:
@@ -122,12 +137,18 @@ class _Tables:
         np.multiply(packed, scale, out=self.rows[:-1])
         self.topics = int(source.parameters.get("topics", 0))
         self.meaning = len(scale) - self.topics - 1
+        self.brevity = len(BREVITY_NAMES) if source.parameters.get("brevity") else 0
         if self.buckets < 1 or self.buckets & (self.buckets - 1) or self.meaning < 1:
             raise CheckpointError("The embedder's tables do not fit together.")
         self.identity = f"bundled-{source.parameters.get('checksum')}"
 
-    def word_sums(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return the sum of the rows of every text's words: shape (n, meaning + topics + 1)."""
+    def word_sums(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Sum the rows of every text's words, and count the words.
+
+        Returns
+        -------
+        Shape (n, meaning + topics + 1), and shape (n,).
+        """
         words: list[str] = []
         counts = np.zeros(len(texts) + 1, dtype=np.int64)
         for index, text in enumerate(texts):
@@ -140,7 +161,7 @@ class _Tables:
         if unknown.size:
             owner = counts.searchsorted(unknown, side="right") - 1
             self._add_unknown([words[index] for index in unknown.tolist()], owner, sums)
-        return sums
+        return sums, np.diff(counts)
 
     def _add_unknown(
         self, words: list[str], owner: NDArray[np.int64], sums: NDArray[np.float32]

@@ -80,6 +80,7 @@ def word_rows(
     owner: NDArray[np.int64] | None = None,
     factors: NDArray[np.float64] | None = None,
     n: int | None = None,
+    beside: NDArray[np.float64] | None = None,
 ) -> SparseRows:
     """Return the matrix that averages hashed pieces over words.
 
@@ -95,6 +96,8 @@ def word_rows(
         Shape (w,): what a word counts; by default 1.
     n
         Number of rows; by default w.
+    beside
+        Shape (n, e): further columns, to the right of the buckets'; by default none.
     """
     rows, columns, values = [], [], []
     for pieces in pieces_of(words, buckets=buckets):
@@ -104,7 +107,14 @@ def word_rows(
         rows.append(word if owner is None else owner[word])
         columns.append(pieces.buckets[present])
         values.append(share if factors is None else (share * factors[word]).astype(np.float32))
-    shape = (len(words) if n is None else n, buckets)
+    wide = 0
+    if beside is not None:
+        wide = beside.shape[1]
+        filled = np.nonzero(beside)
+        rows.append(filled[0])
+        columns.append(buckets + filled[1])
+        values.append(beside[filled].astype(np.float32))
+    shape = (len(words) if n is None else n, buckets + wide)
     return SparseRows.build(
         np.concatenate(rows), np.concatenate(columns), np.concatenate(values), shape
     )

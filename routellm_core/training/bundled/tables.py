@@ -48,10 +48,11 @@ def embedder_tables(
     words = np.frombuffer("\n".join(meaning.words).encode(), dtype=np.uint8)
     scale = (np.abs(rows).max(axis=0) / 127.0).astype(np.float32)
     packed = np.rint(rows / scale).astype(np.int8)
-    digest = sha256(words.tobytes() + scale.tobytes() + packed.tobytes()).hexdigest()
+    content = b"brevity" + words.tobytes() + scale.tobytes() + packed.tobytes()
+    digest = sha256(content).hexdigest()
     return Checkpoint(
         router="bundled-embedder",
-        parameters={"topics": int(topics.shape[1]), "checksum": digest[:16]},
+        parameters={"topics": int(topics.shape[1]), "brevity": True, "checksum": digest[:16]},
         tensors={"words": words, "scale": scale, "rows": packed},
         training=training,
     )

@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from routellm_core.embedders._surface import brevity_features, surface_features
 from routellm_core.embedders._words import words_of
+from routellm_core.embedders.bundled import BundledEmbedder
 from routellm_core.training.bundled.sparse import SparseRows, solve_ridge, word_rows
+from routellm_core.training.bundled.tables import embedder_tables
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,9 +26,11 @@ if TYPE_CHECKING:
 
     from routellm_core.training.bundled.meaning import Meaning
 
-__all__ = ["SEEDS", "Seed", "fit_topics", "held_out_topics", "read_seeds", "topics_of"]
+__all__ = ["SEEDS", "Seed", "fit_topics", "held_out_topics", "read_seeds"]
 
 SEEDS = Path(__file__).parent.parent / "seeds"
+# Large enough for the ridge penalty to leave the effect of brevity alone.
+_BREVITY_SCALE = 3.0
 _LEVELS = {"easy": -1.0, "medium": 0.0, "hard": 1.0}
 _SCIENCES = {
     "astronomy", "astrophysics", "biology", "chemistry", "engineering", "fluids", "maths",
@@ -71,13 +76,15 @@ def fit_topics(
     meaning: Meaning,
     *,
     lexicon_weight: float = 0.3,
-    vocabulary_weight: float = 0.03,
-    ridge: float = 0.003,
+    vocabulary_weight: float = 0.01,
+    ridge: float = 0.005,
 ) -> NDArray[np.float32]:
     """Fit the topics of hashed pieces by ridge regression.
 
     Three kinds of rows teach them: seed prompts; the lexicons' stems, hard or easy; and the English
-    vocabulary, labelled by a regression of the lexicons on word vectors, for cognates.
+    vocabulary, labelled by a regression of the lexicons on word vectors, for cognates. That a seed
+    prompt is short is fitted beside its words and not kept: "why?" is easy because nothing follows,
+    not because of its word.
 
     Parameters
     ----------
@@ -94,8 +101,8 @@ def fit_topics(
     -------
     Shape (buckets, 3), the columns as in `Seed.targets`.
     """
-    buckets = len(meaning.pieces)
     texts = [seed.prompt for seed in seeds]
+    brevity = [np.stack([np.ones(len(seeds)), _BREVITY_SCALE * _few_words(texts)], axis=1)]
     targets = [np.array([seed.targets for seed in seeds])]
     weights = [np.ones(len(seeds))]
     if lexicon_weight > 0.0:
@@ -108,9 +115,12 @@ def fit_topics(
         texts += meaning.words
         targets.append(np.stack([labels, 0.0 * labels, 0.0 * labels], axis=1))
         weights.append(np.full(len(labels), vocabulary_weight))
-    rows = text_rows(texts, buckets=buckets).scaled(np.sqrt(np.concatenate(weights)))
-    scaled = np.concatenate(targets) * np.sqrt(np.concatenate(weights))[:, None]
-    return solve_ridge(rows, scaled.astype(np.float32), ridge=ridge)
+    brevity.append(np.zeros((len(texts) - len(seeds), 2)))
+    buckets = len(meaning.pieces)
+    rows = text_rows(texts, buckets=buckets, beside=np.concatenate(brevity))
+    roots = np.sqrt(np.concatenate(weights))
+    scaled = np.concatenate(targets) * roots[:, None]
+    return solve_ridge(rows.scaled(roots), scaled.astype(np.float32), ridge=ridge)[:buckets]
 
 
 def held_out_topics(
@@ -126,18 +136,20 @@ def held_out_topics(
         pieces = fit_topics(
             [s for s, f in zip(seeds, fold_of, strict=True) if f != number], meaning
         )
+        embedder = BundledEmbedder(embedder_tables(meaning, pieces, training={}))
         out = np.flatnonzero(fold_of == number)
-        topics[out] = topics_of([seeds[i].prompt for i in out.tolist()], pieces)
+        vectors = embedder.embed([seeds[i].prompt for i in out.tolist()])
+        topics[out] = vectors[:, embedder.parts["topics"]]
     return topics
 
 
-def topics_of(texts: Sequence[str], pieces: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the topics of texts from those of pieces: shape (n, 3)."""
-    return text_rows(texts, buckets=len(pieces)).forward(pieces)
+def text_rows(
+    texts: Sequence[str], *, buckets: int, beside: NDArray[np.float64]
+) -> SparseRows:
+    """Return the matrix that averages pieces over words, and words over texts.
 
-
-def text_rows(texts: Sequence[str], *, buckets: int) -> SparseRows:
-    """Return the matrix (n, buckets) that averages pieces over words, and words over texts."""
+    Its shape is (n, buckets + e) for further columns `beside` of shape (n, e).
+    """
     words: list[str] = []
     counts = np.zeros(len(texts), dtype=np.int64)
     for index, text in enumerate(texts):
@@ -145,7 +157,15 @@ def text_rows(texts: Sequence[str], *, buckets: int) -> SparseRows:
         words += found
         counts[index] = len(found)
     owner = np.repeat(np.arange(len(texts)), counts)
-    return word_rows(words, buckets=buckets, owner=owner, factors=1.0 / counts[owner], n=len(texts))
+    factors = 1.0 / counts[owner]
+    return word_rows(
+        words, buckets=buckets, owner=owner, factors=factors, n=len(texts), beside=beside
+    )
+
+
+def _few_words(texts: Sequence[str]) -> NDArray[np.float64]:
+    words = np.array([len(words_of(text)) for text in texts])
+    return brevity_features(surface_features(texts), words)[:, 0].astype(np.float64)
 
 
 def read_lexicon(language: str | None = None) -> tuple[list[str], NDArray[np.float64]]:
