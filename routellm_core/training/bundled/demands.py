@@ -40,12 +40,17 @@ class OutcomeBlock:
         Shape (m, k).
     weight
         How much the source counts, whatever its size.
+    pooled
+        Whether the eases are drawn to a line in general ability, the last column of `abilities`,
+        with one slope for all pooled blocks: what separates models more in one source than in
+        another is then looked for in the prompts.
     """
 
     features: NDArray[np.float64]
     quality: NDArray[np.float64]
     abilities: NDArray[np.float64]
     weight: float
+    pooled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +108,7 @@ def fit_demands(
     *,
     penalties: NDArray[np.float64],
     centre: NDArray[np.float64] | None = None,
+    ease_penalty: float = 0.0,
 ) -> DemandModel:
     """Fit projection and eases by Newton's method on the penalised log-likelihood.
 
@@ -114,6 +120,8 @@ def fit_demands(
         Shape (d, k): ridge penalty of every entry of the projection.
     centre
         Shape (d, k): where the penalty pulls to; by default 0.
+    ease_penalty
+        Penalty on the eases' distance from the line of the pooled blocks.
     """
     d, k = penalties.shape
     prior = np.zeros((d, k)) if centre is None else centre
@@ -125,8 +133,10 @@ def fit_demands(
         gradient = -(penalties * (projection - prior)).ravel()
         curvature = np.diag(penalties.ravel())
         parts = []
-        for block, weight, ease in zip(blocks, weights, eases, strict=True):
-            part = _newton_part(block, weight, ease, projection)
+        lines = _ease_lines(blocks, eases)
+        for block, weight, ease, line in zip(blocks, weights, eases, lines, strict=True):
+            pull = ease_penalty * block.weight / total if block.pooled else 0.0
+            part = _newton_part(block, weight, ease, projection, line=line, pull=pull)
             gradient += part.gradient
             curvature += part.curvature
             parts.append(part)
@@ -154,6 +164,9 @@ def _newton_part(
     weight: NDArray[np.float64],
     ease: NDArray[np.float64],
     projection: NDArray[np.float64],
+    *,
+    line: NDArray[np.float64],
+    pull: float,
 ) -> _Part:
     """Return one block's gradient and curvature, its eases eliminated (Schur complement)."""
     x, abilities = block.features, block.abilities
@@ -167,16 +180,31 @@ def _newton_part(
         for j in range(i + 1):
             both = slope @ (abilities[:, i] * abilities[:, j])
             curvature[:, i, :, j] = curvature[:, j, :, i] = (x * both[:, None]).T @ x
-    ease_curvature = slope.sum(axis=0) + 1e-12
+    ease_curvature = slope.sum(axis=0) + pull + 1e-12
     cross = ((x.T @ slope)[:, None, :] * abilities.T[None]).reshape(d * k, -1)
     coupling = cross / ease_curvature
-    ease_gradient = residual.sum(axis=0)
+    ease_gradient = residual.sum(axis=0) - pull * (ease - line)
     return _Part(
         gradient=gradient.ravel() - coupling @ ease_gradient,
         curvature=curvature.reshape(d * k, d * k) - coupling @ cross.T,
         ease_gradient=ease_gradient / ease_curvature,
         coupling=coupling,
     )
+
+
+def _ease_lines(
+    blocks: Sequence[OutcomeBlock], eases: Sequence[NDArray[np.float64]]
+) -> list[NDArray[np.float64]]:
+    """Return the eases on a line in general ability: own intercepts, one slope by least squares."""
+    general = [block.abilities[:, -1] for block in blocks]
+    weights = [block.weight * block.pooled for block in blocks]
+    centred = [own - own.mean() for own in general]
+    products = [float(own @ ease) for own, ease in zip(centred, eases, strict=True)]
+    squares = [float(own @ own) for own in centred]
+    slope = float(np.dot(weights, products)) / max(float(np.dot(weights, squares)), 1e-9)
+    return [
+        ease.mean() + slope * own for own, ease in zip(centred, eases, strict=True)
+    ]
 
 
 def _weights(block: OutcomeBlock) -> NDArray[np.float64]:

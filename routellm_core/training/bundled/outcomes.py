@@ -29,6 +29,7 @@ __all__ = ["USED_SURFACE", "FitSettings", "Fitted", "fit_outcomes"]
 
 USED_SURFACE = frozenset(
     {
+        "log_chars",
         "log_long",
         "log_question_chars",
         "log_option_chars",
@@ -44,6 +45,7 @@ USED_SURFACE = frozenset(
 )
 """The surface features that the router uses: those that tell kinds of tasks apart anywhere."""
 _NEVER = 1e6
+_LENGTHS = {"log_chars": 1.0, "log_long": 1.0 / 3.0}
 
 # Log-odds of being right on a seed prompt at general ability 0, and per unit of ability: easy ones
 # are within everybody's reach, hard ones separate models.
@@ -59,8 +61,8 @@ class FitSettings:
     ----------
     penalty
         Ridge penalty on the projection.
-    topic_factor, surface_factor
-        Factors on the penalty of the topics and of the surface features.
+    topic_factor, surface_factor, brevity_factor
+        Factors on the penalty of the topics, of the surface and of the brevity features.
     seed_weight
         What the seed prompts count, all sources together being 1.
     source_power
@@ -69,19 +71,24 @@ class FitSettings:
         Factor on what a source that may not ship counts: the label budget, if one is fitted on.
     length_prior
         How much ability is believed to matter more on longer texts, before any outcome is seen:
-        where the penalty pulls that entry of the projection to.
+        where the penalty pulls that entry of the projection to; a third of it beyond the length at
+        which a text is just short.
     length_factor
         Factor on the penalty that pulls it there.
+    ease_penalty
+        How strongly models' eases within a source are drawn to a line in general ability.
     """
 
     penalty: float = 0.03
     topic_factor: float = 0.02
     surface_factor: float = 1.0
-    seed_weight: float = 0.5
+    brevity_factor: float = 0.1
+    seed_weight: float = 1.0
     source_power: float = 0.5
     budget_weight: float = 3.0
-    length_prior: float = 0.3
+    length_prior: float = 0.15
     length_factor: float = 10.0
+    ease_penalty: float = 0.03
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -141,6 +148,7 @@ def fit_outcomes(
             abilities=_ability_vector(prior),
             weight=len(source.prompts) ** settings.source_power
             * (1.0 if source.may_ship else settings.budget_weight),
+            pooled=True,
         )
         for source, embedded, prior in zip(sources, embeddings, priors, strict=True)
     ]
@@ -149,7 +157,9 @@ def fit_outcomes(
         features = standardise(seed_embeddings)
         blocks.append(_seed_block(seeds, features, settings.seed_weight * total))
     penalties, centre = _prior(len(standardise.mean), parts, settings)
-    fitted = fit_demands(blocks, penalties=penalties, centre=centre)
+    fitted = fit_demands(
+        blocks, penalties=penalties, centre=centre, ease_penalty=settings.ease_penalty
+    )
     eases = fitted.eases[: len(sources)]
     offsets, slope = _source_offsets(eases, priors)
     known: dict[str, tuple[float, float]] = {}
@@ -178,13 +188,14 @@ def _prior(
     penalties = np.full((d, 2), settings.penalty)
     centre = np.zeros((d, 2))
     penalties[parts["topics"]] *= settings.topic_factor
+    penalties[parts["brevity"]] *= settings.brevity_factor
     surface = parts["surface"]
     for offset, name in enumerate(SURFACE_NAMES):
         row = surface.start + offset
         penalties[row] *= settings.surface_factor if name in USED_SURFACE else _NEVER
-        if name == "log_long":
+        if name in _LENGTHS:
             penalties[row] *= settings.length_factor
-            centre[row, 1] = settings.length_prior
+            centre[row, 1] = settings.length_prior * _LENGTHS[name]
     return penalties, centre
 
 

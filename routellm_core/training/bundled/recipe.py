@@ -25,7 +25,7 @@ from routellm_core.training.bundled.sources import (
     without_overlap,
 )
 from routellm_core.training.bundled.tables import embedder_tables, meaning_of
-from routellm_core.training.bundled.topics import fit_topics, held_out_topics, read_seeds
+from routellm_core.training.bundled.topics import fit_topics, held_out_topics, paste_seeds, read_seeds
 from routellm_core.training.bundled.training_set import TrainingSet
 from routellm_core.training.bundled.validation import validation_report
 from routellm_core.types import ModelPair
@@ -100,12 +100,15 @@ def prepare(recipe: Recipe) -> tuple[TrainingSet, Checkpoint]:
     if recipe.topics != "bundled":
         unseen = held_out_topics(fitted, meaning, seed=recipe.seed)
         seed_embeddings[:, embedder.parts["topics"]] = unseen
-    held_out = [seed for seed in seeds if seed.held_out]
+    pasted = paste_seeds(seeds, seed=recipe.seed)
+    fitted_pasted = [seed for seed in pasted if not seed.held_out]
+    pasted_embeddings = embedder.embed([seed.prompt for seed in fitted_pasted])
+    held_out = [seed for seed in (*seeds, *pasted) if seed.held_out]
     prepared = TrainingSet(
         sources=sources,
         embeddings=[embedder.embed(source.prompts) for source in sources],
-        seeds=fitted,
-        seed_embeddings=seed_embeddings,
+        seeds=[*fitted, *fitted_pasted],
+        seed_embeddings=np.concatenate([seed_embeddings, pasted_embeddings]),
         held_out=held_out,
         held_out_embeddings=embedder.embed([seed.prompt for seed in held_out]),
         embedder=embedder,
@@ -225,8 +228,8 @@ def _calibration(
         chosen.append(rows[rng.permutation(len(rows))[:each]])
     embeddings = np.concatenate(chosen)
     described = (
-        f"{len(training.seeds)} seed prompts in twelve languages (greetings, everyday requests, "
-        f"expert work) and {len(embeddings) - len(training.seeds)} prompts drawn evenly from "
+        f"{len(training.seeds)} seed prompts in twelve languages (small talk, everyday requests, expert "
+        f"work, some of them in pasted material) and {len(embeddings) - len(training.seeds)} prompts drawn evenly from "
         f"{len(groups)} groups of benchmark tasks"
     )
     return fitted.model.demands(embeddings).astype(np.float32), described

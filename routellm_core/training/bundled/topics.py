@@ -7,7 +7,7 @@ never seen share what their relatives have, across languages where roots are sha
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,9 +26,18 @@ if TYPE_CHECKING:
 
     from routellm_core.training.bundled.meaning import Meaning
 
-__all__ = ["SEEDS", "Seed", "fit_topics", "held_out_topics", "read_seeds"]
+__all__ = [
+    "SEEDS",
+    "Seed",
+    "fit_topics",
+    "held_out_topics",
+    "paste_seeds",
+    "read_lexicon",
+    "read_seeds",
+]
 
 SEEDS = Path(__file__).parent.parent / "seeds"
+_PASTED_CHARS = 150
 # Large enough for the ridge penalty to leave the effect of brevity alone.
 _BREVITY_SCALE = 3.0
 _LEVELS = {"easy": -1.0, "medium": 0.0, "hard": 1.0}
@@ -49,6 +58,8 @@ class Seed:
     level: str
     kind: str
     held_out: bool
+    pasted: bool = False
+    """Whether the request stands in pasted material, which says nothing of its level."""
 
     @property
     def targets(self) -> tuple[float, float, float]:
@@ -69,6 +80,37 @@ def read_seeds() -> list[Seed]:
         Seed(row["prompt"], row["language"], row["level"], row["kind"], row["split"] == "heldout")
         for row in rows
     ]
+
+
+def paste_seeds(seeds: Sequence[Seed], *, each: int = 3, seed: int = 0) -> list[Seed]:
+    """Put requests into pasted material: the same pastes around easy and around hard ones.
+
+    Parameters
+    ----------
+    seeds
+        Where requests are drawn from: those of the paste's language and split, up to 150 characters.
+    each
+        How many easy and how many hard ones every paste gets.
+    seed
+        Of the draw.
+    """
+    rng = np.random.default_rng(seed)
+    lines = (SEEDS / "pastes.jsonl").read_text(encoding="utf-8").splitlines()
+    found = []
+    for row in map(json.loads, lines):
+        held_out = row["split"] == "heldout"
+        for level in ("easy", "hard"):
+            fitting = [
+                own
+                for own in seeds
+                if (own.language, own.level, own.held_out) == (row["language"], level, held_out)
+                and len(own.prompt) < _PASTED_CHARS
+            ]
+            for index in rng.permutation(len(fitting))[:each].tolist():
+                own = fitting[index]
+                prompt = row["paste"].replace("{request}", own.prompt)
+                found.append(replace(own, prompt=prompt, pasted=True))
+    return found
 
 
 def fit_topics(

@@ -63,11 +63,24 @@ def validation_report(training: TrainingSet, settings: FitSettings) -> dict[str,
     fitted = training.fit(settings, rows=rows)
     scores = fitted.pair_scores(training.held_out_embeddings, strong=1.6, weak=0.4)
     report["seeds"] = seed_accuracy(training, scores)
+    report["pasted_seeds"] = seed_accuracy(training, scores, pasted=True)
     return report
 
 
-def seed_accuracy(training: TrainingSet, scores: NDArray[np.float64]) -> dict[str, float]:
-    """Return per language how often a held-out hard seed prompt outscores an easy one."""
+def seed_accuracy(
+    training: TrainingSet, scores: NDArray[np.float64], *, pasted: bool = False
+) -> dict[str, float]:
+    """Return per language how often a held-out hard seed prompt outscores an easy one.
+
+    Parameters
+    ----------
+    training
+        Holds the held-out seed prompts.
+    scores
+        Shape (len(training.held_out),).
+    pasted
+        Whether to compare requests in pasted material, or those that stand alone.
+    """
     found = {}
     for language in sorted({seed.language for seed in training.held_out}):
         levels = {
@@ -75,7 +88,7 @@ def seed_accuracy(training: TrainingSet, scores: NDArray[np.float64]) -> dict[st
                 [
                     score
                     for seed, score in zip(training.held_out, scores, strict=True)
-                    if seed.language == language and seed.level == level
+                    if (seed.language, seed.level, seed.pasted) == (language, level, pasted)
                 ]
             )
             for level in ("easy", "hard")
