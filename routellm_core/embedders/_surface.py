@@ -152,9 +152,7 @@ def surface_features(texts: Sequence[str]) -> NDArray[np.float32]:
     return _features(counts.astype(np.float32), lengths, question_chars, numbers_in_options)
 
 
-def brevity_features(
-    surface: NDArray[np.float32], words: NDArray[np.int64]
-) -> NDArray[np.float32]:
+def brevity_features(surface: NDArray[np.float32], words: NDArray[np.int64]) -> NDArray[np.float32]:
     """Return 1 / (1 + the number of words), and whether there is none: shape (n, 2).
 
     Where words are written without spaces, two characters are taken for a word.

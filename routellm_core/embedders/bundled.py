@@ -87,7 +87,8 @@ class BundledEmbedder:
         }
         ends = np.cumsum(list(sizes.values())).tolist()
         return {
-            name: slice(end - size, end) for (name, size), end in zip(sizes.items(), ends, strict=True)
+            name: slice(end - size, end)
+            for (name, size), end in zip(sizes.items(), ends, strict=True)
         }
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:

@@ -202,9 +202,7 @@ def _ease_lines(
     products = [float(own @ ease) for own, ease in zip(centred, eases, strict=True)]
     squares = [float(own @ own) for own in centred]
     slope = float(np.dot(weights, products)) / max(float(np.dot(weights, squares)), 1e-9)
-    return [
-        ease.mean() + slope * own for own, ease in zip(centred, eases, strict=True)
-    ]
+    return [ease.mean() + slope * own for own, ease in zip(centred, eases, strict=True)]
 
 
 def _weights(block: OutcomeBlock) -> NDArray[np.float64]:

@@ -25,7 +25,12 @@ from routellm_core.training.bundled.sources import (
     without_overlap,
 )
 from routellm_core.training.bundled.tables import embedder_tables, meaning_of
-from routellm_core.training.bundled.topics import fit_topics, held_out_topics, paste_seeds, read_seeds
+from routellm_core.training.bundled.topics import (
+    fit_topics,
+    held_out_topics,
+    paste_seeds,
+    read_seeds,
+)
 from routellm_core.training.bundled.training_set import TrainingSet
 from routellm_core.training.bundled.validation import validation_report
 from routellm_core.types import ModelPair

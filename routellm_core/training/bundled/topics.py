@@ -185,9 +185,7 @@ def held_out_topics(
     return topics
 
 
-def text_rows(
-    texts: Sequence[str], *, buckets: int, beside: NDArray[np.float64]
-) -> SparseRows:
+def text_rows(texts: Sequence[str], *, buckets: int, beside: NDArray[np.float64]) -> SparseRows:
     """Return the matrix that averages pieces over words, and words over texts.
 
     Its shape is (n, buckets + e) for further columns `beside` of shape (n, e).
