@@ -46,6 +46,7 @@ FORMAT_VERSION = 1
 
 _CONFIG = "config.json"
 _TENSORS = "model.safetensors"
+_BUNDLED = "bundled-"
 _MAX_CONFIG_BYTES = 4 * 2**20
 _MAX_TENSOR_BYTES = 16 * 2**30
 _CALIBRATION = ("quantiles", "quality_floors", "tokens", "probability", "scale", "better")
@@ -132,11 +133,18 @@ class Checkpoint:
         CheckpointError
             If the identities differ.
         """
-        if self.embedder != identity:
-            raise CheckpointError(
-                f"The checkpoint was fitted on embedder {self.embedder!r}, got {identity!r}. Pass "
-                "the embedder it was fitted on, or train a new checkpoint."
+        if self.embedder == identity:
+            return
+        remedy = "Pass the embedder it was fitted on, or train a new checkpoint."
+        if identity.startswith(_BUNDLED) and str(self.embedder).startswith(_BUNDLED):
+            remedy = (
+                "Releases differ in the bundled embedder: train a new checkpoint, or pass "
+                "`embedder=BundledEmbedder(read_checkpoint(FOLDER))`, where FOLDER is "
+                "`embedders/tables` of the release that trained this one."
             )
+        raise CheckpointError(
+            f"The checkpoint was fitted on embedder {self.embedder!r}, got {identity!r}. {remedy}"
+        )
 
 
 def write_checkpoint(checkpoint: Checkpoint, folder: str | Path) -> Path:

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from routellm_core.checkpoints import Checkpoint
-from routellm_core.embedders._surface import SURFACE_NAMES, clip_text, surface_features
+from routellm_core.embedders._surface import (
+    SURFACE_NAMES,
+    brevity_features,
+    clip_text,
+    surface_features,
+)
 from routellm_core.embedders._words import fold, pieces_of, words_of
 from routellm_core.embedders.bundled import BundledEmbedder
 from routellm_core.errors import CheckpointError
@@ -106,6 +111,31 @@ def test_word_rows_add_up_to_what_a_hand_computes() -> None:
     length = 3700**0.5
     np.testing.assert_allclose(vector[:2], [60 / (length + 20), 10 / (length + 20)], rtol=1e-6)
     assert vector[2] == pytest.approx((20 + 20 - 10) / 30)
+
+
+def test_tables_made_before_brevity_was_added_keep_their_vectors() -> None:
+    older, newer = tiny_tables(), tiny_tables()
+    newer.parameters["brevity"] = True
+    texts = ["Good, bad: GOOD!", "2+2", ""]
+    without, with_it = (BundledEmbedder(tables) for tables in (older, newer))
+    assert without.dimension == 2 + 1 + len(SURFACE_NAMES)
+    assert with_it.dimension == without.dimension + 2
+    assert without.parts["brevity"] == slice(without.dimension, without.dimension)
+    vectors = with_it.embed(texts)
+    np.testing.assert_array_equal(vectors[:, : without.dimension], without.embed(texts))
+    np.testing.assert_allclose(vectors[:, -2:], [[1 / 4, 0], [1, 1], [1, 1]], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("Go on", 2), ("a b c d e f g h i j k", 11), ("继续写下去吧", 3), ("続き", 1)],
+)
+def test_brevity_counts_words_and_pairs_of_characters_where_there_are_no_spaces(
+    text: str, words: int
+) -> None:
+    few, none = brevity_features(surface_features([text]), np.array([len(words_of(text))]))[0]
+    assert few == pytest.approx(1 / (1 + words), rel=1e-3)
+    assert none == 0.0
 
 
 def test_words_are_folded_across_scripts() -> None:

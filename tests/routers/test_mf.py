@@ -136,6 +136,16 @@ def test_a_saved_router_needs_the_embedder_it_was_fitted_on(tmp_path: Path) -> N
         MatrixFactorizationRouter.load(folder)
 
 
+def test_a_checkpoint_on_another_releases_embedder_says_what_to_do(tmp_path: Path) -> None:
+    embedder = LengthEmbedder()
+    embedder.identity = "bundled-0123456789abcdef"
+    folder = tiny(embedder=embedder).save(tmp_path / "mf")
+    with pytest.raises(CheckpointError, match="train a new checkpoint, or pass"):
+        MatrixFactorizationRouter.load(folder)
+    loaded = MatrixFactorizationRouter.load(folder, embedder=embedder)
+    assert loaded.raw_win_rates(["abcd"]) == pytest.approx(tiny().raw_win_rates(["abcd"]))
+
+
 def test_a_model_that_is_not_trained_is_named_with_its_neighbours() -> None:
     with pytest.raises(UnknownModelError, match=r"'gpt-4oo'.*Did you mean 'gpt-4o'"):
         load_any_router("mf", strong_model="gpt-4oo")
@@ -225,6 +235,39 @@ def test_held_out_hard_requests_stand_above_easy_ones(language: str) -> None:
     hard, easy = win_rates[levels == "hard"], win_rates[levels == "easy"]
     assert (hard[:, None] > easy).mean() >= 0.9
     assert hard.mean() > win_rates[levels == "medium"].mean() > easy.mean()
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "hi", "Hello!", "good evening", "thanks", "thank you so much!", "ok", "yes", "no", "lol",
+        "2+2", "1+1=?", "what is 17*3?", "continue", "go on", "and why?", "fix it",
+        "make it shorter", "What is the capital of France?", "Which river flows through Cairo?",
+        "tell me a joke", "hola", "¿Qué tal?", "Danke", "weiter", "Bonjour !", "ciao", "Oi!",
+        "привет", "спасибо", "你好", "谢谢", "继续", "ありがとう", "続けて", "고마워", "계속해 줘",
+        "شكرا", "धन्यवाद",
+    ],
+)  # fmt: skip
+def test_what_people_type_first_stands_in_the_lower_half_of_typical_prompts(prompt: str) -> None:
+    assert load_any_router("mf").win_rate(prompt) < 0.5
+
+
+def test_a_threshold_of_three_tenths_parts_expert_requests_from_geography() -> None:
+    router = load_any_router("mf")
+    expert = [
+        "Derive the Navier-Stokes equations.",
+        "Explain the Burgers vortex and the Burgers-Rott solution in fluid dynamics.",
+        "Descreva a equação de Navier-Stokes",
+        "Calcule o vórtice de Burgers–Rott",
+    ]
+    facts = [
+        "What is the capital of France?",
+        "What's the tallest mountain in the world?",
+        "Qual é a capital do Brasil?",
+        "Qual é o maior rio da África?",
+    ]
+    assert router.win_rates(expert).min() >= 0.3
+    assert router.win_rates(facts).max() < 0.3
 
 
 def test_length_does_not_carry() -> None:

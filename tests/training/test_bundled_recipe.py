@@ -16,6 +16,7 @@ from routellm_core.routers.mf import MatrixFactorizationRouter
 from routellm_core.training.bundled.__main__ import main
 from routellm_core.training.bundled.demands import OutcomeBlock, fit_demands, logistic
 from routellm_core.training.bundled.failed_runs import without_failed_runs
+from routellm_core.training.bundled.meaning import Meaning
 from routellm_core.training.bundled.recipe import Recipe, run_recipe
 from routellm_core.training.bundled.sources import (
     Source,
@@ -24,6 +25,7 @@ from routellm_core.training.bundled.sources import (
     without_overlap,
 )
 from routellm_core.training.bundled.sparse import solve_ridge, word_rows
+from routellm_core.training.bundled.topics import Seed, fit_topics, text_rows
 
 PLANTED = (
     "the big model alone is right where a prompt speaks of rivers, both are right elsewhere",
@@ -187,3 +189,41 @@ def test_ridge_regression_on_pieces_solves_the_normal_equations() -> None:
     gradient = rows.backward(rows.forward(solution) - targets) + 0.1 * solution
     assert np.abs(gradient).max() < 1e-3
     assert rows.forward(solution)[0, 0] > 0.5 > -0.3 > rows.forward(solution)[2, 0]
+
+
+def test_further_columns_stand_to_the_right_of_the_buckets() -> None:
+    beside = np.array([[0.0, 2.0], [3.0, 0.0]])
+    rows = word_rows(["river", "bread"], buckets=64, beside=beside)
+    weights = np.zeros((66, 1), dtype=np.float32)
+    weights[64:] = [[10.0], [1.0]]
+    assert rows.forward(weights).ravel().tolist() == [2.0, 30.0]
+
+
+def test_a_one_word_prompt_is_easy_for_its_brevity_more_than_for_its_word() -> None:
+    short = ["yes", "why", "okay", "hello", "again", "more", "later"]
+    long = ["why do eigenvalues of normal operators commute", "prove spectra compact entirely"]
+    seeds = [Seed(text, "en", "easy", "oneword", held_out=False) for text in short]
+    seeds += [Seed(text, "en", "hard", "maths", held_out=False) for text in long]
+    pieces = np.zeros((2**10, 2), dtype=np.float32)
+    meaning = Meaning(["river"], pieces[:1], np.ones(1, dtype=np.float32), pieces)
+    options = {"lexicon_weight": 0.0, "vocabulary_weight": 0.0}
+    topics = fit_topics(seeds, meaning, **options)
+    hardness = text_rows(["why", "eigenvalues"], buckets=2**10).forward(topics)[:, 0]
+    assert abs(hardness).max() < 0.2
+
+
+def test_pooled_eases_are_drawn_to_a_line_in_ability() -> None:
+    general = np.array([-1.0, 0.0, 1.0])
+    abilities = np.stack([np.ones(3), general], axis=1)
+    chance = logistic(np.array([-1.0, 0.6, 1.0]))
+    quality = (np.arange(200)[:, None] < 200 * chance).astype(float)
+
+    def bend(ease_penalty: float, *, pooled: bool = True) -> float:
+        block = OutcomeBlock(np.zeros((200, 1)), quality, abilities, 1.0, pooled=pooled)
+        model = fit_demands([block], penalties=np.ones((1, 2)), ease_penalty=ease_penalty)
+        low, middle, high = model.eases[0]
+        return float(abs(middle - (low + high) / 2))
+
+    assert bend(0.0) == pytest.approx(0.6, abs=0.03)
+    assert bend(100.0) < 0.05
+    assert bend(100.0, pooled=False) == pytest.approx(0.6, abs=0.03)

@@ -9,6 +9,7 @@ from statistics import mean
 import pytest
 
 import routellm_core
+from routellm_core.training.bundled.topics import paste_seeds, read_seeds
 
 SEEDS = Path(routellm_core.__file__).parent / "training" / "seeds"
 LANGUAGES = ("en", "pt", "es", "fr", "de", "it", "ru", "zh", "ja", "ko", "ar", "hi")
@@ -22,6 +23,10 @@ LEXICON_AT_LEAST = {"hard_terms": 140, "hard_verbs": 25, "easy_terms": 70, "easy
 ROWS = [
     json.loads(line) for line in (SEEDS / "prompts.jsonl").read_text(encoding="utf-8").splitlines()
 ]
+PASTES = [
+    json.loads(line) for line in (SEEDS / "pastes.jsonl").read_text(encoding="utf-8").splitlines()
+]
+TYPED_FIRST = ("greeting", "thanks", "oneword", "arithmetic", "smalltalk", "followup", "fact")
 LEXICON = json.loads((SEEDS / "lexicon.json").read_text(encoding="utf-8"))
 
 
@@ -181,3 +186,43 @@ def test_hard_terms_are_found_in_train_more_often_in_hard_prompts(language: str)
         for level in ("easy", "hard")
     ]
     assert shares[1] > shares[0] + 0.3
+
+
+@pytest.mark.parametrize("kind", TYPED_FIRST)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_each_language_has_what_people_type_first(language: str, kind: str) -> None:
+    rows = [row for row in rows_in(language, level="easy") if row["kind"] == kind]
+    for split, at_least in (("train", 3), ("heldout", 1)):
+        assert sum(row["split"] == split for row in rows) >= at_least, split
+
+
+def test_every_paste_has_its_fields_and_one_place_for_a_request() -> None:
+    assert len({row["paste"] for row in PASTES}) == len(PASTES)
+    for row in PASTES:
+        assert set(row) == {"paste", "language", "kind", "split"}, row
+        assert row["split"] in SPLITS, row
+        assert row["paste"].count("{request}") == 1, row
+        assert unicodedata.is_normalized("NFC", row["paste"]), row
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_each_language_has_pastes_on_both_sides_of_the_split(language: str) -> None:
+    splits = Counter(row["split"] for row in PASTES if row["language"] == language)
+    assert splits["train"] >= 3
+    assert splits["heldout"] >= 1
+
+
+def test_the_same_paste_holds_as_many_easy_as_hard_requests_of_its_split() -> None:
+    seeds = read_seeds()
+    own = {(seed.prompt, seed.language, seed.level, seed.held_out) for seed in seeds}
+    pasted = paste_seeds(seeds)
+    for row in PASTES:
+        head, tail = row["paste"].split("{request}")
+        inside = [s for s in pasted if s.prompt.startswith(head) and s.prompt.endswith(tail)]
+        assert Counter(seed.level for seed in inside) == {"easy": 3, "hard": 3}, row
+        for seed in inside:
+            request = seed.prompt[len(head) : len(seed.prompt) - len(tail)]
+            assert seed.pasted
+            assert (request, seed.language, seed.level, seed.held_out) in own
+            assert seed.held_out == (row["split"] == "heldout")
+    assert paste_seeds(seeds) == pasted

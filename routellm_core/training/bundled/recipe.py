@@ -232,10 +232,11 @@ def _calibration(
         rows = np.concatenate([embedded[source.groups == group] for source, embedded in shipped])
         chosen.append(rows[rng.permutation(len(rows))[:each]])
     embeddings = np.concatenate(chosen)
+    n_seeds = len(training.seeds)
     described = (
-        f"{len(training.seeds)} seed prompts in twelve languages (small talk, everyday requests, expert "
-        f"work, some of them in pasted material) and {len(embeddings) - len(training.seeds)} prompts drawn evenly from "
-        f"{len(groups)} groups of benchmark tasks"
+        f"{n_seeds} seed prompts in twelve languages (small talk, everyday requests, expert work, "
+        f"some of them in pasted material) and {len(embeddings) - n_seeds} prompts drawn evenly "
+        f"from {len(groups)} groups of benchmark tasks"
     )
     return fitted.model.demands(embeddings).astype(np.float32), described
 

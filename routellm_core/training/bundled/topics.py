@@ -34,6 +34,7 @@ __all__ = [
     "paste_seeds",
     "read_lexicon",
     "read_seeds",
+    "text_rows",
 ]
 
 SEEDS = Path(__file__).parent.parent / "seeds"
@@ -88,7 +89,7 @@ def paste_seeds(seeds: Sequence[Seed], *, each: int = 3, seed: int = 0) -> list[
     Parameters
     ----------
     seeds
-        Where requests are drawn from: those of the paste's language and split, up to 150 characters.
+        Where requests are drawn from: those of the paste's language and split, short enough.
     each
         How many easy and how many hard ones every paste gets.
     seed
@@ -185,10 +186,12 @@ def held_out_topics(
     return topics
 
 
-def text_rows(texts: Sequence[str], *, buckets: int, beside: NDArray[np.float64]) -> SparseRows:
+def text_rows(
+    texts: Sequence[str], *, buckets: int, beside: NDArray[np.float64] | None = None
+) -> SparseRows:
     """Return the matrix that averages pieces over words, and words over texts.
 
-    Its shape is (n, buckets + e) for further columns `beside` of shape (n, e).
+    Its shape is (n, buckets), or (n, buckets + e) with further columns `beside` of shape (n, e).
     """
     words: list[str] = []
     counts = np.zeros(len(texts), dtype=np.int64)
