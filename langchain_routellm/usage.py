@@ -54,7 +54,18 @@ def usage_of(message: Any) -> Usage | None:
     model = _once(model) if isinstance(model, str) else None
     if counts is None:
         return None if model is None else Usage(model=model)
-    return Usage(counts["input_tokens"], counts["output_tokens"], model)
+    return Usage.counted(
+        counts["input_tokens"],
+        counts["output_tokens"],
+        model,
+        reasoning=(counts.get("output_token_details") or {}).get("reasoning"),
+        total=counts.get("total_tokens"),
+    )
+
+
+def _total(counts: list[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
 
 
 def _once(name: str) -> str:
@@ -74,4 +85,5 @@ def _sum(found: list[Usage]) -> Usage | None:
         sum(one.input_tokens or 0 for one in counted),
         sum(one.output_tokens or 0 for one in counted),
         model,
+        _total([one.reasoning_tokens for one in counted]),
     )

@@ -17,6 +17,9 @@ __all__ = ["UsageReader", "look_up", "usage_of"]
 
 _READ = ("prompt_tokens", "input_tokens", "prompt_token_count", "prompt_eval_count")
 _WRITTEN = ("completion_tokens", "output_tokens", "candidates_token_count", "eval_count")
+_TOTAL = ("total_tokens", "total_token_count")
+_DETAILS = ("completion_tokens_details", "output_tokens_details", "output_token_details")
+_REASONING = ("reasoning_tokens", "thoughts_token_count")
 
 
 class UsageReader(BaseCallbackHandler):
@@ -32,10 +35,12 @@ class UsageReader(BaseCallbackHandler):
         counted = [one for one in self._found if one.input_tokens is not None]
         if not counted:
             return self._found[-1] if self._found else None
+        thought = [one.reasoning_tokens for one in counted if one.reasoning_tokens is not None]
         return Usage(
             sum(one.input_tokens or 0 for one in counted),
             sum(one.output_tokens or 0 for one in counted),
             counted[-1].model,
+            sum(thought) if thought else None,
         )
 
     def forget(self) -> None:
@@ -101,8 +106,16 @@ def usage_of(answer: object) -> Usage | None:
     for place in places:
         read, written = _count(place, _READ), _count(place, _WRITTEN)
         if read is not None and written is not None:
-            return Usage(read, written, model)
+            total = _count(place, _TOTAL)
+            return Usage.counted(read, written, model, reasoning=_thought(places), total=total)
     return None if model is None else Usage(model=model)
+
+
+def _thought(places: list[Any]) -> int | None:
+    """Return the tokens of reasoning, which some integrations leave in the provider's response."""
+    details = (look_up(place, name) for place in places for name in _DETAILS)
+    counts = (_count(place, _REASONING) for place in (*details, *places))
+    return next((count for count in counts if count is not None), None)
 
 
 def _count(place: Any, names: tuple[str, ...]) -> int | None:

@@ -168,11 +168,51 @@ class Usage:
         Tokens read and written, at least 0; None when they were not counted.
     model
         The model that answered, as the provider calls it.
+    reasoning_tokens
+        Those of `output_tokens` that the model spent on thinking; None when they were not counted.
     """
 
     input_tokens: int | None = None
     output_tokens: int | None = None
     model: str | None = None
+    reasoning_tokens: int | None = None
+
+    @classmethod
+    def counted(
+        cls,
+        read: int,
+        written: int,
+        model: str | None = None,
+        *,
+        reasoning: object = None,
+        total: object = None,
+    ) -> Usage:
+        """Return what a provider's counts mean: reasoning is paid for as output.
+
+        Most providers count reasoning among the tokens written. Some count it beside them, which
+        their total tells: then it is added.
+
+        Parameters
+        ----------
+        read, written
+            Tokens, as the provider says.
+        model
+            See `Usage`.
+        reasoning, total
+            The provider's counts; anything but a number counts as none.
+
+        Examples
+        --------
+        >>> Usage.counted(10, 300, reasoning=250, total=310).output_tokens
+        300
+        >>> Usage.counted(10, 50, reasoning=250, total=310).output_tokens
+        300
+        """
+        if type(reasoning) is not int or reasoning < 0:
+            return cls(read, written, model)
+        if reasoning and total == read + written + reasoning:
+            written += reasoning
+        return cls(read, written, model, reasoning)
 
 
 @dataclass(frozen=True, slots=True)

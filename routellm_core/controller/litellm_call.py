@@ -26,6 +26,7 @@ DRAFT_TAG = "routellm:draft"
 """What tells a draft's call from the answer's in traces."""
 
 _END: Any = object()
+_DETAILS = "completion_tokens_details"
 
 
 class LiteLLMCall(RoutedCall[Any, Any]):
@@ -209,5 +210,16 @@ def _usage_of(answer: Any) -> Usage | None:
     # LiteLLM counts 0 and 0 where the provider counted nothing.
     if not (isinstance(read, int) and isinstance(written, int) and read + written > 0):
         return None
-    model = getattr(answer, "model", None)
-    return Usage(read, written, model if isinstance(model, str) else None)
+    model, details = getattr(answer, "model", None), getattr(counts, _DETAILS, None)
+    reasoning = (
+        details.get("reasoning_tokens")
+        if isinstance(details, dict)
+        else getattr(details, "reasoning_tokens", None)
+    )
+    return Usage.counted(
+        read,
+        written,
+        model if isinstance(model, str) else None,
+        reasoning=reasoning,
+        total=getattr(counts, "total_tokens", None),
+    )

@@ -145,6 +145,7 @@ class RecordMaker:
             answered_model=usage.model,
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
+            reasoning_tokens=usage.reasoning_tokens,
             cost_usd=cost,
             router_usd=router_usd,
             drafts_usd=drafts_usd if ending.steps else None,
@@ -176,6 +177,7 @@ class RecordMaker:
             "ms": _ms(step.seconds),
             "input_tokens": usage.input_tokens,
             "output_tokens": usage.output_tokens,
+            "reasoning_tokens": usage.reasoning_tokens,
             "cost_usd": self.pricing.cost_usd(step.model, usage),
         }
         return {name: value for name, value in values.items() if value is not None}

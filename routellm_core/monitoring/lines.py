@@ -31,6 +31,7 @@ _CHANGING = frozenset(
         "first_chunk_ms",
         "input_tokens",
         "output_tokens",
+        "reasoning_tokens",
         "cost_usd",
         "router_usd",
         "strong_usd",
@@ -94,13 +95,15 @@ class LineMaker:
     def _spent(self, ending: Ending, usage: Usage, shared: _Shared) -> str:
         """Return the fields that say what was read and written, and what it cost."""
         n_read, n_written = usage.input_tokens, usage.output_tokens
+        n_thought = usage.reasoning_tokens
+        thought = "" if n_thought is None else f',"reasoning_tokens":{n_thought}'
         if n_read is None or n_written is None:
             return (
                 f',"input_tokens":{"null" if n_read is None else n_read}'
-                f',"output_tokens":{"null" if n_written is None else n_written}'
+                f',"output_tokens":{"null" if n_written is None else n_written}{thought}'
             )
         price, strong = shared.price, shared.strong_price
-        tokens = f',"input_tokens":{n_read},"output_tokens":{n_written}'
+        tokens = f',"input_tokens":{n_read},"output_tokens":{n_written}{thought}'
         cost = None if price is None else price.input_usd * n_read + price.output_usd * n_written
         if strong is None:
             return tokens if cost is None else f'{tokens},"cost_usd":{cost:.12f}'

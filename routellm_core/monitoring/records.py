@@ -58,6 +58,8 @@ class CallRecord:
         The model's name in the answer.
     input_tokens, output_tokens
         As counted by the provider; None when they were not.
+    reasoning_tokens
+        Those of `output_tokens` that went into thinking; None when the provider does not say.
     cost_usd
         Price of the answer, in US dollars; None, never 0, when a price or a count is unknown.
     router_usd
@@ -77,7 +79,8 @@ class CallRecord:
         The routed text or its beginning; None unless keeping it was asked for.
     steps
         Of a call that followed a strategy's plan, each step: "expert", "model", "outcome", and as
-        far as they are known "score", "ms", "input_tokens", "output_tokens" and "cost_usd".
+        far as they are known "score", "ms", "input_tokens", "output_tokens", "reasoning_tokens" and
+        "cost_usd".
     """
 
     call_id: str
@@ -104,6 +107,7 @@ class CallRecord:
     answered_model: str | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
+    reasoning_tokens: int | None = None
     cost_usd: float | None = None
     router_usd: float = 0.0
     drafts_usd: float | None = None
@@ -151,7 +155,16 @@ json_of = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 _NAMES = tuple(field.name for field in fields(CallRecord))
 _TYPES = {field.name: str(field.type) for field in fields(CallRecord)}
 _OPTIONAL = frozenset(
-    {"prompt", "error", "first_chunk_ms", "answered_model", "checkpoint", "steps", "drafts_usd"}
+    {
+        "prompt",
+        "error",
+        "first_chunk_ms",
+        "answered_model",
+        "checkpoint",
+        "steps",
+        "drafts_usd",
+        "reasoning_tokens",
+    }
 )
 _REQUIRED = (
     "call_id", "started_at", "outcome", "route", "model", "reason", "decided_route",

@@ -233,7 +233,7 @@ def usage_of(answer: Any) -> Usage | None:
     Examples
     --------
     >>> usage_of({"model": "m", "usage": {"prompt_tokens": 3, "completion_tokens": 5}})
-    Usage(input_tokens=3, output_tokens=5, model='m')
+    Usage(input_tokens=3, output_tokens=5, model='m', reasoning_tokens=None)
     """
     counts = answer.get("usage") if isinstance(answer, dict) else None
     if not isinstance(counts, dict):
@@ -241,8 +241,14 @@ def usage_of(answer: Any) -> Usage | None:
     read, written = counts.get("prompt_tokens"), counts.get("completion_tokens")
     if not (isinstance(read, int) and isinstance(written, int)):
         return None
-    model = answer.get("model")
-    return Usage(read, written, model if isinstance(model, str) else None)
+    model, details = answer.get("model"), counts.get("completion_tokens_details")
+    return Usage.counted(
+        read,
+        written,
+        model if isinstance(model, str) else None,
+        reasoning=details.get("reasoning_tokens") if isinstance(details, dict) else None,
+        total=counts.get("total_tokens"),
+    )
 
 
 def _choices(chunk: Any) -> list[dict[str, Any]]:

@@ -63,6 +63,8 @@ class Step:
         server's own: "data: {...}\n\n", or ": keep-alive\n\n".
     usage
         Whether tokens are counted.
+    reasoning_tokens
+        Tokens of thinking, which count among those of the answer; None to say nothing of them.
     body
         Sent as it is instead of any answer.
     hang
@@ -82,6 +84,7 @@ class Step:
     reset: bool = False
     events: tuple[str, ...] | None = None
     usage: bool = True
+    reasoning_tokens: int | None = None
     body: str | None = None
     hang: bool = False
 
@@ -120,11 +123,14 @@ def answer_request(request: Json, step: Step) -> Answer:
     )
     n_out = len(text.split()) + sum(len(call.arguments) for call in calls)
     n_in = len(json.dumps(request.get("messages", []))) // 4
-    usage = {
+    n_out += step.reasoning_tokens or 0
+    usage: dict[str, Any] = {
         "prompt_tokens": n_in,
         "completion_tokens": n_out,
         "total_tokens": n_in + n_out,
     }
+    if step.reasoning_tokens is not None:
+        usage["completion_tokens_details"] = {"reasoning_tokens": step.reasoning_tokens}
     pieces = step.pieces or tuple(re.findall(r"\S+\s*|\s+", text))
     return Answer(model, text, pieces, calls, usage if step.usage else None)
 

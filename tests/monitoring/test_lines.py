@@ -35,7 +35,7 @@ def decisions(draw: st.DrawFn) -> Decision:
 
 @st.composite
 def endings(draw: st.DrawFn) -> Ending:
-    usage = st.builds(Usage, TOKENS, TOKENS, st.none() | st.text(max_size=5))
+    usage = st.builds(Usage, TOKENS, TOKENS, st.none() | st.text(max_size=5), TOKENS)
     return Ending(
         number=draw(st.integers(1, 10**9)),
         started_at=draw(st.floats(1.7e9, 2.5e9)),
