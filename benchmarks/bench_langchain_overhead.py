@@ -155,9 +155,10 @@ def nothing() -> None:
 
 async def measure(rounds: int) -> list[Row]:
     """Return every row."""
-    direct, router, threaded = InstantChatModel(), ConstantRouter(), ThreadedRouter()
-    routed = RoutedChatModel(strong=direct, weak=direct, router=router, threshold=0.5)
-    hopping = RoutedChatModel(strong=direct, weak=direct, router=threaded, threshold=0.5)
+    direct, other = InstantChatModel(), InstantChatModel()
+    router, threaded = ConstantRouter(), ThreadedRouter()
+    routed = RoutedChatModel(strong=direct, weak=other, router=router, threshold=0.5)
+    hopping = RoutedChatModel(strong=direct, weak=other, router=threaded, threshold=0.5)
     wrapping = WrappingChatModel(inner=direct)
     batch = [MESSAGES] * N_BATCH
     few = max(rounds // N_BATCH, 50)

@@ -162,7 +162,8 @@ async def measure(rounds: int) -> list[Row]:
 
     def routed_to(model: InstantLLM, router: Router) -> RoutedLLM:
         # Nothing is remembered, so that every call asks the router.
-        return RoutedLLM(strong=model, weak=model, router=router, threshold=0.5, remember=0)
+        other = model.model_copy()
+        return RoutedLLM(strong=model, weak=other, router=router, threshold=0.5, remember=0)
 
     short, long = InstantLLM(), InstantLLM(n_chunks=LONG)
     routed, hopping = routed_to(short, router), routed_to(short, ThreadedRouter())

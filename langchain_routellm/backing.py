@@ -22,7 +22,14 @@ from routellm_core import (
     known_capabilities,
 )
 
-__all__ = ["adapted", "capabilities", "joint_profile", "make_model", "model_label"]
+__all__ = [
+    "adapted",
+    "capabilities",
+    "field_of",
+    "joint_profile",
+    "make_model",
+    "model_label",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +72,7 @@ def make_model(name: str, settings: Mapping[str, Any], *, role: str = "strong") 
             import_litellm()  # first, or the next import fetches a price table
             from langchain_litellm import ChatLiteLLM
 
-            renamed = _for_litellm(settings)
+            renamed = _for_litellm(settings, fields=ChatLiteLLM.model_fields)
             check_model(
                 name, role=role, api_key=renamed.get("api_key"), base_url=renamed.get("api_base")
             )
@@ -125,7 +132,7 @@ def adapted(
         raise ConfigurationError(_not_a_model(model, role))
     changes: dict[str, object] = {}
     for name, value in settings.items():
-        field = _field_of(model, name)
+        field = field_of(model, name)
         if field is None and name in optional:
             logger.warning("%s It keeps its own.", _not_settable(model, role, name))
             continue
@@ -211,13 +218,12 @@ def _profile(model: BaseChatModel) -> Mapping[str, object] | None:
     return cast("Mapping[str, object]", profile) if isinstance(profile, Mapping) else None
 
 
-def _for_litellm(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _for_litellm(settings: Mapping[str, Any], *, fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings under LiteLLM's names: what it does not know it drops in silence."""
     names = {"timeout": "request_timeout", "base_url": "api_base"}
     renamed = {names.get(key, key): _plain(value) for key, value in settings.items()}
-    if "stop" in renamed:
-        renamed["model_kwargs"] = {"stop": renamed.pop("stop")}
-    return renamed
+    others = {name: renamed.pop(name) for name in list(renamed) if name not in fields}
+    return {**renamed, "model_kwargs": others} if others else renamed
 
 
 def _added_lists(own: Any, more: Any) -> Any:
@@ -243,7 +249,8 @@ _ADDED: Mapping[str, Callable[[Any, Any], Any]] = {
 }
 
 
-def _field_of(model: BaseChatModel, name: str) -> str | None:
+def field_of(model: BaseChatModel, name: str) -> str | None:
+    """Return the field that a setting's name or alias means; None if the model has none."""
     fields = type(model).model_fields
     if name in fields:
         return name

@@ -136,7 +136,8 @@ class _Reading:
         self._started_s = perf_counter()
         for index, (model_input, config) in enumerate(zip(inputs, configs, strict=True)):
             try:
-                turn, override = routing.turn(model_input, tools=tools), routing.overrides(config)
+                turn = routing.turn(model_input, tools=tools)
+                override = routing.overrides(config, kwargs)
             except Exception as error:  # noqa: BLE001 - raised again in the item's own slot
                 self._errors[index] = error
                 continue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from types import MappingProxyType
@@ -20,10 +19,11 @@ from langchain_routellm.checks import check_escalate_on, check_strategy
 from langchain_routellm.direct import DirectCalls
 from langchain_routellm.events import EventDispatching
 from langchain_routellm.models import BackingModels, identity_of, models_given
-from langchain_routellm.prepared import FORWARDED, PreparedModel
+from langchain_routellm.prepared import PreparedModel, in_event_loop
 from langchain_routellm.routing import Routing, TextReader
 from langchain_routellm.structured import RoutedRunnable, structured_chains
 from langchain_routellm.tools import BoundTools, Tool
+from langchain_routellm.variants import check_different
 from langchain_routellm.watching import shows_tokens
 from routellm_core import (
     DEFAULT_ROUTER_DEADLINE_S,
@@ -46,6 +46,7 @@ from routellm_core import (
     resolve_router,
     validation_faults,
 )
+from routellm_core.experts import check_answer_tokens
 from routellm_core.strategies import Strategy
 
 __all__ = ["RoutedChatModel"]
@@ -70,7 +71,8 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, PreparedM
     Parameters
     ----------
     strong, weak
-        Chat models, or strings: "provider:model", or a LiteLLM name with a "/".
+        Chat models, or strings: "provider:model", or a LiteLLM name with a "/"; or a `Variant` of
+        one. The same model with two settings is a pair, too.
     experts
         In place of these, any number of models by name, the cheapest first. The names are the
         routes. A router tells two models apart, so that others than "weak" and "strong" need a
@@ -86,6 +88,8 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, PreparedM
     max_cost
         Instead of either: mean cost of a call in US dollars, at the models' prices in LiteLLM's
         table. The router's calibration has counted tokens, or `call_tokens` says (read, written).
+    answer_tokens
+        By route, the tokens that an answer is expected to have, those of reasoning included.
     min_quality
         Instead of them: the share of the strong model's quality to keep, in (0, 1]. Needs a router
         calibrated on outcomes.
@@ -161,6 +165,7 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, PreparedM
     max_cost: SkipValidation[float | None] = None
     min_quality: SkipValidation[float | None] = None
     call_tokens: SkipValidation[tuple[float, float] | None] = None
+    answer_tokens: SkipValidation[Mapping[str, float] | None] = None
     routing_text: SkipValidation[RoutingText | TextReader] = "auto"
     sticky: bool = True
     on_router_error: SkipValidation[Route] = "strong"
@@ -202,7 +207,7 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, PreparedM
         self._check()
         self._backing()
         self.guards  # noqa: B018 - refuses wrong arguments now
-        if isinstance(self.router, Router) and not _in_event_loop():
+        if isinstance(self.router, Router) and not in_event_loop():
             # In an event loop the first call reads LiteLLM's table in a thread.
             self._routing()
 
@@ -258,6 +263,7 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, PreparedM
             drafts=drafts,
             schema=schema,
             include_raw=include_raw,
+            options=kwargs,
             needs_tools=kwargs.get("method") in (None, "function_calling"),
         )
 
@@ -306,10 +312,13 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, PreparedM
     def _target(
         self, route: str, kwargs: dict[str, Any], *, draft: bool = False
     ) -> tuple[Runnable[Any, Any], dict[str, Any]]:
-        models = self._backing()
+        own = self._backing()
+        models = own.for_call(kwargs)
         kwargs = models.taken(route, kwargs)
         tools = kwargs.get("tools")
         if isinstance(tools, BoundTools):
+            if models is not own:
+                tools = models.binder.bind(tools.given, tools.options)
             rest = {name: value for name, value in kwargs.items() if name != "tools"}
             return tools.binding(route, draft=draft), rest
         return (models.drafts if draft else models.models)[route], kwargs
@@ -317,13 +326,18 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, PreparedM
     def _make_models(self) -> BackingModels:
         given = models_given(self.strong, self.weak, self.experts)
         check_strategy(self.strategy, tuple(given))
-        return BackingModels(
+        check_answer_tokens(self.answer_tokens, routes=tuple(given)[::-1])
+        models = BackingModels(
             given,
             self._settings(),
             drops=check_drop_params(self.drop_params, routes=tuple(given)[::-1]),
             optional=self._assigned,
             has_drafts=self.strategy is not None,
+            answer_tokens=self.answer_tokens,
         )
+        if self.strategy is None:  # which may well ask one model twice
+            check_different(models.models, given)
+        return models
 
     def _make_guards(self) -> Guards:
         return make_guards(
@@ -364,6 +378,7 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, PreparedM
         check_escalate_on(self.escalate_on)
         Target(**self._goal())
         goal = self._goal() if self.max_cost is None else {}
+        goal.pop("answer_tokens", None)  # of the models, whose names are checked with them
         if isinstance(self.router, str):
             check_router(self.router)
             # Any router will do to check the other arguments.
@@ -383,20 +398,3 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, PreparedM
     def _goal(self) -> dict[str, Any]:
         """Return what routing is to reach, by field name."""
         return {field.name: getattr(self, field.name) for field in fields(Target)}
-
-    def _settings(self) -> dict[str, object]:
-        """Return what the models get, by field name: what was set to something."""
-        settings = {name: getattr(self, name) for name in FORWARDED}
-        settings["disable_streaming"] = self.disable_streaming or None
-        settings["verbose"] = self.verbose or None
-        own = {key: value for key, value in (self.metadata or {}).items() if key != "lc_versions"}
-        settings["metadata"] = own or None
-        return {name: value for name, value in settings.items() if value is not None}
-
-
-def _in_event_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

@@ -101,7 +101,7 @@ class DirectCalls(Dispatching):
         self, messages: Sequence[list[BaseMessage]], config: RunnableConfig, kwargs: dict[str, Any]
     ) -> list[Call]:
         routing, started_s = self._routing(), perf_counter()
-        tools, overrides = self._offers_tools(kwargs), routing.overrides(config)
+        tools, overrides = self._offers_tools(kwargs), routing.overrides(config, kwargs)
         turns = [routing.turn(item, tools=tools) for item in messages]
         decisions = routing.decider.decide_many(turns, [overrides] * len(turns))
         return [
@@ -113,7 +113,7 @@ class DirectCalls(Dispatching):
         self, messages: Sequence[list[BaseMessage]], config: RunnableConfig, kwargs: dict[str, Any]
     ) -> list[Call]:
         routing, started_s = await self._arouting(), perf_counter()
-        tools, overrides = self._offers_tools(kwargs), routing.overrides(config)
+        tools, overrides = self._offers_tools(kwargs), routing.overrides(config, kwargs)
         turns = [routing.turn(item, tools=tools) for item in messages]
         decisions = await routing.decider.adecide_many(turns, [overrides] * len(turns))
         return [

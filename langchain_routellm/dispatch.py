@@ -116,7 +116,7 @@ class Dispatching:
         complete = ensure_config(config)
         started_s = perf_counter()
         turn = routing.turn(model_input, tools=self._offers_tools(kwargs))
-        decision = routing.decider.decide(turn, routing.overrides(complete))
+        decision = routing.decider.decide(turn, routing.overrides(complete, kwargs))
         asked = self._asked(model_input, kwargs) if routing.plans else None
         return routing.call(decision, turn, complete, started_s, asked=asked, kind=kind)
 
@@ -132,7 +132,7 @@ class Dispatching:
         complete = ensure_config(config)
         started_s = perf_counter()
         turn = routing.turn(model_input, tools=self._offers_tools(kwargs))
-        decision = await routing.decider.adecide(turn, routing.overrides(complete))
+        decision = await routing.decider.adecide(turn, routing.overrides(complete, kwargs))
         asked = self._asked(model_input, kwargs) if routing.plans else None
         return routing.call(decision, turn, complete, started_s, asked=asked, kind=kind)
 

@@ -68,7 +68,7 @@ class RoutingMiddleware(AgentMiddleware[Any, Any, Any]):
         """Send the request to the model that the router chooses."""
         if not self._is_ours(request):
             return handler(request)
-        call = self.routed._begin(_messages(request), None, {"tools": request.tools})
+        call = self.routed._begin(_messages(request), None, _arguments(request))
         _note_asked(call, request)
 
         def ask(call: Call) -> ModelResponse[Any]:
@@ -88,7 +88,7 @@ class RoutingMiddleware(AgentMiddleware[Any, Any, Any]):
         """Send the request to the model that the router chooses."""
         if not self._is_ours(request):
             return await handler(request)
-        call = await self.routed._abegin(_messages(request), None, {"tools": request.tools})
+        call = await self.routed._abegin(_messages(request), None, _arguments(request))
         _note_asked(call, request)
 
         async def ask(call: Call) -> ModelResponse[Any]:
@@ -135,7 +135,7 @@ class RoutingMiddleware(AgentMiddleware[Any, Any, Any]):
         )
 
     def _routed(self, call: Call, request: ModelRequest[Any]) -> ModelRequest[Any]:
-        models = self.routed._backing()
+        models = self.routed._backing().for_call(request.model_settings)
         settings = models.taken(call.route, request.model_settings)
         model = (models.drafts if call.is_draft else models.models)[call.route]
         return request.override(model=model, model_settings=settings)
@@ -167,6 +167,10 @@ def _rejecting(call: Call) -> Iterator[None]:
         raise EmptyAnswerError(
             f"Model {call.decision.model!r} gave a structured answer that is not valid."
         ) from error
+
+
+def _arguments(request: ModelRequest[Any]) -> dict[str, Any]:
+    return {**request.model_settings, "tools": request.tools}
 
 
 def _messages(request: ModelRequest[Any]) -> list[BaseMessage]:

@@ -12,8 +12,21 @@ from langchain_core.language_models import BaseChatModel
 from langchain_routellm.backing import adapted, capabilities, make_model, model_label
 from langchain_routellm.drafts import Recording, draft_model, recording_for
 from langchain_routellm.tools import ToolBinder
+from langchain_routellm.variants import (
+    check_taken,
+    says_effort,
+    settings_of,
+    varied,
+    without_effort,
+)
 from routellm_core import ConfigurationError, Router
-from routellm_core.experts import Expert, ExpertTable
+from routellm_core.experts import (
+    EFFORT_SETTINGS,
+    Expert,
+    ExpertTable,
+    model_and_settings,
+    without_unset_effort,
+)
 
 __all__ = ["BackingModels", "identity_of", "models_given"]
 
@@ -26,7 +39,7 @@ class BackingModels:
     Parameters
     ----------
     given
-        By route, chat models or strings that name them, the cheapest first.
+        By route, chat models or strings that name them, or a `Variant` of one, the cheapest first.
     settings
         What all get, by field name.
     drops
@@ -35,6 +48,8 @@ class BackingModels:
         Names of settings that a ready model without such a field does without.
     has_drafts
         Whether an answer may be held back and rejected.
+    answer_tokens
+        Expected tokens of an answer, by route.
 
     Raises
     ------
@@ -52,18 +67,25 @@ class BackingModels:
         drops: Mapping[str, frozenset[str]] = _NO_DROPS,
         optional: frozenset[str] = frozenset(),
         has_drafts: bool = False,
+        answer_tokens: Mapping[str, float] | None = None,
     ) -> None:
         self._drops = drops
         self._given = given
+        self._has_drafts = has_drafts
+        self._answer_tokens = answer_tokens or {}
+        self.has_effort = False
         self.models: dict[str, BaseChatModel] = {}
         """The models by route, the strongest first: whose tools are shown, and tokens counted."""
         for role, model in reversed(list(given.items())):
             taken = self.taken(role, settings)
-            self.models[role] = (
-                make_model(model, taken, role=role)
-                if isinstance(model, str)
-                else adapted(model, role=role, settings=taken, optional=optional)
-            )
+            bare, own = model_and_settings(model)
+            if isinstance(bare, str):
+                made = make_model(bare, {**taken, **own}, role=role)
+                check_taken(made, own, role=role)
+            else:
+                made = adapted(bare, role=role, settings=taken, optional=optional)
+                made = varied(made, own, role=role) if own else made
+            self.models[role] = made
         self.drafts: dict[str, BaseChatModel] = {}
         """By route, the model for answers that may be rejected; empty where there are none."""
         if has_drafts:
@@ -71,9 +93,17 @@ class BackingModels:
         every = list(self.models.values())
         self.strong, self.weak = every[0], every[-1]
         self.binder = ToolBinder(self.models, drops, self.drafts)
-        self.labels = {role: model_label(model) for role, model in self.models.items()}
-        self.name = "|".join(self.labels.values())
+        names = {role: model_label(model) for role, model in self.models.items()}
+        self._settings = {role: settings_of(model) for role, model in self.models.items()}
+        told = ExpertTable(
+            Expert(role, name, settings=self._settings[role]) for role, name in names.items()
+        )
+        self.labels = {expert.name: expert.label for expert in told}
+        """What records call the models, by route."""
+        self.name = "|".join(dict.fromkeys(names.values()))
         """All models' names."""
+        self.has_effort = any(EFFORT_SETTINGS & own.keys() for own in self._settings.values())
+        """Whether one of the models says how much to think."""
         # Middleware compares these with what answers say, and adapts messages and tools to them.
         self.provider = _common(model._get_ls_params().get("ls_provider") for model in every)
         """The provider of all models, else "routellm"."""
@@ -84,9 +114,29 @@ class BackingModels:
     def experts(self) -> ExpertTable:
         """The models as a table. The first time LiteLLM's table is read from disk."""
         return ExpertTable(
-            Expert(route, self.labels[route], capabilities(self.models[route]))
+            Expert(
+                route,
+                model_label(self.models[route]),
+                capabilities(self.models[route]),
+                self._settings[route],
+                self._answer_tokens.get(route),
+            )
             for route in self._given
         )
+
+    @cached_property
+    def without_effort(self) -> BackingModels:
+        """The models as they are asked where a call says by itself how much to think."""
+        return BackingModels(
+            {route: without_effort(self.models[route]) for route in self._given},
+            {},
+            drops=self._drops,
+            has_drafts=self._has_drafts,
+        )
+
+    def for_call(self, arguments: Mapping[str, Any]) -> BackingModels:
+        """Return the models for a call's arguments: its own effort goes before theirs."""
+        return self.without_effort if self.has_effort and says_effort(arguments) else self
 
     def recording(self, route: str, hidden: Sequence[BaseCallbackHandler]) -> Recording:
         """Return what records a draft, for handlers that do not see drafts."""
@@ -94,6 +144,8 @@ class BackingModels:
 
     def taken(self, route: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Return those arguments that the model of a route is given."""
+        if self.has_effort:
+            arguments = without_unset_effort(arguments)
         dropped = self._drops.get(route)
         if not dropped:
             return arguments if isinstance(arguments, dict) else dict(arguments)
@@ -107,10 +159,11 @@ class BackingModels:
         if not model._get_ls_params().get("ls_model_name"):
             return None
         kind = type(model), model_label(model)
-        return next(
-            (route for route, own in self.models.items() if (type(own), model_label(own)) == kind),
-            None,
-        )
+        alike = [r for r, own in self.models.items() if (type(own), model_label(own)) == kind]
+        if len(alike) > 1:
+            settings = settings_of(model)
+            alike = [route for route in alike if self._settings[route] == settings] or alike
+        return alike[0] if alike else None
 
 
 def models_given(strong: Any, weak: Any, experts: Any) -> dict[str, Any]:

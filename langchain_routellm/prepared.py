@@ -16,7 +16,7 @@ from langchain_routellm.models import BackingModels
 from langchain_routellm.routing import Routing
 from routellm_core import Guards
 
-__all__ = ["FORWARDED", "PreparedModel"]
+__all__ = ["FORWARDED", "PreparedModel", "in_event_loop"]
 
 T = TypeVar("T")
 
@@ -86,6 +86,15 @@ class PreparedModel(Dispatching, BaseChatModel):
                 routing = self.__dict__[_ROUTING] = self._make_routing()
             return routing
 
+    def _settings(self) -> dict[str, object]:
+        """Return what the models get, by field name: what was set to something."""
+        settings = {name: getattr(self, name) for name in FORWARDED}
+        settings["disable_streaming"] = self.disable_streaming or None
+        settings["verbose"] = self.verbose or None
+        own = {key: value for key, value in (self.metadata or {}).items() if key != "lc_versions"}
+        settings["metadata"] = own or None
+        return {name: value for name, value in settings.items() if value is not None}
+
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
         if name in FORWARDED:
@@ -119,3 +128,12 @@ class PreparedModel(Dispatching, BaseChatModel):
     def _forget(self) -> None:
         self.__dict__.pop(_MODELS, None)
         self.__dict__.pop(_ROUTING, None)
+
+
+def in_event_loop() -> bool:
+    """Return whether this thread runs an event loop."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -5,10 +5,10 @@ Nothing here calls a model. The entry points in `dispatch`, `batching`, `events`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from time import perf_counter
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import BaseMessage
@@ -19,6 +19,7 @@ from langchain_routellm.messages import LangChainView, read_messages
 from langchain_routellm.models import BackingModels
 from langchain_routellm.reading import Asked
 from langchain_routellm.usage import UsageReader
+from langchain_routellm.variants import says_effort
 from routellm_core import (
     Decider,
     Decision,
@@ -116,10 +117,14 @@ class Routing:
         """Whether a strategy may ask several models."""
         return self.decider.strategy is not None
 
-    def overrides(self, config: RunnableConfig) -> Overrides:
-        """Return what the call's config changes of the policy."""
+    def overrides(self, config: RunnableConfig, arguments: Mapping[str, Any]) -> Overrides:
+        """Return what the call's config and its arguments change of the policy."""
         experts = self.decider.policy.experts
-        return Overrides.of(config.get("configurable", {}), routes=experts.names)
+        return Overrides.of(
+            config.get("configurable", {}),
+            routes=experts.names,
+            own_effort=experts.differs_by_effort and says_effort(arguments),
+        )
 
     def call(
         self,

@@ -41,6 +41,8 @@ class RoutedRunnable(BatchDispatching, Runnable[LanguageModelInput, Any]):
         What an answer must fit.
     include_raw
         Whether the caller takes the raw message.
+    options
+        The other arguments of `with_structured_output`.
     needs_tools
         Whether the chains call a tool to get their structure.
     """
@@ -53,6 +55,7 @@ class RoutedRunnable(BatchDispatching, Runnable[LanguageModelInput, Any]):
         drafts: Mapping[str, Runnable[Any, Any] | None] | None,
         schema: Any,
         include_raw: bool,
+        options: Mapping[str, Any],
         needs_tools: bool,
     ) -> None:
         self._owner = owner
@@ -60,6 +63,7 @@ class RoutedRunnable(BatchDispatching, Runnable[LanguageModelInput, Any]):
         self._drafts = drafts
         self._schema = schema
         self._include_raw = include_raw
+        self._options = options
         self._needs_tools = needs_tools
 
     @property
@@ -111,12 +115,20 @@ class RoutedRunnable(BatchDispatching, Runnable[LanguageModelInput, Any]):
     def _target(
         self, route: str, kwargs: dict[str, Any], *, draft: bool = False
     ) -> tuple[Runnable[Any, Any], dict[str, Any]]:
-        chain = (self._drafts if draft and self._drafts is not None else self._chains)[route]
+        own = self._owner._backing()
+        models = own.for_call(kwargs)
+        drafts = self._drafts if draft else None
+        if models is own:
+            chain = (self._chains if drafts is None else drafts)[route]
+        else:
+            is_draft = drafts is not None
+            options = {**self._options, "include_raw": is_draft or self._include_raw or None}
+            chain = structured_chains(models, self._schema, options, draft=is_draft)[route]
         if chain is None:
             raise NotImplementedError(
                 f"The {route!r} model has no structured output. Route these calls to the other one."
             )
-        return chain, self._owner._backing().taken(route, kwargs)
+        return chain, own.taken(route, kwargs)
 
 
 def structured_chains(

@@ -50,14 +50,15 @@ class BoundTools(list[Any]):
         self._drops = drops
         self._models = models
         self._drafts = drafts
-        self._tools = tuple(tools)
+        self.given = tuple(tools)
+        """What the user bound."""
         self.options = dict(options)
         """The arguments of `bind_tools` besides the tools."""
         self._bindings: dict[tuple[str, bool], Runnable[Any, Any]] = {}
         super().__init__(self._readable())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        held = dict(self._models), self._tools, self.options, self._drops, dict(self._drafts)
+        held = dict(self._models), self.given, self.options, self._drops, dict(self._drafts)
         return type(self), held
 
     def __deepcopy__(self, memo: dict[int, Any]) -> BoundTools:
@@ -71,7 +72,7 @@ class BoundTools(list[Any]):
             dropped = self._drops.get(route, ())
             options = {key: value for key, value in self.options.items() if key not in dropped}
             model = (self._drafts if draft else self._models)[route]
-            binding = self._bindings[route, draft] = model.bind_tools(self._tools, **options)
+            binding = self._bindings[route, draft] = model.bind_tools(self.given, **options)
         return binding
 
     def _readable(self) -> list[Any]:
@@ -89,7 +90,7 @@ class BoundTools(list[Any]):
             break
         return [
             tool if isinstance(tool, dict) and "type" in tool else convert_to_openai_tool(tool)
-            for tool in self._tools
+            for tool in self.given
         ]
 
 

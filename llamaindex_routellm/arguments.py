@@ -6,10 +6,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from llamaindex_routellm.backing import resolve_backing
+from llamaindex_routellm.variants import varied
 from routellm_core import ConfigurationError, check_drop_params
+from routellm_core.experts import check_answer_tokens, model_and_settings, sets_effort
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from llama_index.core.llms import LLM
 
 __all__ = ["MODEL_FIELDS", "PAIR", "check_models", "checked"]
 
@@ -24,11 +28,11 @@ def checked(name: str, value: Any, *, fallback: bool = True, routes: Sequence[st
         if value is None:
             return None
         max_tries = 1 if name == "weak" and fallback else _TRIES
-        return resolve_backing(value, name=name, max_tries=max_tries)
+        return _resolved(value, name=name, max_tries=max_tries)
     if name == "experts" and value is not None:
         last = next(reversed(value))
         return {
-            expert: resolve_backing(
+            expert: _resolved(
                 model,
                 name=f"experts[{expert!r}]",
                 max_tries=1 if expert != last and fallback else _TRIES,
@@ -38,7 +42,19 @@ def checked(name: str, value: Any, *, fallback: bool = True, routes: Sequence[st
     if name == "drop_params":
         checked = check_drop_params(value, routes=routes)
         return {route: sorted(names) for route, names in checked.items()}
+    if name == "answer_tokens":
+        check_answer_tokens(value, routes=routes)
     return value
+
+
+def _resolved(value: Any, *, name: str, max_tries: int) -> LLM:
+    """Return a model for a model, its name, or a `Variant` of either."""
+    model, settings = model_and_settings(value)
+    if isinstance(model, str) and sets_effort(settings):
+        # Models that think refuse the temperature of 0.1 that LlamaIndex would send.
+        settings = {"temperature": 1.0, **settings}
+    llm = resolve_backing(model, name=name, max_tries=max_tries)
+    return varied(llm, settings, name=name) if settings else llm
 
 
 def check_models(strong: Any, weak: Any, experts: Any) -> None:

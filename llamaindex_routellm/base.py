@@ -37,11 +37,12 @@ from routellm_core import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
+    from routellm_core.experts import Variant
     from routellm_core.strategies import Strategy
 
 __all__ = ["RoutedLLM"]
 
-_CHECKED_FIELDS = frozenset({*MODEL_FIELDS, "drop_params"})
+_CHECKED_FIELDS = frozenset({*MODEL_FIELDS, "answer_tokens", "drop_params"})
 _GUARD_FIELDS = frozenset({"experts", "retry", "breaker", "budget", "monitor"})
 
 
@@ -55,7 +56,8 @@ class RoutedLLM(Deciding, Predicting, Tooling, Chatting, FunctionCallingLLM):
     Parameters
     ----------
     strong, weak
-        Any LlamaIndex `LLM`, or the name of a LiteLLM model such as "openai/gpt-4o".
+        Any LlamaIndex `LLM`, or the name of a LiteLLM model such as "openai/gpt-4o"; or a `Variant`
+        of one. The same model with two settings is a pair, too.
     experts
         Instead of the two: any number of models by name, the cheapest first. Routes, breakers,
         prices and `drop_params` go by these names, and "strong" stands for the last one and "weak"
@@ -73,6 +75,9 @@ class RoutedLLM(Deciding, Predicting, Tooling, Chatting, FunctionCallingLLM):
     max_cost
         Instead of either: mean cost of a call in US dollars, at the models' prices in LiteLLM's
         table. The router's calibration has counted tokens, or `call_tokens` says (read, written).
+    answer_tokens
+        By route, the tokens that an answer is expected to have, those of reasoning included: what
+        tells the costs of one model at two efforts apart.
     min_quality
         Instead of them: the share of the strong model's quality to keep, in (0, 1]. Needs a router
         calibrated on outcomes.
@@ -149,6 +154,7 @@ class RoutedLLM(Deciding, Predicting, Tooling, Chatting, FunctionCallingLLM):
     max_cost: float | None = None
     min_quality: float | None = None
     call_tokens: tuple[float, float] | None = None
+    answer_tokens: dict[str, float] | None = None
     fallback: bool = True
     escalate_filtered: bool = False
     escalate_on: tuple[type[BaseException], ...] | None = None
@@ -170,9 +176,9 @@ class RoutedLLM(Deciding, Predicting, Tooling, Chatting, FunctionCallingLLM):
     def __init__(
         self,
         *,
-        strong: LLM | str | None = None,
-        weak: LLM | str | None = None,
-        experts: Mapping[str, LLM | str] | None = None,
+        strong: LLM | str | Variant | None = None,
+        weak: LLM | str | Variant | None = None,
+        experts: Mapping[str, LLM | str | Variant] | None = None,
         strategy: Strategy | None = None,
         router: Router | str = "mf",
         threshold: float | None = None,
@@ -180,6 +186,7 @@ class RoutedLLM(Deciding, Predicting, Tooling, Chatting, FunctionCallingLLM):
         max_cost: float | None = None,
         min_quality: float | None = None,
         call_tokens: tuple[float, float] | None = None,
+        answer_tokens: Mapping[str, float] | None = None,
         fallback: bool = True,
         escalate_filtered: bool = False,
         escalate_on: tuple[type[BaseException], ...] | None = None,
@@ -222,6 +229,9 @@ class RoutedLLM(Deciding, Predicting, Tooling, Chatting, FunctionCallingLLM):
                 max_cost=max_cost,
                 min_quality=min_quality,
                 call_tokens=call_tokens,
+                answer_tokens=checked(
+                    "answer_tokens", answer_tokens, routes=tuple(experts or PAIR)
+                ),
                 fallback=fallback,
                 escalate_filtered=escalate_filtered,
                 escalate_on=escalate_on,

@@ -59,6 +59,7 @@ class Call(DirectedCall):
         branch._is_begun = branch._is_branch = True
         branch._usage = None if self._usage is None else UsageReader()
         branch._drafts = self._drafts
+        branch.has_own_effort = self.has_own_effort
         return branch
 
     # How to read what it says

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from llamaindex_routellm.frames import load_frames
 from llamaindex_routellm.metadata import capabilities, model_name, read_experts
+from llamaindex_routellm.variants import check_different, efforts_of, settings_of
 from routellm_core import (
     Capabilities,
     ConfigurationError,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from llamaindex_routellm.metadata import ExpertFacts, FunctionCalling
     from llamaindex_routellm.origins import Origins
     from llamaindex_routellm.runtime import Runtime
+    from llamaindex_routellm.variants import Efforts
     from routellm_core import Decider, Guards, Route, Router
 
 __all__ = ["Deciding"]
@@ -71,8 +73,11 @@ class Deciding:
                 f"A router tells two models apart, and `experts` are {list(self._backings())}. "
                 "Pass a `strategy`, or a pair as `strong` and `weak`."
             )
+        if strategy is None:  # which may well ask one model twice
+            check_different(self._backings())
         Target(**self._goal())
         goal = self._goal() if self.max_cost is None else {}
+        goal.pop("answer_tokens", None)
         if isinstance(router, str):
             check_router(router)
             # Any router will do to check the other arguments, but not to rate models.
@@ -103,9 +108,18 @@ class Deciding:
                 name,
                 model_name(model),
                 Capabilities() if facts is None else capabilities(model, facts.said[name]),
+                settings_of(model),
             )
             for name, model in self._backings().items()
         )
+
+    def _efforts(self) -> Efforts:
+        """Return the models for calls that say by themselves how much to think."""
+        runtime = self._kept()
+        if runtime.efforts is None:
+            is_all = self._table(None).differs_by_effort
+            runtime.efforts = efforts_of(self._backings(), is_all=is_all)
+        return runtime.efforts
 
     def _make_decider(
         self,
@@ -154,7 +168,7 @@ class Deciding:
                         breaker=self.breaker,
                         budget=self.budget,
                         monitor=self.monitor,
-                        models=[model_name(model) for model in self._backings().values()],
+                        models=[expert.label for expert in self._table(None)],
                         routes=list(self._backings()),
                     )
         return runtime.guards

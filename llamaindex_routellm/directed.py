@@ -14,6 +14,7 @@ from llamaindex_routellm.events import with_held
 from llamaindex_routellm.history import adapted, dialect_of
 from llamaindex_routellm.messages import ChatView
 from llamaindex_routellm.usage import UsageReader
+from routellm_core.experts import without_unset_effort
 from routellm_core.plan import RoutedCall
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from llamaindex_routellm.messages import Owners, Words
     from llamaindex_routellm.metadata import ExpertFacts
     from llamaindex_routellm.origins import Origins
+    from llamaindex_routellm.variants import Efforts
     from routellm_core import Decider, Decision, Guards, Turn
 
 __all__ = ["DRAFT_TAG", "WORDS", "Asked", "DirectedCall", "RoutedModel"]
@@ -73,6 +75,8 @@ class RoutedModel(Protocol):
         ...
 
     def _backings(self) -> Mapping[str, LLM]: ...
+
+    def _efforts(self) -> Efforts: ...
 
     def _facts(self) -> ExpertFacts: ...
 
@@ -122,6 +126,7 @@ class DirectedCall(RoutedCall[Any, Any]):
         "_tags",
         "_usage",
         "_wanted",
+        "has_own_effort",
         "last",
     )
 
@@ -142,6 +147,8 @@ class DirectedCall(RoutedCall[Any, Any]):
         self._started_s = started_s
         self._wanted = wanted
         self._is_begun = self._is_branch = False
+        self.has_own_effort = False
+        """Whether the caller says how much to think, so that no model's own setting counts."""
         self._usage: UsageReader | None = None
         self._tags: dict[str, Any] | None = None
         self._held: HeldEvents | None = None
@@ -197,8 +204,10 @@ class DirectedCall(RoutedCall[Any, Any]):
 
     @property
     def backing(self) -> LLM:
-        """The model that is asked now, as the user passed it."""
-        return self._routed._backings()[self.route]
+        """The model that is asked now, as the user passed it, but for an effort of the call's."""
+        routed = self._routed
+        models = routed._efforts().open_models if self.has_own_effort else routed._backings()
+        return models[self.route]
 
     @property
     def target(self) -> LLM:
@@ -226,7 +235,10 @@ class DirectedCall(RoutedCall[Any, Any]):
 
     def kept(self, settings: dict[str, Any]) -> dict[str, Any]:
         """Return a call's settings without those that the model that is asked now does not take."""
-        dropped = self._routed.drop_params.get(self.route)
+        routed = self._routed
+        if routed._efforts().open_models:
+            settings = dict(without_unset_effort(settings))
+        dropped = routed.drop_params.get(self.route)
         if not dropped:
             return settings
         return {name: value for name, value in settings.items() if name not in dropped}

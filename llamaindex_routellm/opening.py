@@ -17,6 +17,7 @@ from llamaindex_routellm.messages import ChatView, Words
 from llamaindex_routellm.pinning import pinned_decision
 from llamaindex_routellm.prompts import question_in, read_prompt, selected
 from routellm_core import Decision, Overrides, Turn, is_follow_up, read_turn, request_in
+from routellm_core.experts import sets_effort
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from llamaindex_routellm.messages import Owners
     from llamaindex_routellm.metadata import ExpertFacts
     from llamaindex_routellm.origins import Origins
+    from llamaindex_routellm.variants import Efforts
     from routellm_core import Decider, Guards, RoutingText
 
     Base = FunctionCallingLLM
@@ -74,6 +76,7 @@ class Opening(Base):
             """Arguments that a model does not take, by expert."""
 
         def _backings(self) -> Mapping[str, LLM]: ...
+        def _efforts(self) -> Efforts: ...
         def _facts(self) -> ExpertFacts: ...
         def _owners(self) -> Owners: ...
         def _origins(self) -> Origins: ...
@@ -92,7 +95,8 @@ class Opening(Base):
         """Decide for messages; what `settings` says about routing is taken out of it."""
         started_s, asked = perf_counter(), _NOTHING
         prepared: PreparedDecision | None = settings.get(DECISION_KEY)
-        overrides, decision = self._taken(settings)
+        own_effort = self._says_effort(settings)
+        overrides, decision = self._taken(settings, own_effort=own_effort)
         if decision is None:
             decider = self._decider()
             asked = self._read_chat(messages, decider, tools=bool(tools))
@@ -105,6 +109,7 @@ class Opening(Base):
             conversation=messages,
             wanted=_wanted(tools, settings),
         )
+        call.has_own_effort = own_effort
         return self._opened(call, prepared, settings)
 
     async def _aopen_chat(
@@ -117,7 +122,8 @@ class Opening(Base):
         """Decide as `_open_chat` does, without blocking the event loop."""
         started_s, asked = perf_counter(), _NOTHING
         prepared: PreparedDecision | None = settings.get(DECISION_KEY)
-        overrides, decision = self._taken(settings)
+        own_effort = self._says_effort(settings)
+        overrides, decision = self._taken(settings, own_effort=own_effort)
         if decision is None:
             decider = await self._adecider()
             asked = self._read_chat(messages, decider, tools=bool(tools))
@@ -130,33 +136,53 @@ class Opening(Base):
             conversation=messages,
             wanted=_wanted(tools, settings),
         )
+        call.has_own_effort = own_effort
         return self._opened(call, prepared, settings)
 
     def _open_prompt(
-        self, prompt: BasePromptTemplate, arguments: dict[str, Any], *, schema: Any = None
+        self,
+        prompt: BasePromptTemplate,
+        arguments: dict[str, Any],
+        settings: Mapping[str, Any] | None = None,
+        *,
+        schema: Any = None,
     ) -> Call:
-        """Decide for a prompt; what `arguments` says about routing is taken out of it."""
+        """Decide for a prompt; what `arguments` says about routing is taken out of it.
+
+        The `settings` go to the model.
+        """
         started_s, asked = perf_counter(), _NOTHING
-        overrides, decision = self._taken(arguments)
+        own_effort = self._says_effort(settings or {})
+        overrides, decision = self._taken(arguments, own_effort=own_effort)
         if decision is None:
             decider = self._decider()
             asked = self._read_prompt(prompt, arguments, decider)
             decision = decider.decide(asked.turn, overrides)
         wanted = Wanted(schema, template=prompt, values=arguments)
-        return Call(self, decision, asked=asked, started_s=started_s, wanted=wanted)
+        call = Call(self, decision, asked=asked, started_s=started_s, wanted=wanted)
+        call.has_own_effort = own_effort
+        return call
 
     async def _aopen_prompt(
-        self, prompt: BasePromptTemplate, arguments: dict[str, Any], *, schema: Any = None
+        self,
+        prompt: BasePromptTemplate,
+        arguments: dict[str, Any],
+        settings: Mapping[str, Any] | None = None,
+        *,
+        schema: Any = None,
     ) -> Call:
         """Decide as `_open_prompt` does, without blocking the event loop."""
         started_s, asked = perf_counter(), _NOTHING
-        overrides, decision = self._taken(arguments)
+        own_effort = self._says_effort(settings or {})
+        overrides, decision = self._taken(arguments, own_effort=own_effort)
         if decision is None:
             decider = await self._adecider()
             asked = self._read_prompt(prompt, arguments, decider)
             decision = await decider.adecide(asked.turn, overrides)
         wanted = Wanted(schema, template=prompt, values=arguments)
-        return Call(self, decision, asked=asked, started_s=started_s, wanted=wanted)
+        call = Call(self, decision, asked=asked, started_s=started_s, wanted=wanted)
+        call.has_own_effort = own_effort
+        return call
 
     def _opened(
         self, call: Call, prepared: PreparedDecision | None, settings: dict[str, Any]
@@ -170,9 +196,19 @@ class Opening(Base):
             del settings[DECISION_KEY]
         return call
 
-    def _taken(self, settings: dict[str, Any]) -> tuple[Overrides, Decision | None]:
+    def _says_effort(self, settings: Mapping[str, Any]) -> bool:
+        """Return whether a call says how much to think, where its model says so, too."""
+        return bool(self._efforts().open_models) and sets_effort(settings)
+
+    def _taken(
+        self, settings: dict[str, Any], *, own_effort: bool = False
+    ) -> tuple[Overrides, Decision | None]:
         """Take the overrides out of a call's settings, and a decision that was made before."""
-        overrides = Overrides.of(settings, routes=tuple(self._backings()))
+        overrides = Overrides.of(
+            settings,
+            routes=tuple(self._backings()),
+            own_effort=own_effort and self._efforts().is_all,
+        )
         for name in _OVERRIDES:
             settings.pop(name, None)
         prepared: PreparedDecision | None = settings.pop(DECISION_KEY, None)

@@ -83,7 +83,7 @@ class Predicting(Opening):
         **prompt_args: Any,
     ) -> Model:
         """Return the chosen model's object."""
-        call = self._open_prompt(prompt, prompt_args, schema=output_cls)
+        call = self._open_prompt(prompt, prompt_args, llm_kwargs, schema=output_cls)
         if self._shapes_prompts:
             with pinned(self, call.decision):
                 whole: Model = super().structured_predict(
@@ -105,7 +105,7 @@ class Predicting(Opening):
         **prompt_args: Any,
     ) -> Model:
         """Return the chosen model's object."""
-        call = await self._aopen_prompt(prompt, prompt_args, schema=output_cls)
+        call = await self._aopen_prompt(prompt, prompt_args, llm_kwargs, schema=output_cls)
         if self._shapes_prompts:
             with pinned(self, call.decision):
                 whole: Model = await super().astructured_predict(
@@ -127,7 +127,7 @@ class Predicting(Opening):
         **prompt_args: Any,
     ) -> Generator[Model | FlexibleModel, None, None]:
         """Return the chosen model's object as it grows."""
-        call = self._open_prompt(prompt, prompt_args, schema=output_cls)
+        call = self._open_prompt(prompt, prompt_args, llm_kwargs, schema=output_cls)
         if self._shapes_prompts:
             with pinned(self, call.decision):
                 objects = super().stream_structured_predict(
@@ -149,7 +149,7 @@ class Predicting(Opening):
         **prompt_args: Any,
     ) -> AsyncGenerator[Model | FlexibleModel, None]:
         """Return the chosen model's object as it grows."""
-        call = await self._aopen_prompt(prompt, prompt_args, schema=output_cls)
+        call = await self._aopen_prompt(prompt, prompt_args, llm_kwargs, schema=output_cls)
         if self._shapes_prompts:
             with pinned(self, call.decision):
                 objects = await super().astream_structured_predict(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from llamaindex_routellm.messages import Owners
     from llamaindex_routellm.metadata import ExpertFacts
+    from llamaindex_routellm.variants import Efforts
     from routellm_core import Decider, Guards
 
 __all__ = ["Runtime"]
@@ -29,12 +30,13 @@ class Runtime:
     No part of it belongs to an event loop.
     """
 
-    __slots__ = ("decider", "facts", "guards", "lock", "models", "origins", "owners")
+    __slots__ = ("decider", "efforts", "facts", "guards", "lock", "models", "origins", "owners")
 
     def __init__(self, *, guards: Guards | None = None) -> None:
         self.guards = guards
         self.lock = threading.RLock()
         self.decider: Decider | None = None
+        self.efforts: Efforts | None = None
         self.facts: ExpertFacts | None = None
         self.models: Mapping[str, LLM] | None = None
         self.owners: Owners = RecentValues(size=N_OWNERS)
@@ -44,6 +46,7 @@ class Runtime:
         """Work everything out anew, because a setting changed."""
         with self.lock:
             self.decider = None
+            self.efforts = None
             self.facts = None
             self.models = None
 

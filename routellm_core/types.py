@@ -103,7 +103,7 @@ class Decision:
     router
         Registered name of the router.
     reason
-        "win_rate", "override", "sticky", "empty_prompt", "capability:<what>",
+        "win_rate", "override", "sticky", "own_effort", "empty_prompt", "capability:<what>",
         "router_error:<error class>", "budget", "escalation:<error class>" or "breaker_open". With
         a strategy also its name, "accepted:<verifier>", "rejected:<verifier>",
         "verifier_error:<error class>", "best_of", "best_draft:<error class>" or "deadline".

@@ -186,6 +186,7 @@ def cost_threshold(
     strong_usd: tuple[float, float],
     weak_usd: tuple[float, float],
     call_tokens: tuple[float, float] | None = None,
+    answer_tokens: tuple[float, float] | None = None,
 ) -> float:
     """Return the lowest threshold whose mean cost of a call stays within a target.
 
@@ -199,6 +200,9 @@ def cost_threshold(
         Each model's price of a token read and of a token written, in US dollars.
     call_tokens
         Mean tokens read and written by a call; by default what the calibration has counted.
+    answer_tokens
+        Mean tokens that the strong and the weak model write, where these are known to differ from
+        that: reasoning counts as written.
 
     Returns
     -------
@@ -217,6 +221,8 @@ def cost_threshold(
             "calibration. Pass `threshold` instead."
         )
     tokens = _tokens(calibration, call_tokens, name=router.name)
+    if answer_tokens is not None:
+        tokens = np.column_stack([tokens[:, :1], np.tile(answer_tokens, (len(tokens), 1))])
     strong = tokens[:, 0] * strong_usd[0] + tokens[:, 1] * strong_usd[1]
     weak = tokens[:, 0] * weak_usd[0] + tokens[:, 2] * weak_usd[1]
     # From the highest win rates down: what k of the q - 1 equal cells at the strong model cost.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from routellm_core.controller.messages import offers_tools
@@ -112,6 +112,8 @@ def read_call(
         decider, overrides = fleet.plan(str(model))
     else:
         return None
+    if fleet.experts.own_effort(fields):
+        overrides = replace(overrides, own_effort=True)
     tools = offers_tools(fields)
     turn = fleet.turn(messages, tools=tools, decider=decider, overrides=overrides)
     return Call(decider, turn, overrides, fields)

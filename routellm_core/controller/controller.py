@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from routellm_core._litellm import import_litellm, quiet_litellm
 from routellm_core.controller.calls import Endpoint, read_call, resolved_endpoints
 from routellm_core.controller.config import load_routers
-from routellm_core.controller.fleet import Fleet, expert_table
+from routellm_core.controller.fleet import Fleet, check_different, expert_table
 from routellm_core.controller.litellm_call import LiteLLMCall
 from routellm_core.controller.reading import fields_of, read_answer
 from routellm_core.controller.streams import AsyncRoutedStream, RoutedStream
 from routellm_core.errors import ConfigurationError
+from routellm_core.experts import with_settings
 from routellm_core.plan import adrive, astream, drive, escalation_filter, make_guards, stream
 from routellm_core.policy import check_drop_params, check_model, check_threshold, note_threshold
 from routellm_core.types import RECORD_KEY
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from routellm_core.answers import Answer, Request
     from routellm_core.controller.calls import Call
     from routellm_core.controller.config import RouterOptions
+    from routellm_core.experts import Variant
     from routellm_core.plan import BreakerSettings, Budget, RetrySettings
     from routellm_core.routers.base import Router
     from routellm_core.strategies import Strategy
@@ -55,7 +57,8 @@ class Controller:
         Names as `load_router` takes them, or a router for each name that requests will use.
     strong_model, weak_model
         Models as LiteLLM names them: "gpt-4o", "anthropic/claude-sonnet-4-5",
-        "ollama_chat/llama3.2". None with `experts`.
+        "ollama_chat/llama3.2"; or a `Variant` of one, with settings of its own. None with
+        `experts`.
     config
         What each router is loaded with: a mapping, or a YAML file; see `load_routers`.
     api_base, api_key
@@ -68,8 +71,8 @@ class Controller:
         How a call becomes an answer; None for the router's win rate against a threshold, as is
         done for "router-NAME-THRESHOLD" in any case.
     experts
-        Models by names of your own, the cheapest first, in place of the pair; they need a
-        `strategy`. Requests may name an expert as their model.
+        Models by names of your own, the cheapest first, in place of the pair; others than "weak"
+        and "strong" need a `strategy`. Requests may name an expert as their model.
     endpoints
         For some of the experts, where each is reached, as an `Endpoint` or its arguments.
     escalate_on
@@ -84,7 +87,7 @@ class Controller:
         out for it.
     options
         Further arguments of `Fleet`: `threshold` or `strong_share` for the model name "auto",
-        `routing_text`, and what `make_decider` takes.
+        `routing_text`, and what `make_decider` takes, as `answer_tokens`.
 
     Raises
     ------
@@ -106,8 +109,8 @@ class Controller:
     def __init__(
         self,
         routers: Sequence[str] | Mapping[str, Router],
-        strong_model: str | None = None,
-        weak_model: str | None = None,
+        strong_model: str | Variant | None = None,
+        weak_model: str | Variant | None = None,
         config: RouterOptions | str | Path | None = None,
         api_base: str | None = None,
         api_key: str | None = None,
@@ -118,7 +121,7 @@ class Controller:
         weak_api_base: str | None = None,
         weak_api_key: str | None = None,
         strategy: Strategy | None = None,
-        experts: Mapping[str, str] | None = None,
+        experts: Mapping[str, str | Variant] | None = None,
         endpoints: Mapping[str, Endpoint | Mapping[str, str]] | None = None,
         escalate_on: tuple[type[BaseException], ...] | None = None,
         retry: RetrySettings | int | None = None,
@@ -139,7 +142,7 @@ class Controller:
             breaker=breaker,
             budget=budget,
             monitor=monitor,
-            models=[expert.model for expert in self.fleet.experts],
+            models=[expert.label for expert in self.fleet.experts],
             routes=names,
         )
         """The retries, breakers, budget and monitor, as they are now."""
@@ -155,9 +158,12 @@ class Controller:
             self.fleet.experts, self._both, {**stated, **(endpoints or {})}
         )
         self._check_models()
+        self._dropped = check_drop_params(drop_params, routes=names[::-1])
+        if strategy is None:  # which may well ask one model twice
+            asked = {name: (self._endpoints[name], self._dropped.get(name)) for name in names}
+            check_different(self.fleet.experts, asked)
         self._worth_escalating = escalation_filter(escalate_on)
         self._escalate_filtered = escalate_filtered
-        self._dropped = check_drop_params(drop_params, routes=names[::-1])
         self._counting = threading.Lock()
         self.chat = SimpleNamespace(
             completions=SimpleNamespace(create=self.completion, acreate=self.acompletion)
@@ -325,8 +331,10 @@ class Controller:
         """Return LiteLLM's arguments for a request to an expert."""
         dropped = self._dropped.get(route, ())
         taken = {name: value for name, value in fields.items() if name not in dropped}
-        model = self.fleet.experts[route].model
-        return {**self._endpoints[route].arguments(), **taken, "model": model}
+        expert = self.fleet.experts[route]
+        if expert.settings:
+            taken = with_settings(expert.settings, taken)
+        return {**self._endpoints[route].arguments(), **taken, "model": expert.model}
 
     def _plain(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Return where a model is reached that was named without routing."""

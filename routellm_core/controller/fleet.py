@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from routellm_core.calibration import router_threshold
@@ -15,7 +16,7 @@ from routellm_core.controller.names import (
 )
 from routellm_core.controller.turns import TurnMemory
 from routellm_core.errors import ConfigurationError, UnknownModelError, UnknownRouterError
-from routellm_core.experts import Capabilities, Expert, ExpertTable
+from routellm_core.experts import Capabilities, Expert, ExpertTable, Variant, model_and_settings
 from routellm_core.policy import (
     Overrides,
     check_routing_text,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from routellm_core.policy import Decider, RoutingText, Turn
     from routellm_core.routers.base import Router
 
-__all__ = ["Fleet", "expert_table"]
+__all__ = ["Fleet", "check_different", "expert_table"]
 
 _VIEW = OpenAIView()
 
@@ -47,7 +48,7 @@ class Fleet:
     routers
         At least one, by the name that requests use. The first answers to "auto".
     strong_model, weak_model
-        Names of a pair of models.
+        Names of a pair of models, or a `Variant` of one.
     experts
         Any number of models, in place of the pair; see `expert_table`.
     strong, weak
@@ -72,8 +73,8 @@ class Fleet:
         self,
         routers: Mapping[str, Router],
         *,
-        strong_model: str | None = None,
-        weak_model: str | None = None,
+        strong_model: str | Variant | None = None,
+        weak_model: str | Variant | None = None,
         experts: ExpertTable | None = None,
         strong: Capabilities | None = None,
         weak: Capabilities | None = None,
@@ -104,7 +105,7 @@ class Fleet:
         self._answered = TurnMemory()
         self._undecided = (AUTO,) if strategy is None else (AUTO, strategy.name)
         named = () if self.experts.is_pair else self.experts.names[::-1]
-        models = [expert.model for expert in self.experts][::-1]
+        models = [name for e in [*self.experts][::-1] for name in (e.label, e.model)]
         self._names = list(dict.fromkeys([*self._undecided, *named, *models]))
         self.deciders: dict[str, Decider] = {
             name: make_decider(
@@ -121,13 +122,13 @@ class Fleet:
 
     @property
     def strong_model(self) -> str:
-        """Name of the strong model, or of the last expert's."""
-        return self.experts.reference.model
+        """Name of the strong model, or of the last expert's, with what tells it from another."""
+        return self.experts.reference.label
 
     @property
     def weak_model(self) -> str:
-        """Name of the weak model, or of the first expert's."""
-        return self.experts.cheapest.model
+        """Name of the weak model, or of the first expert's, with what tells it from another."""
+        return self.experts.cheapest.label
 
     def decider(self, router: str | None) -> Decider:
         """Return a loaded router's decider; None stands for the first.
@@ -201,7 +202,9 @@ class Fleet:
         """
         if model in self.experts and not self.experts.is_pair:
             return model
-        return next((e.name for e in reversed([*self.experts]) if e.model == model), None)
+        return next(
+            (e.name for e in reversed([*self.experts]) if model in (e.label, e.model)), None
+        )
 
     def _wish_of(self, model: str) -> RoutedName | None:
         # A model may have a name that looks like a router's.
@@ -240,14 +243,17 @@ class Fleet:
 
 
 def expert_table(
-    models: Mapping[str, str], *, capabilities: Mapping[str, Capabilities] | None = None
+    models: Mapping[str, str | Variant],
+    *,
+    capabilities: Mapping[str, Capabilities | None] | None = None,
 ) -> ExpertTable:
     """Return the table of experts.
 
     Parameters
     ----------
     models
-        Each expert's model, as LiteLLM names it, by the expert's name; the cheapest first.
+        Each expert's model, as LiteLLM names it, or a `Variant` of one, by the expert's name; the
+        cheapest first.
     capabilities
         What some of them can take; of the others, what `known_capabilities` knows.
 
@@ -262,22 +268,47 @@ def expert_table(
     ('fast', 'coder')
     """
     known = capabilities or {}
-    for name, model in models.items():
+    experts = []
+    for name, given in models.items():
+        model, settings = model_and_settings(given)
         if not isinstance(model, str):
             raise ConfigurationError(
                 f"The model of expert {name!r} must be a name, got {type(model).__name__}."
             )
-    return ExpertTable(
-        Expert(name, model, known.get(name) or known_capabilities(model))
-        for name, model in models.items()
-    )
+        experts.append(Expert(name, model, known.get(name) or known_capabilities(model), settings))
+    return ExpertTable(experts)
+
+
+def check_different(experts: ExpertTable, asked: Mapping[str, Any]) -> None:
+    """Refuse experts between which there is nothing to route.
+
+    Parameters
+    ----------
+    experts
+        All of them.
+    asked
+        By expert, what else its requests depend on: where they go, and what they leave out.
+
+    Raises
+    ------
+    ConfigurationError
+        If two are one model, asked in the same way.
+    """
+    for one, other in combinations(experts, 2):
+        alike = one.model == other.model and one.settings == other.settings
+        if alike and asked[one.name] == asked[other.name]:
+            raise ConfigurationError(
+                f"{one.name!r} and {other.name!r} are the same model, {one.model!r}, with the same "
+                "settings: there is nothing to route between. Name different models, or give one "
+                "of them other `settings`, as `reasoning_effort`: see `Variant`."
+            )
 
 
 def _table(
     experts: ExpertTable | None,
     *,
-    strong_model: str | None,
-    weak_model: str | None,
+    strong_model: str | Variant | None,
+    weak_model: str | Variant | None,
     strong: Capabilities | None,
     weak: Capabilities | None,
 ) -> ExpertTable:
@@ -291,9 +322,7 @@ def _table(
             f"Pass both `strong_model` and `weak_model`, or `experts`; got {strong_model!r} and "
             f"{weak_model!r}."
         )
-    return ExpertTable.of_pair(
-        strong_model=strong_model,
-        weak_model=weak_model,
-        strong=known_capabilities(strong_model) if strong is None else strong,
-        weak=known_capabilities(weak_model) if weak is None else weak,
+    return expert_table(
+        {"weak": weak_model, "strong": strong_model},
+        capabilities={"weak": weak, "strong": strong},
     )

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from routellm_core.errors import ConfigurationError, did_you_mean
 from routellm_core.experts.capabilities import Capabilities
+from routellm_core.experts.variants import EFFORT_SETTINGS, distinct_labels, sets_effort
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["Expert", "ExpertTable"]
+__all__ = ["Expert", "ExpertTable", "check_answer_tokens"]
 
 _PAIR = ("weak", "strong")
 
@@ -28,17 +31,29 @@ class Expert:
         The model's own name, for records and prices.
     capabilities
         What the model can take.
+    settings
+        Arguments of every call that make this expert of the model; see `Variant`.
+    answer_tokens
+        Tokens that an answer is expected to have, those of reasoning included; None if not known.
+    label
+        What records call the model: its name, with the settings by which a table tells it from
+        another expert of the same model. A table sets it.
     """
 
     name: str
     model: str
     capabilities: Capabilities = field(default_factory=Capabilities)
+    settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    answer_tokens: float | None = None
+    label: str = ""
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name or self.name != self.name.strip():
             raise ConfigurationError(
                 f"An expert's name must be a text without blanks around it, got {self.name!r}."
             )
+        if not self.label:
+            object.__setattr__(self, "label", self.model)
 
 
 class ExpertTable:
@@ -66,10 +81,13 @@ class ExpertTable:
     ('strong',)
     """
 
-    __slots__ = ("_after", "_by_name", "_experts", "cheapest", "is_pair", "names", "reference")
+    __slots__ = (
+        "_after", "_by_name", "_experts", "answer_tokens", "cheapest", "differs_by_effort",
+        "is_pair", "names", "reference",
+    )  # fmt: skip
 
     def __init__(self, experts: Iterable[Expert]) -> None:
-        self._experts = tuple(experts)
+        self._experts = _labelled(tuple(experts))
         if not self._experts:
             raise ConfigurationError("At least one expert is needed, got none.")
         self.names = tuple(expert.name for expert in self._experts)
@@ -83,6 +101,12 @@ class ExpertTable:
         self.reference = self._experts[-1]
         self.is_pair = self.names == _PAIR
         """Whether these are the experts "weak" and "strong", between which a win rate decides."""
+        self.differs_by_effort = _differs_by_effort(self._experts)
+        """Whether all are one model, and only how much it is to think tells them apart."""
+        self.answer_tokens: Mapping[str, float] = {
+            e.label: e.answer_tokens for e in self._experts if e.answer_tokens is not None
+        }
+        """Expected tokens of an answer by the expert's label, as far as they are known."""
 
     @classmethod
     def of_pair(
@@ -114,6 +138,44 @@ class ExpertTable:
         """The smallest of the context windows, in tokens, as far as they are known."""
         windows = [expert.capabilities.context_window for expert in self._experts]
         return min((window for window in windows if window is not None), default=None)
+
+    def with_answer_tokens(self, tokens: Mapping[str, float]) -> ExpertTable:
+        """Return the table with expected tokens of an answer, by the experts' names.
+
+        Raises
+        ------
+        ConfigurationError
+            If a name is no expert's, or a number is not at least 0.
+        """
+        check_answer_tokens(tokens, routes=self.names)
+        return ExpertTable(
+            replace(expert, answer_tokens=float(tokens[expert.name]))
+            if expert.name in tokens
+            else expert
+            for expert in self._experts
+        )
+
+    def more_tokens(self, name: str) -> float | None:
+        """Return how many more tokens than an expert the reference is expected to write.
+
+        Returns
+        -------
+        0 where nothing says that another model would write more or less; None where it is the same
+        model with other settings, and nobody knows how much that is.
+        """
+        expert, reference = self._by_name[name], self.reference
+        if expert is reference:
+            return 0.0
+        if expert.answer_tokens is not None and reference.answer_tokens is not None:
+            return reference.answer_tokens - expert.answer_tokens
+        return None if expert.model == reference.model and expert.label != reference.label else 0.0
+
+    def own_effort(self, arguments: Mapping[str, Any]) -> bool:
+        """Return whether a call's arguments make the experts the same.
+
+        They do where they say how much to think, and the experts differ in nothing else.
+        """
+        return self.differs_by_effort and sets_effort(arguments)
 
     def after(self, name: str) -> tuple[str, ...]:
         """Return the names of the experts that follow this one in the table."""
@@ -148,7 +210,7 @@ class ExpertTable:
         return len(self._experts)
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{expert.name}={expert.model!r}" for expert in self._experts)
+        shown = ", ".join(f"{expert.name}={expert.label!r}" for expert in self._experts)
         return f"ExpertTable({shown})"
 
     def __eq__(self, other: object) -> bool:
@@ -156,3 +218,46 @@ class ExpertTable:
 
     def __hash__(self) -> int:
         return hash(self._experts)
+
+
+def check_answer_tokens(tokens: Mapping[str, float] | None, *, routes: Sequence[str]) -> None:
+    """Refuse what is not expected tokens of answers by expert.
+
+    Raises
+    ------
+    ConfigurationError
+        If it is no mapping of experts to numbers of at least 0.
+    """
+    if tokens is None:
+        return
+    if not isinstance(tokens, Mapping) or not tokens.keys() <= set(routes):
+        raise ConfigurationError(
+            f"`answer_tokens` must map some of {', '.join(map(repr, routes))} to the tokens of an "
+            f"answer, got {tokens!r}."
+        )
+    for name, number in tokens.items():
+        is_number = isinstance(number, (int, float)) and not isinstance(number, bool)
+        if not (is_number and 0.0 <= number < math.inf):
+            raise ConfigurationError(
+                f"`answer_tokens` of {name!r} must be at least 0, got {number!r}."
+            )
+
+
+def _labelled(experts: tuple[Expert, ...]) -> tuple[Expert, ...]:
+    if len({expert.model for expert in experts}) == len(experts):
+        return experts
+    labels = distinct_labels([(expert.model, expert.settings) for expert in experts])
+    return tuple(
+        replace(expert, label=label) for expert, label in zip(experts, labels, strict=True)
+    )
+
+
+def _differs_by_effort(experts: Sequence[Expert]) -> bool:
+    first = experts[0]
+    if len(experts) == 1 or any(expert.model != first.model for expert in experts):
+        return False
+    others = [
+        {name: value for name, value in expert.settings.items() if name not in EFFORT_SETTINGS}
+        for expert in experts
+    ]
+    return len({expert.label for expert in experts}) > 1 and all(o == others[0] for o in others)

@@ -11,6 +11,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from routellm_core.errors import MissingDependencyError
+from routellm_core.experts import bare_model
 from routellm_core.monitoring.prices import Price, price_of
 from routellm_core.monitoring.records import CallRecord
 from routellm_core.types import Usage
@@ -55,6 +56,8 @@ class Ending(NamedTuple):
     usage: Usage | None
     text: str
     steps: tuple[StepRecord, ...] = ()
+    more_tokens: float | None = 0.0
+    """How many more tokens the strong model is expected to write; None when nobody knows."""
 
 
 class Pricing:
@@ -71,11 +74,12 @@ class Pricing:
         self._found: dict[str, Price | None] = {}
 
     def price(self, model: str) -> Price | None:
-        """Return the price of a model; None when nobody knows it."""
+        """Return the price of a model, whatever its settings; None when nobody knows it."""
         if model in self._own:
             return self._own[model]
         if model not in self._found:
-            self._found[model] = _looked_up(model)
+            bare = bare_model(model)
+            self._found[model] = self._own[bare] if bare in self._own else _looked_up(bare)
         return self._found[model]
 
     def cost_usd(self, model: str, usage: Usage) -> float | None:
@@ -114,7 +118,7 @@ class RecordMaker:
         usage = ending.usage or NO_USAGE
         decision, decided = ending.decision, ending.decided
         cost = self.pricing.cost_usd(decision.model, usage)
-        strong = self.pricing.cost_usd(ending.strong_model, usage)
+        strong = self._strong_usd(ending, usage)
         router_usd, drafts_usd = self.decision_usd(ending), self.drafts_usd(ending)
         saved = None
         if ending.outcome == "answered" and None not in (cost, strong, drafts_usd):
@@ -155,6 +159,18 @@ class RecordMaker:
             prompt_chars=len(ending.text),
             prompt=ending.text[: self.keep_prompt_chars] if self.keep_prompt_chars else None,
             steps=tuple(self._step(step) for step in ending.steps) or None,
+        )
+
+    def _strong_usd(self, ending: Ending, usage: Usage) -> float | None:
+        """Return what the strong model's answer would have cost."""
+        more, written = ending.more_tokens, usage.output_tokens
+        if more is None or written is None:
+            return None
+        price = self.pricing.price(ending.strong_model)
+        if price is None or usage.input_tokens is None:
+            return None
+        return price.cost_usd(
+            input_tokens=usage.input_tokens, output_tokens=max(0.0, written + more)
         )
 
     def drafts_usd(self, ending: Ending) -> float | None:

@@ -105,9 +105,10 @@ class LineMaker:
         price, strong = shared.price, shared.strong_price
         tokens = f',"input_tokens":{n_read},"output_tokens":{n_written}{thought}'
         cost = None if price is None else price.input_usd * n_read + price.output_usd * n_written
-        if strong is None:
+        more = ending.more_tokens
+        if strong is None or more is None:
             return tokens if cost is None else f'{tokens},"cost_usd":{cost:.12f}'
-        strong_cost = strong.input_usd * n_read + strong.output_usd * n_written
+        strong_cost = strong.input_usd * n_read + strong.output_usd * max(0.0, n_written + more)
         if cost is None:
             return f'{tokens},"strong_usd":{strong_cost:.12f}'
         saved = strong_cost - cost - self._maker.decision_usd(ending)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from routellm_core.experts import bare_model
 from routellm_core.model_table import table_entries
 
 __all__ = ["Price", "price_of"]
@@ -48,8 +49,9 @@ def price_of(model: str) -> Price | None:
     ----------
     model
         A name as LiteLLM writes it ("gpt-4o", "openai/gpt-4o"), or as LangChain does
-        ("openai:gpt-4o"). A provider that is named must be the table's: another host of the same
-        model has its own price, or none that is known.
+        ("openai:gpt-4o"), with or without the settings that a record tells ("o4-mini
+        (reasoning_effort=low)"). A provider that is named must be the table's: another host of the
+        same model has its own price, or none that is known.
 
     Returns
     -------
@@ -61,7 +63,7 @@ def price_of(model: str) -> Price | None:
     MissingDependencyError
         If LiteLLM is not installed.
     """
-    for name, entry in table_entries(model):
+    for name, entry in table_entries(bare_model(model)):
         read, written = entry.get("input_cost_per_token"), entry.get("output_cost_per_token")
         if isinstance(read, (int, float)) and isinstance(written, (int, float)):
             return Price(model=name, input_usd=float(read), output_usd=float(written))

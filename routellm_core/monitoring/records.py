@@ -67,7 +67,8 @@ class CallRecord:
     drafts_usd
         Price of the drafts that were rejected; None where no strategy drafts, or when unknown.
     strong_usd
-        What the same tokens would have cost at the strong model; None when unknown.
+        What the call would have cost at the strong model: the same tokens, or as many more as that
+        model is expected to write; None when unknown.
     saved_usd
         `strong_usd` less `cost_usd`, `router_usd` and `drafts_usd`; None when one is unknown, or
         no answer came.

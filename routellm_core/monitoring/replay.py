@@ -9,10 +9,11 @@ import numpy as np
 
 from routellm_core.calibration.thresholds import threshold_for
 from routellm_core.errors import DataError
+from routellm_core.experts import bare_model
 from routellm_core.types import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from routellm_core.monitoring.endings import Pricing
     from routellm_core.monitoring.records import CallRecord
@@ -62,7 +63,9 @@ class Replay:
     threshold
         The one that was replayed; None for each call's own.
     actual, replayed
-        The bills. A call that would have gone elsewhere is priced with its own tokens.
+        The bills. A call that would have gone elsewhere is priced with its own tokens. Where that
+        is the same model with other settings, it writes as many more as the log's answers of the
+        one have on average than those of the other; without such answers it is unpriced.
     """
 
     n_calls: int
@@ -126,15 +129,16 @@ def replay(
         if not rates:
             raise DataError("No call of the log was decided by a win rate.")
         threshold = threshold_for(np.array(rates), strong_share=strong_share)
-    count = _Count(pricing)
+    count = _Count(pricing, _mean_lengths(known))
     for record, anew in zip(known, again, strict=True):
         count.add(record, routed_again(anew, threshold=threshold))
     return count.result(threshold)
 
 
 class _Count:
-    def __init__(self, pricing: Pricing) -> None:
+    def __init__(self, pricing: Pricing, lengths: Mapping[str, float]) -> None:
         self._pricing = pricing
+        self._lengths = lengths
         self._n = self._n_scored = self._n_reproduced = self._n_moved = self._n_unpriced = 0
         self._n_strong = [0, 0]
         self._cost = [0.0, 0.0]
@@ -150,20 +154,32 @@ class _Count:
         final = route if moved else record.route
         self._n_strong[0] += record.route == "strong"
         self._n_strong[1] += final == "strong"
-        usage = Usage(record.input_tokens, record.output_tokens)
         actual, strong = record.cost_usd, record.strong_usd
         if actual is None:
+            usage = Usage(record.input_tokens, record.output_tokens)
             actual = self._pricing.cost_usd(record.model, usage)
         if strong is None:
-            strong = self._pricing.cost_usd(record.strong_model, usage)
-        model = record.strong_model if final == "strong" else record.weak_model
-        other = self._pricing.cost_usd(model, usage) if moved else actual
+            strong = self._cost_at("strong", record)
+        other = self._cost_at(final, record) if moved else actual
         if actual is None or strong is None or other is None:
             self._n_unpriced += 1
             return
         self._cost[0] += actual
         self._cost[1] += other
         self._all_strong += strong
+
+    def _cost_at(self, route: str, record: CallRecord) -> float | None:
+        """Return what a call costs at a model of the pair; None when nobody knows."""
+        model = record.strong_model if route == "strong" else record.weak_model
+        written: float | None = record.output_tokens
+        is_other_variant = model != record.model and bare_model(model) == bare_model(record.model)
+        if is_other_variant and record.decided_reason != "own_effort" and written is not None:
+            here, there = self._lengths.get(record.model), self._lengths.get(model)
+            written = None if here is None or there is None else max(0.0, written + there - here)
+        price = self._pricing.price(model)
+        if price is None or written is None or record.input_tokens is None:
+            return None
+        return price.cost_usd(input_tokens=record.input_tokens, output_tokens=written)
 
     def result(self, threshold: float | None) -> Replay:
         """Return the totals."""
@@ -181,6 +197,15 @@ class _Count:
             actual=bills[0],
             replayed=bills[1],
         )
+
+
+def _mean_lengths(records: Iterable[CallRecord]) -> dict[str, float]:
+    """Return the mean tokens of each model's answers, those of reasoning included."""
+    lengths: dict[str, list[int]] = {}
+    for record in records:
+        if record.outcome == "answered" and record.output_tokens is not None:
+            lengths.setdefault(record.model, []).append(record.output_tokens)
+    return {model: sum(counts) / len(counts) for model, counts in lengths.items()}
 
 
 def _scored_again(records: Sequence[CallRecord], router: Router) -> list[CallRecord]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from routellm_core._optional import require
+from routellm_core.experts import bare_model
 from routellm_core.monitoring.sinks import Sink
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class OpenTelemetrySink(Sink):
     def _write_span(self, record: CallRecord) -> None:
         start_ns = int(record.started_at * 1e9)
         span = self._tracer.start_span(
-            f"chat {record.model}",
+            f"chat {bare_model(record.model)}",
             kind=self._trace.SpanKind.CLIENT,
             attributes={key: value for key, value in _attributes(record) if value is not None},
             start_time=start_ns,
@@ -101,7 +102,7 @@ class OpenTelemetrySink(Sink):
 def _shared(record: CallRecord) -> dict[str, Any]:
     attributes = {
         "gen_ai.operation.name": "chat",
-        "gen_ai.request.model": record.model,
+        "gen_ai.request.model": bare_model(record.model),
         "routellm.route": record.route,
     }
     if record.answered_model:
@@ -116,6 +117,7 @@ def _attributes(record: CallRecord) -> list[tuple[str, Any]]:
         ("gen_ai.usage.output_tokens", record.output_tokens),
         ("error.type", record.error),
         ("routellm.call_id", record.call_id),
+        ("routellm.model", record.model),
         ("routellm.outcome", record.outcome),
         ("routellm.reason", record.reason),
         ("routellm.decided_route", record.decided_route),

@@ -355,7 +355,7 @@ class Attempts:
 
     def _turn_to(self, name: str, reason: str) -> None:
         expert = self._experts[name]
-        self.decision = replace(self.decision, route=name, model=expert.model, reason=reason)
+        self.decision = replace(self.decision, route=name, model=expert.label, reason=reason)
 
     def _note_turn(self, before: Decision, reason: str) -> None:
         self.wait_s, self._until = 0.0, None

@@ -7,7 +7,7 @@ import threading
 import time
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
 from routellm_core.errors import BudgetExceededError, ConfigurationError
 from routellm_core.monitoring.endings import Pricing
@@ -35,6 +35,16 @@ _NEWEST = 0.1
 """Weight of the newest call in the running mean cost of a model's calls."""
 
 
+_NO_LENGTHS: Mapping[str, float] = {}
+
+
+class _Asked(NamedTuple):
+    """What the price of an answer is expected from."""
+
+    prompt_chars: int
+    answer_tokens: Mapping[str, float]
+
+
 class Budget:
     """Cap what calls cost, softly.
 
@@ -60,7 +70,8 @@ class Budget:
     over
         What happens to a call that does not fit.
     answer_tokens
-        Expected length of an answer, at least 0, until a model's first call is settled.
+        Expected length of an answer, at least 0, until a model's first call is settled; where an
+        expert has its own `answer_tokens`, these.
     prices
         Prices that LiteLLM's table lacks or that were negotiated, by model name.
     clock
@@ -136,7 +147,12 @@ class Budget:
             return self.limit_usd - self._spent_usd - self._reserved_usd
 
     def reserve(
-        self, decision: Decision, *, cheapest: Expert, prompt_chars: int
+        self,
+        decision: Decision,
+        *,
+        cheapest: Expert,
+        prompt_chars: int,
+        answer_tokens: Mapping[str, float] = _NO_LENGTHS,
     ) -> tuple[Decision, Reservation]:
         """Return where a call goes under this budget, and what is set aside for it.
 
@@ -148,22 +164,25 @@ class Budget:
             Where it goes when that does not fit.
         prompt_chars
             Length of what is sent, as far as it is known.
+        answer_tokens
+            Expected tokens of an answer, by model, where they are known.
 
         Raises
         ------
         BudgetExceededError
             If it does not fit, and the budget refuses.
         """
-        expected = self._expected_usd(decision.model, prompt_chars)
+        asked = _Asked(prompt_chars, answer_tokens)
+        expected = self._expected_usd(decision.model, asked)
         with self._lock:
             self._turn_over()
             if self._spent_usd + self._reserved_usd + expected > self.limit_usd:
-                decision, expected = self._over(decision, expected, cheapest, prompt_chars)
+                decision, expected = self._over(decision, expected, cheapest, asked)
             self._reserved_usd += expected
-            return decision, Reservation(self, expected, self._ends_at, prompt_chars)
+            return decision, Reservation(self, expected, self._ends_at, asked)
 
     def _extend(self, reservation: Reservation, model: str) -> bool:
-        expected = self._expected_usd(model, reservation.prompt_chars)
+        expected = self._expected_usd(model, reservation.asked)
         with self._lock:
             self._turn_over()
             if self._spent_usd + self._reserved_usd + expected > self.limit_usd:
@@ -174,7 +193,7 @@ class Budget:
             return True
 
     def _over(
-        self, decision: Decision, expected: float, cheapest: Expert, prompt_chars: int
+        self, decision: Decision, expected: float, cheapest: Expert, asked: _Asked
     ) -> tuple[Decision, float]:
         if self.over == "refuse":
             raise BudgetExceededError(
@@ -185,10 +204,10 @@ class Budget:
             return decision, expected
         if decision.route == cheapest.name and decision.reason != "best_of":
             return decision, expected
-        moved = replace(decision, route=cheapest.name, model=cheapest.model, reason="budget")
-        return moved, self._expected_usd(cheapest.model, prompt_chars)
+        moved = replace(decision, route=cheapest.name, model=cheapest.label, reason="budget")
+        return moved, self._expected_usd(cheapest.label, asked)
 
-    def _expected_usd(self, model: str, prompt_chars: int) -> float:
+    def _expected_usd(self, model: str, asked: _Asked) -> float:
         mean = self._mean_usd.get(model)
         if mean is not None:
             return mean
@@ -196,7 +215,8 @@ class Budget:
         if price is None:
             return 0.0
         return price.cost_usd(
-            input_tokens=prompt_chars / _CHARS_PER_TOKEN, output_tokens=self._answer_tokens
+            input_tokens=asked.prompt_chars / _CHARS_PER_TOKEN,
+            output_tokens=asked.answer_tokens.get(model, self._answer_tokens),
         )
 
     def _settle(
@@ -237,16 +257,14 @@ class Budget:
 class Reservation:
     """What a budget has set aside for one call."""
 
-    __slots__ = ("_budget", "_open", "ends_at", "expected_usd", "prompt_chars")
+    __slots__ = ("_budget", "_open", "asked", "ends_at", "expected_usd")
 
-    def __init__(
-        self, budget: Budget, expected_usd: float, ends_at: float, prompt_chars: int = 0
-    ) -> None:
+    def __init__(self, budget: Budget, expected_usd: float, ends_at: float, asked: _Asked) -> None:
         self._budget = budget
         self._open = True
         self.expected_usd = expected_usd
         self.ends_at = ends_at
-        self.prompt_chars = prompt_chars
+        self.asked = asked
 
     def extend(self, model: str) -> bool:
         """Set aside what one more answer is expected to cost; return whether it fits."""

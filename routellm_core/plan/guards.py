@@ -108,6 +108,7 @@ class Guards:
                     decision,
                     cheapest=experts[decision.cheapest or experts.cheapest.name],
                     prompt_chars=len(text),
+                    answer_tokens=experts.answer_tokens,
                 )
             watch.decision = decision
             affords = None if watch.reservation is None else watch.reservation.extend
@@ -249,6 +250,9 @@ class _Watch:
             self._usage,
             self._text,
             self._steps,
+            0.0
+            if self.decision.reason == "own_effort"
+            else policy.experts.more_tokens(self.decision.route),
         )
 
 

@@ -193,7 +193,7 @@ class PlannedAttempts(Attempts):
             If the expert's breaker is open.
         """
         expert = self._experts[name]
-        decision = replace(self.decision, route=name, model=expert.model, order=(name,))
+        decision = replace(self.decision, route=name, model=expert.label, order=(name,))
         return Attempts(
             decision,
             experts=self._experts,
@@ -276,7 +276,7 @@ class PlannedAttempts(Attempts):
         if not isinstance(step, AskAll):
             return step
         first, *others = step.experts
-        allowed = (name for name in others if self._affords(self._experts[name].model))
+        allowed = (name for name in others if self._affords(self._experts[name].label))
         return step._replace(experts=(first, *allowed))
 
     def _advance(self, reason: str) -> bool:
@@ -285,7 +285,7 @@ class PlannedAttempts(Attempts):
             return False
         while (step := self._following()) is not None:
             name = step.experts[0] if isinstance(step, AskAll) else step.expert
-            if self._best is not None and not self._affords(self._experts[name].model):
+            if self._best is not None and not self._affords(self._experts[name].label):
                 self._over_budget = True
                 break
             self._turn_to(name, reason)

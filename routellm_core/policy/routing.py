@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from routellm_core._numbers import percent_hint
@@ -40,13 +40,23 @@ class Overrides:
         Go there, whatever the router would say: the name of an expert.
     threshold
         In [0, 1], instead of the policy's.
+    own_effort
+        Whether the call says how much to think, and the experts differ in nothing else: see
+        `ExpertTable.own_effort`.
     """
 
     route: str | None = None
     threshold: float | None = None
+    own_effort: bool = False
 
     @classmethod
-    def of(cls, settings: Mapping[str, Any], *, routes: Sequence[str] = ROUTES) -> Overrides:
+    def of(
+        cls,
+        settings: Mapping[str, Any],
+        *,
+        routes: Sequence[str] = ROUTES,
+        own_effort: bool = False,
+    ) -> Overrides:
         """Read `routellm_route` and `routellm_threshold` from a call's settings.
 
         Parameters
@@ -55,6 +65,8 @@ class Overrides:
             They may hold anything else, too.
         routes
             The names of the experts.
+        own_effort
+            See `Overrides`.
 
         Raises
         ------
@@ -64,16 +76,17 @@ class Overrides:
         route = settings.get("routellm_route")
         threshold = settings.get("routellm_threshold")
         if route is None and threshold is None:
-            return NO_OVERRIDES
+            return OWN_EFFORT if own_effort else NO_OVERRIDES
         if route is not None and route not in routes:
             known = " or ".join(map(repr, sorted(routes)))
             raise ConfigurationError(f"`routellm_route` must be {known}, got {route!r}.")
         if threshold is not None:
             threshold = check_threshold(threshold, name="routellm_threshold")
-        return cls(route=route, threshold=threshold)
+        return cls(route, threshold, own_effort)
 
 
 NO_OVERRIDES = Overrides()
+OWN_EFFORT = Overrides(own_effort=True)
 
 
 def check_threshold(value: Any, *, name: str = "threshold") -> float:
@@ -100,8 +113,8 @@ class RoutingPolicy:
     """Decide where a turn goes.
 
     The first of these that applies decides: the call's own override; a capability that only one
-    of the models has; the record of this turn's earlier answer; an empty text; the router, or a
-    strategy that needs none.
+    of the models has; the record of this turn's earlier answer; an effort of the call's own, where
+    the experts differ in nothing else; an empty text; the router, or a strategy that needs none.
 
     Parameters
     ----------
@@ -139,12 +152,12 @@ class RoutingPolicy:
     @property
     def strong_model(self) -> str:
         """Name of the strong model, or of the last expert's: what savings are measured against."""
-        return self.experts.reference.model
+        return self.experts.reference.label
 
     @property
     def weak_model(self) -> str:
         """Name of the weak model, or of the first expert's."""
-        return self.experts.cheapest.model
+        return self.experts.cheapest.label
 
     @property
     def small_window(self) -> int | None:
@@ -161,7 +174,9 @@ class RoutingPolicy:
         if self.sticky and turn.record is not None:
             kept = self._kept(turn.record, turn)
             if kept is not None:
-                return kept
+                return replace(kept, reason="own_effort") if overrides.own_effort else kept
+        if overrides.own_effort:
+            return self.decision(able[0], "own_effort", overrides, turn)
         if not turn.text.strip():
             return self.decision(
                 self._named(self.on_empty_prompt, turn), "empty_prompt", overrides, turn
@@ -207,7 +222,7 @@ class RoutingPolicy:
         route = self._named("strong" if win_rate >= threshold else "weak", turn)
         return Decision(
             route=route,
-            model=self.experts[route].model,
+            model=self.experts[route].label,
             win_rate=win_rate,
             threshold=threshold,
             router=self.router,
@@ -260,7 +275,7 @@ class RoutingPolicy:
         """
         return Decision(
             route=name,
-            model=self.experts[name].model,
+            model=self.experts[name].label,
             win_rate=win_rate,
             threshold=None,
             router=self.router,
@@ -302,7 +317,7 @@ class RoutingPolicy:
         """
         return Decision(
             route=route,
-            model=self.experts[route].model,
+            model=self.experts[route].label,
             win_rate=None,
             threshold=self.threshold if overrides.threshold is None else overrides.threshold,
             router=self.router,
@@ -339,7 +354,7 @@ class RoutingPolicy:
             return None
         return Decision(
             route=route,
-            model=self.experts[route].model,
+            model=self.experts[route].label,
             win_rate=_unit_interval(record.get("win_rate")),
             threshold=_unit_interval(record.get("threshold")),
             router=self.router,

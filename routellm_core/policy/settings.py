@@ -23,6 +23,8 @@ from routellm_core.routers.base import Router
 from routellm_core.routers.loading import load_router
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from routellm_core.policy.decider import FirstStep
     from routellm_core.policy.routing import Route
 
@@ -81,6 +83,9 @@ class Target:
     call_tokens
         For `max_cost`: mean tokens read and written by a call, when the router's calibration has
         not counted them, or counted other calls.
+    answer_tokens
+        By expert, the tokens that its answer is expected to have, those of reasoning included.
+        They count before those of `call_tokens` and of the calibration.
 
     Raises
     ------
@@ -93,6 +98,7 @@ class Target:
     max_cost: float | None = None
     min_quality: float | None = None
     call_tokens: tuple[float, float] | None = None
+    answer_tokens: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
         named = {
@@ -124,6 +130,7 @@ def resolve_threshold(
     max_cost: float | None = None,
     min_quality: float | None = None,
     call_tokens: tuple[float, float] | None = None,
+    answer_tokens: tuple[float, float] | None = None,
     strong_model: str = "",
     weak_model: str = "",
 ) -> float:
@@ -138,6 +145,9 @@ def resolve_threshold(
         Its calibration answers everything but a threshold.
     threshold, strong_share, max_cost, min_quality, call_tokens
         See `Target`.
+    answer_tokens
+        For `max_cost`: mean tokens that the strong and the weak model write, where they are known
+        to be others than `call_tokens` or the calibration say.
     strong_model, weak_model
         Names in LiteLLM's price table, for `max_cost`.
 
@@ -159,6 +169,7 @@ def resolve_threshold(
             strong_usd=_token_prices(strong_model),
             weak_usd=_token_prices(weak_model),
             call_tokens=target.call_tokens,
+            answer_tokens=answer_tokens,
         )
     if strong_share is None:
         if router.calibration is None:
@@ -187,6 +198,7 @@ def make_decider(
     max_cost: float | None = None,
     min_quality: float | None = None,
     call_tokens: tuple[float, float] | None = None,
+    answer_tokens: Mapping[str, float] | None = None,
     strong_model: str = "",
     weak_model: str = "",
     strong: Capabilities | None = None,
@@ -214,6 +226,8 @@ def make_decider(
         experts = ExpertTable.of_pair(
             strong_model=strong_model, weak_model=weak_model, strong=strong, weak=weak
         )
+    experts = _with_lengths(experts, answer_tokens, router)
+    strong_length, weak_length = experts.reference.answer_tokens, experts.cheapest.answer_tokens
     policy = RoutingPolicy(
         threshold=resolve_threshold(
             router,
@@ -222,6 +236,9 @@ def make_decider(
             max_cost=max_cost,
             min_quality=min_quality,
             call_tokens=call_tokens,
+            answer_tokens=None
+            if strong_length is None or weak_length is None
+            else (strong_length, weak_length),
             strong_model=experts.reference.model,
             weak_model=experts.cheapest.model,
         ),
@@ -234,4 +251,27 @@ def make_decider(
     )
     return Decider(
         router, policy, remember=remember, deadline_s=router_deadline_s, strategy=strategy
+    )
+
+
+def _with_lengths(
+    experts: ExpertTable, answer_tokens: Mapping[str, float] | None, router: Router
+) -> ExpertTable:
+    """Return the experts with the expected tokens of their answers.
+
+    A pair that is one model with two settings costs what it writes, and lists one price. What the
+    router's calibration has counted for the pair holds, unless the caller knows better.
+    """
+    if answer_tokens:
+        experts = experts.with_answer_tokens(answer_tokens)
+    counted = None if router.calibration is None else router.calibration.tokens
+    if counted is None or not (experts.is_pair and experts.differs_by_effort):
+        return experts
+    strong, weak = (float(mean) for mean in counted[:, 1:].mean(axis=0))
+    known = {e.name: e.answer_tokens for e in experts if e.answer_tokens is not None}
+    # Counts that are equal were filled in for both: they tell nothing of the two.
+    return (
+        experts
+        if strong == weak
+        else experts.with_answer_tokens({"strong": strong, "weak": weak, **known})
     )

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from routellm_core.controller.config import load_routers
-from routellm_core.controller.fleet import Fleet, expert_table
+from routellm_core.controller.fleet import Fleet, check_different, expert_table
 from routellm_core.errors import RouteLLMError
 from routellm_core.server.auth import KeyCheck
 from routellm_core.server.chat import ChatEndpoint
@@ -107,9 +107,12 @@ def make_fleet(settings: ServerSettings, routers: Mapping[str, Router] | None = 
         routers = load_routers(settings.routers, config=settings.router_options)
     models = settings.models
     table = expert_table(
-        {name: expert.model for name, expert in models.items()},
+        {name: expert.expert for name, expert in models.items()},
         capabilities={name: expert.capabilities for name, expert in models.items()},
     )
+    if settings.has_models and settings.strategy is None:  # which may well ask one model twice
+        check_different(table, models)
+    lengths = {name: expert.answer_tokens for name, expert in models.items()}
     return Fleet(
         routers,
         experts=table,
@@ -118,6 +121,7 @@ def make_fleet(settings: ServerSettings, routers: Mapping[str, Router] | None = 
         strategy=_strategy(settings),
         routing_text=settings.routing_text,
         router_deadline_s=settings.router_deadline_s,
+        answer_tokens={name: n for name, n in lengths.items() if n is not None} or None,
     )
 
 

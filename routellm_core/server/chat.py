@@ -50,7 +50,7 @@ _STREAMED = [
 def decision_headers(decision: Decision) -> list[tuple[bytes, bytes]]:
     """Return a decision as response headers; what is no plain ASCII is percent-encoded."""
     return [
-        (b"x-routellm-" + name.replace("_", "-").encode(), quote(str(value), " /:._-").encode())
+        (b"x-routellm-" + name.replace("_", "-").encode(), quote(str(value), " /:._-()=,").encode())
         for name, value in decision.record().items()
         if value is not None
     ]

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from routellm_core.answers import load_verifier
 from routellm_core.errors import ConfigurationError
-from routellm_core.experts import Capabilities
+from routellm_core.experts import Capabilities, Variant, check_settings
 from routellm_core.policy import known_capabilities
 from routellm_core.strategies import load_strategy
 from routellm_core.types import Modality
@@ -56,6 +56,10 @@ class ExpertSettings(BaseModel):
     """Tokens that its prompt may have; None for what LiteLLM's table says, else any number."""
     drop_params: frozenset[str] = frozenset()
     """Fields of a request that it does not take, as temperature or seed: they are left out."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """Fields of its requests, as `reasoning_effort`; a request's own go before them."""
+    answer_tokens: float | None = Field(default=None, ge=0.0, allow_inf_nan=False)
+    """Tokens that its answers are expected to have, those of reasoning included."""
 
     @model_validator(mode="before")
     @classmethod
@@ -67,7 +71,13 @@ class ExpertSettings(BaseModel):
         needed = {"model", "messages", "stream"} & self.drop_params
         if needed:
             raise ValueError(f"no model can do without `{min(needed)}`")
+        check_settings(self.settings)
         return self
+
+    @property
+    def expert(self) -> str | Variant:
+        """The model, with its settings where it has some."""
+        return Variant(self.model, **self.settings) if self.settings else self.model
 
     @property
     def capabilities(self) -> Capabilities:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -134,7 +134,7 @@ class ChatService:
             breaker=settings.breaker,
             budget=settings.daily_budget_usd,
             monitor=settings.record_log,
-            models=[expert.model for expert in fleet.experts],
+            models=[expert.label for expert in fleet.experts],
             routes=fleet.experts.names,
         )
 
@@ -213,7 +213,7 @@ class ChatService:
         self, request: ChatRequest, fields: Mapping[str, Any], headers: Mapping[str, str]
     ) -> ServedCall:
         """Decide; return the call that follows."""
-        decider, turn, overrides = await self._read(request)
+        decider, turn, overrides = await self._read(request, fields)
         began = time.perf_counter()
         decision = await decider.adecide(turn, overrides)
         self._on_decision(time.perf_counter() - began)
@@ -240,7 +240,9 @@ class ChatService:
             call.ask_verifier = partial(self._ask_model, call)
         return call
 
-    async def _read(self, request: ChatRequest) -> tuple[Decider, Turn, Overrides]:
+    async def _read(
+        self, request: ChatRequest, fields: Mapping[str, Any]
+    ) -> tuple[Decider, Turn, Overrides]:
         """Return who decides a request, about what, and what its model's name settles already.
 
         Raises
@@ -257,6 +259,8 @@ class ChatService:
                 status=503,
                 code="no_models",
             )
+        if self.fleet.experts.own_effort(fields):
+            overrides = replace(overrides, own_effort=True)
         offered = {"tools": request.tools, **(request.model_extra or {})}
         read = partial(
             self.fleet.turn,

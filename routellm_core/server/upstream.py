@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from routellm_core._litellm import import_litellm
 from routellm_core.errors import ConfigurationError, MissingDependencyError
+from routellm_core.experts import with_settings
 from routellm_core.server.errors import NoAnswerError, UpstreamError, all_words, reported_error
 from routellm_core.server.expert_settings import ExpertSettings
 
@@ -128,6 +129,8 @@ class Endpoint:
         Seconds to connect, between the bytes of a stream, and without a byte of a whole answer.
     drop_params
         Fields of a request that the model does not take.
+    settings
+        Fields that its requests have where they do not set them themselves.
     """
 
     tier: str
@@ -138,10 +141,12 @@ class Endpoint:
     idle_timeout_s: float = 120.0
     attempt_timeout_s: float = 300.0
     drop_params: frozenset[str] = frozenset()
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def taken(self, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a request without the fields that the model does not take."""
-        return {name: value for name, value in fields.items() if name not in self.drop_params}
+        """Return a request in the model's settings, without the fields that it does not take."""
+        taken = {name: value for name, value in fields.items() if name not in self.drop_params}
+        return with_settings(self.settings, taken) if self.settings else taken
 
     def redacted(self, text: str) -> str:
         """Return a provider's words without the key."""
@@ -169,6 +174,7 @@ def _endpoint(tier: str, expert: ExpertSettings, settings: ServerSettings) -> En
         idle_timeout_s=settings.idle_timeout_s,
         attempt_timeout_s=settings.attempt_timeout_s,
         drop_params=expert.drop_params,
+        settings=expert.settings,
     )
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from routellm_core.experts import ExpertTable
+    from routellm_core.experts import Expert, ExpertTable
     from routellm_core.monitoring.prices import Price
     from routellm_core.policy import Overrides, RoutingPolicy, Turn
     from routellm_core.types import Decision
@@ -46,7 +46,8 @@ class Predict(Strategy):
     models
         Each expert's model as the router's training data spell it; by default its model's name.
     answer_tokens
-        Expected tokens of an expert's answer, by its name; 500 where it is not given.
+        Expected tokens of an expert's answer, those of reasoning included, by its name; the
+        expert's own where it is not given, and 500 where that has none.
     prices
         Prices that LiteLLM's table lacks, by model name.
 
@@ -94,28 +95,33 @@ class Predict(Strategy):
             experts.check(name)
         if self.quality_per_usd > 0.0:
             for expert in experts:
-                if self._pricing.price(expert.model) is None:
+                if self._pricing.price(expert.label) is None:
                     raise ConfigurationError(
                         f"The price of {expert.model!r} is not known. Pass `prices`, or "
                         "`quality_per_usd=0` for the best expert whatever it costs."
                     )
-        return [self._models.get(expert.name, expert.model) for expert in experts]
+        return [self._models.get(expert.name, expert.label) for expert in experts]
 
     def costs(self, experts: ExpertTable, *, prompt_chars: int) -> NDArray[np.float64]:
         """Return what each expert's answer is expected to cost: (m,), US dollars."""
         tokens = prompt_chars / _CHARS_PER_TOKEN
-        prices = [self._pricing.price(expert.model) for expert in experts]
+        prices = [self._pricing.price(expert.label) for expert in experts]
         return np.array(
             [
                 math.nan
                 if price is None
                 else price.cost_usd(
                     input_tokens=tokens,
-                    output_tokens=self._answer_tokens.get(expert.name, _ANSWER_TOKENS),
+                    output_tokens=self._length(expert),
                 )
                 for expert, price in zip(experts, prices, strict=True)
             ]
         )
+
+    def _length(self, expert: Expert) -> float:
+        """Return the expected tokens of an expert's answer."""
+        own = self._answer_tokens.get(expert.name, expert.answer_tokens)
+        return _ANSWER_TOKENS if own is None else own
 
     def first(
         self, policy: RoutingPolicy, turn: Turn, win_rate: Any, overrides: Overrides

@@ -37,11 +37,12 @@ _MIDDLEWARE = ("langchain.agents.middleware", "deepagents.middleware")
 
 
 def routed(model: object) -> object:
-    """Return a routed model for a chat model, with the model on both routes; others as they are."""
+    """Return a routed model for a chat model, with the model behind it; others as they are."""
     if not isinstance(model, BaseChatModel) or isinstance(model, RoutedChatModel):
         return model
+    never = model.model_copy(update={"tags": [*(model.tags or ()), "strong"]})
     return RoutedChatModel(
-        strong=model, weak=model, router=ScriptedRouter({}, default=0.2), threshold=0.5
+        strong=never, weak=model, router=ScriptedRouter({}, default=0.2), threshold=0.5
     )
 
 

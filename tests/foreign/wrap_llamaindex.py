@@ -27,11 +27,12 @@ __all__ = ["routed"]
 
 
 def routed(model: object) -> object:
-    """Return a routed LLM for an LLM, with the LLM on both routes; others as they are."""
+    """Return a routed LLM for an LLM, with the LLM behind it; others as they are."""
     if not isinstance(model, LLM) or isinstance(model, RoutedLLM):
         return model
+    never = model.model_copy(update={"system_prompt": "Never asked."})
     return RoutedLLM(
-        strong=model, weak=model, router=ScriptedRouter({}, default=0.2), threshold=0.5
+        strong=never, weak=model, router=ScriptedRouter({}, default=0.2), threshold=0.5
     )
 
 

@@ -124,7 +124,7 @@ def test_a_provider_and_a_model_make_the_providers_own_class() -> None:
     ],
 )
 def test_a_slash_before_any_colon_means_litellm(name: str, class_name: str) -> None:
-    routed = RoutedChatModel(strong=name, weak=name, router=ScriptedRouter(), api_key=KEY)
+    routed = RoutedChatModel(strong=name, weak="openai/b", router=ScriptedRouter(), api_key=KEY)
     assert type(routed._backing().strong).__name__ == class_name
 
 

@@ -131,11 +131,11 @@ def test_a_streamed_tool_call_counts_as_content(make: Make) -> None:
 def test_models_without_tools_refuse_them_as_they_would_alone(make: Make, fake: Any) -> None:
     from langchain_core.language_models import FakeListChatModel
 
-    plain = FakeListChatModel(responses=["hi"])
+    plain, other = FakeListChatModel(responses=["hi"]), FakeListChatModel(responses=["ho"])
     with pytest.raises(NotImplementedError):
-        make(strong=plain, weak=plain).bind_tools([add])
+        make(strong=plain, weak=other).bind_tools([add])
     with pytest.raises(NotImplementedError):
-        make(strong=plain, weak=plain).with_structured_output(Sum)
+        make(strong=plain, weak=other).with_structured_output(Sum)
 
 
 def test_a_strong_model_without_tools_leaves_them_to_the_weak_one(make: Make) -> None:

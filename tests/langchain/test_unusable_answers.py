@@ -205,7 +205,7 @@ async def test_the_strong_models_empty_answer_is_passed_on(fake: Any, way: str, 
     said = getattr(Answers, kind)
     both = models(fake, said)
     model = RoutedChatModel(
-        strong=both["weak"], weak=both["weak"], router=ScriptedRouter(default=0.9), threshold=0.5
+        strong=both["weak"], weak=both["strong"], router=ScriptedRouter(default=0.9), threshold=0.5
     )
     answer = await WAYS[way](model)
     assert (answer.text, answer.response_metadata["routellm"]["route"]) == (said.text, "strong")

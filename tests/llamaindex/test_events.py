@@ -284,8 +284,8 @@ class Answer(BaseModel):
 
 
 def test_structured_predictions_have_the_events_of_a_direct_one(saying, recorder) -> None:
-    model = saying(words='{"words": "x"}', calls_functions=False)
-    routed = RoutedLLM(strong=model, weak=model, router=ScriptedRouter(), threshold=0.5)
+    model, other = (saying(words='{"words": "x"}', calls_functions=False) for _ in range(2))
+    routed = RoutedLLM(strong=model, weak=other, router=ScriptedRouter(), threshold=0.5)
     # LlamaIndex leaves the schema's parser on the prompt that it is given.
     model.structured_predict(Answer, PROMPT.model_copy(), query_str=EASY)
     expected = list(recorder.names)

@@ -218,7 +218,8 @@ def heard_by(kind: str, saying: Any, *messages: ChatMessage) -> list[ChatMessage
     }
     model_class = type("Model", (saying,), {"__module__": modules[kind]})
     model = model_class()
-    llm = RoutedLLM(strong=model, weak=model, router=ScriptedRouter(), threshold=0.5)
+    other = model_class(model="other")
+    llm = RoutedLLM(strong=model, weak=other, router=ScriptedRouter(default=0.9), threshold=0.5)
     before = [message.model_dump_json() for message in messages]
     llm.chat(list(messages))
     assert [message.model_dump_json() for message in messages] == before

@@ -186,7 +186,7 @@ async def test_an_output_parser_of_the_routing_model_parses(saying, router) -> N
     model = saying(words='{"words": "yes"}')
     llm = RoutedLLM(
         strong=model,
-        weak=model,
+        weak=saying(words='{"words": "yes"}'),
         router=router,
         threshold=0.5,
         output_parser=PydanticOutputParser(output_cls=Answer),

@@ -87,6 +87,15 @@ def metrics_of(reader) -> dict:
     }
 
 
+def test_a_span_names_the_model_and_tells_its_settings_apart(exported, record) -> None:
+    sink, spans, _, _ = exported
+    sink.write(record(model="o4-mini (reasoning_effort=low)"))
+    [span] = spans.get_finished_spans()
+    assert span.name == "chat o4-mini"
+    assert span.attributes["gen_ai.request.model"] == "o4-mini"
+    assert span.attributes["routellm.model"] == "o4-mini (reasoning_effort=low)"
+
+
 def test_a_span_has_the_names_of_the_genai_conventions(exported, record) -> None:
     sink, spans, reader, _ = exported
     sink.write(

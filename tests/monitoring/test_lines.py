@@ -54,6 +54,7 @@ def endings(draw: st.DrawFn) -> Ending:
         partial=draw(st.booleans()),
         usage=draw(st.none() | usage),
         text=draw(st.text(max_size=60)),
+        more_tokens=draw(st.none() | st.floats(-1e6, 1e6)),
     )
 
 
