@@ -134,7 +134,7 @@ def calibrate(
     scored = _Scored(
         router=opened,
         win_rates=opened.win_rates(texts),
-        tokens=None if logged is None else _tokens(logged, output_tokens),
+        tokens=_tokens(logged, output_tokens, outcomes, judged),
         judged=judged,
         source=prompts or str(outcomes),
         confidence=confidence,
@@ -233,18 +233,23 @@ def _names(
     return strong or (pair.strong if pair else "strong"), weak or (pair.weak if pair else "weak")
 
 
-def _tokens(logged: LoggedCalls, output_tokens: float | None) -> CallTokens | None:
+def _tokens(
+    logged: LoggedCalls | None,
+    output_tokens: float | None,
+    outcomes: str | None,
+    judged: LoadedBenchmark | None,
+) -> CallTokens | None:
     """Return the tokens of each call, or None when nobody knows how long answers are."""
-    from routellm_core.calibration import CallTokens
+    from routellm_core.evaluation.answer_lengths import judged_tokens, logged_tokens
 
-    written = logged.output_tokens
-    known = written[np.isfinite(written)]
-    if output_tokens is None and not known.size:
-        return None
-    filled = np.where(
-        np.isfinite(written), written, known.mean() if output_tokens is None else output_tokens
-    )
-    return CallTokens(prompt=logged.prompt_tokens, strong=filled, weak=filled)
+    counted = None if judged is None else judged_tokens(str(outcomes), judged)
+    if counted is not None and judged is not None:
+        strong, weak = f"{counted.strong.mean():,.0f}", f"{counted.weak.mean():,.0f}"
+        means = f"{judged.pair.strong} {strong}, {judged.pair.weak} {weak}"
+        notes().print(f"Mean tokens of an answer: {means}.", markup=False, soft_wrap=True)
+    if logged is None:
+        return counted
+    return logged_tokens(logged, output_tokens=output_tokens, judged=counted)
 
 
 def _share(scored: _Scored, share: float) -> _Found:
@@ -261,7 +266,8 @@ def _cost(scored: _Scored, max_cost: float, names: tuple[str, str]) -> _Found:
     tokens = scored.tokens
     if tokens is None:
         raise ConfigurationError(
-            "`--max-cost` needs logged calls that say how long answers are, or `--output-tokens`."
+            "`--max-cost` needs logged calls or outcomes that say how long answers are, or "
+            "`--output-tokens`."
         )
     strong, weak = (price_of(name) for name in names)
     if strong is None or weak is None:
