@@ -80,6 +80,16 @@ def demo(
         str | None,
         typer.Option(metavar="NAME", help="Environment variable with the key for the weak URL."),
     ] = None,
+    strong_effort: Annotated[
+        str | None,
+        typer.Option(metavar="LEVEL", help="How much the strong model thinks, as `high`."),
+    ] = None,
+    weak_effort: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LEVEL", help="How much the weak model thinks; it may be the same model."
+        ),
+    ] = None,
     answer_tokens: Annotated[
         int,
         typer.Option(
@@ -112,6 +122,7 @@ def demo(
         names=(strong, weak),
         urls=(strong_url or base_url, weak_url or base_url),
         key_envs=(strong_key_env, weak_key_env),
+        efforts=(strong_effort, weak_effort),
     )
     questions = [DemoPrompt("", None, text) for text in prompts] if prompts else list(PROMPTS)
     with _quiet(tiers):
@@ -163,6 +174,7 @@ def _tiers(
     names: tuple[str | None, str | None],
     urls: tuple[str | None, str | None],
     key_envs: tuple[str | None, str | None],
+    efforts: tuple[str | None, str | None],
 ) -> tuple[Tier, Tier]:
     """Return the real models that the user named, or stand-ins for a pair with known prices."""
     strong, weak = names
@@ -170,11 +182,13 @@ def _tiers(
         raise ConfigurationError("`--strong` and `--weak` name a pair: pass both, or neither.")
     if strong is not None and weak is not None:
         return (
-            Tier(strong, url=urls[0], key_env=key_envs[0]),
-            Tier(weak, url=urls[1], key_env=key_envs[1]),
+            Tier(strong, url=urls[0], key_env=key_envs[0], effort=efforts[0]),
+            Tier(weak, url=urls[1], key_env=key_envs[1], effort=efforts[1]),
         )
-    if any((*urls, *key_envs)):
-        raise ConfigurationError("A URL or a key needs the models: pass `--strong` and `--weak`.")
+    if any((*urls, *key_envs, *efforts)):
+        raise ConfigurationError(
+            "A URL, a key or an effort needs the models: pass `--strong` and `--weak`."
+        )
     from routellm_core.monitoring import price_of
 
     pair = (router.pair.strong, router.pair.weak) if router.pair else _PRICED_PAIR

@@ -86,7 +86,7 @@ def _chat_model(tier: Tier) -> Any:
     if tier.stand_in:
         return StandInChatModel(model_name=tier.name)
     if tier.url is None:
-        return tier.name
+        return tier.at_effort(tier.name)
     from langchain_litellm import ChatLiteLLM
 
-    return ChatLiteLLM(model=tier.litellm_name, api_base=tier.url, api_key=tier.key)
+    return tier.at_effort(ChatLiteLLM(model=tier.litellm_name, api_base=tier.url, api_key=tier.key))

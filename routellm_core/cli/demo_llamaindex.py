@@ -94,6 +94,10 @@ def _llm(tier: Tier) -> Any:
     if tier.stand_in:
         return StandInLLM(model=tier.name)
     if tier.url is None:
-        return tier.name
+        return tier.at_effort(tier.name)
     litellm = require("llama_index.llms.litellm", extra="llamaindex")
-    return litellm.LiteLLM(model=tier.litellm_name, api_base=tier.url, api_key=tier.key)
+    # LlamaIndex's own default of 0.1 is refused by models that think.
+    settings = {} if tier.effort is None else {"temperature": 1.0}
+    return tier.at_effort(
+        litellm.LiteLLM(model=tier.litellm_name, api_base=tier.url, api_key=tier.key, **settings)
+    )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from routellm_core._litellm import import_litellm
 from routellm_core.cli.failures import provider_words
 from routellm_core.errors import ConfigurationError
+from routellm_core.experts import Variant
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -70,12 +71,15 @@ class Tier:
         Base URL of the server to ask instead of the provider's own.
     key_env
         The environment variable that holds the key for `url`.
+    effort
+        How much the model is to think: its `reasoning_effort`; None for its own.
     """
 
     name: str
     stand_in: bool = False
     url: str | None = None
     key_env: str | None = None
+    effort: str | None = None
 
     def __post_init__(self) -> None:
         if self.url is None and self.key_env is not None:
@@ -85,6 +89,15 @@ class Tier:
             )
         if self.key_env is not None and not os.environ.get(self.key_env):
             raise ConfigurationError(f"The environment variable {self.key_env!r} is not set.")
+
+    @property
+    def label(self) -> str:
+        """The name, with the effort where there is one."""
+        return self.name if self.effort is None else f"{self.name} (reasoning_effort={self.effort})"
+
+    def at_effort(self, model: Any) -> Any:
+        """Return a model of a framework, or its name, as it is to think."""
+        return model if self.effort is None else Variant(model, reasoning_effort=self.effort)
 
     @property
     def litellm_name(self) -> str:

@@ -10,7 +10,7 @@ from routellm_core.cli.display import bar, fitted, one_line, rate, route_name
 from routellm_core.monitoring import Price, price_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from rich.console import Console
     from rich.table import Table
@@ -99,16 +99,43 @@ class Run:
         calls = [(prompt.text, answer) for prompt, answer in self.rows if answer.record]
         if strong is None or weak is None or not calls:
             return None
-        prices = {"strong": strong, "weak": weak}
+        lengths = self._lengths()
+        if self.is_one_model and len(lengths) < 2:
+            return None
         return Costs(
             routed_usd=sum(
-                self._cost(text, answer, prices[answer.record["route"]])
+                self._cost(text, answer, weak if answer.record["route"] == "weak" else strong)
                 for text, answer in calls
                 if answer.record
             ),
-            all_strong_usd=sum(self._cost(text, answer, strong) for text, answer in calls),
-            all_weak_usd=sum(self._cost(text, answer, weak) for text, answer in calls),
+            all_strong_usd=sum(
+                self._cost(text, answer, strong, more=self._more("strong", answer, lengths))
+                for text, answer in calls
+            ),
+            all_weak_usd=sum(
+                self._cost(text, answer, weak, more=self._more("weak", answer, lengths))
+                for text, answer in calls
+            ),
         )
+
+    @property
+    def is_one_model(self) -> bool:
+        """Whether the two differ in nothing but how much they think."""
+        return self.strong.name == self.weak.name
+
+    def _lengths(self) -> dict[str, float]:
+        """Return the mean tokens of each model's answers, by route."""
+        counts: dict[str, list[int]] = {}
+        for _, answer in self.rows:
+            if answer.record and answer.output_tokens is not None:
+                counts.setdefault(answer.record["route"], []).append(answer.output_tokens)
+        return {route: sum(known) / len(known) for route, known in counts.items()}
+
+    def _more(self, route: str, answer: Answer, lengths: Mapping[str, float]) -> float:
+        """Return how many more tokens than an answer's own another effort is taken to write."""
+        if not self.is_one_model or not answer.record:
+            return 0.0
+        return lengths[route] - lengths[answer.record["route"]]
 
     def lines(self) -> Iterator[dict[str, Any]]:
         """Yield the run as JSON objects: one per prompt, and the summary."""
@@ -127,8 +154,8 @@ class Run:
             "framework": self.framework,
             "router": self.router,
             "threshold": self.threshold,
-            "strong": self.strong.name,
-            "weak": self.weak.name,
+            "strong": self.strong.label,
+            "weak": self.weak.label,
             "stand_ins": self.strong.stand_in,
             "n_strong": self.n_routed("strong"),
             "n_weak": self.n_routed("weak"),
@@ -139,10 +166,10 @@ class Run:
             "saved": costs and costs.saved,
         }
 
-    def _cost(self, text: str, answer: Answer, price: Price) -> float:
+    def _cost(self, text: str, answer: Answer, price: Price, *, more: float = 0.0) -> float:
         read = estimated_tokens(text) if answer.input_tokens is None else answer.input_tokens
         written = self.answer_tokens if answer.output_tokens is None else answer.output_tokens
-        return price.cost_usd(input_tokens=read, output_tokens=written)
+        return price.cost_usd(input_tokens=read, output_tokens=max(0.0, written + more))
 
 
 def print_run(run: Run, console: Console) -> None:
@@ -156,7 +183,7 @@ def print_run(run: Run, console: Console) -> None:
     if run.pair:
         console.print(f"fitted for {run.pair.strong} / {run.pair.weak}")
     for route, tier in (("strong", run.strong), ("weak", run.weak)):
-        line = route_name(f"{route:<6}").append(f"  {tier.name}", style="not bold default")
+        line = route_name(f"{route:<6}").append(f"  {tier.label}", style="not bold default")
         if tier.stand_in:
             line.append("  offline STAND-IN, canned answers", style="not bold yellow")
         console.print(line)
@@ -226,6 +253,8 @@ def _print_counts(run: Run, console: Console) -> None:
 def _print_costs(run: Run, console: Console) -> None:
     costs = run.costs()
     if costs is None:
+        if run.is_one_model and len(run._lengths()) < 2:
+            console.print("Both efforts must have answered, and counted tokens: no estimate.")
         unknown = [t.name for t in (run.strong, run.weak) if price_of(t.name) is None]
         if unknown:
             console.print(f"No price is known for {' and '.join(unknown)}: no estimate.")
@@ -240,13 +269,18 @@ def _print_costs(run: Run, console: Console) -> None:
     ):
         saved = f"  {_compared(costs.saved)} all strong" if label == "routed" else ""
         console.print(f"  {label:<10}  {usd * scale:>9.4f} USD[green]{saved}[/]")
+    other = (
+        "the other effort is taken to write as many more as it does on average"
+        if run.is_one_model
+        else "the other model is taken to use as many"
+    )
     tokens = (
-        "Tokens as the models reported them; the other model is taken to use as many."
+        f"Tokens as the models reported them; {other}."
         if run.measured
         else f"Tokens estimated: a quarter of a prompt's bytes, {run.answer_tokens} per answer."
     )
     console.print(
-        f"Prices of {run.strong.name} and {run.weak.name}: LiteLLM's table, as installed.",
+        f"Prices of {run.strong.label} and {run.weak.label}: LiteLLM's table, as installed.",
         style="dim",
     )
     console.print(tokens, style="dim")

@@ -2,7 +2,9 @@ import json
 import os
 import subprocess
 import sysconfig
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from unicodedata import category
 
 import pytest
@@ -114,6 +116,41 @@ def test_real_models_answer_at_the_given_urls(framework: str) -> None:
         assert {r.headers["authorization"] for r in server.requests} == {f"Bearer {key}"}
     assert summary["tokens"] == "reported"
     assert summary["saved"] is None  # nobody knows the price of big/model
+
+
+@pytest.mark.loopback
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_one_model_at_two_efforts_is_priced_by_what_each_writes(framework: str) -> None:
+    def think(body: Mapping[str, Any]) -> Step:
+        n_tokens = {"high": 2_000, "low": 200}[body["reasoning_effort"]]
+        return Step(text="Yes", reasoning_tokens=n_tokens - 1)
+
+    with OpenAIServer(respond=think) as server:
+        model = ["openai/o4-mini", "--strong-effort", "high", "--weak-effort", "low"]
+        done = subprocess.run(
+            [
+                *(ROUTELLM, "demo", "Prove x", "Hello", "hello", "--router", "random", "--json"),
+                *("--framework", framework, "--threshold", "0.4", "--base-url", server.base_url),
+                *("--weak", "openai/o4-mini", "--strong", *model),
+            ],
+            env=ENVIRONMENT,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    assert done.returncode == 0, done.stderr
+    rows, summary = lines(done.stdout)
+    routes = [row["route"] for row in rows]
+    assert summary["strong"] == "openai/o4-mini (reasoning_effort=high)"
+    assert {"strong", "weak"} == set(routes)
+    written = {"strong": 2_000, "weak": 200}
+    n_read = sum(len(json.dumps(r.body["messages"])) // 4 for r in server.requests)
+    for name, n_written in (
+        ("routed_usd", sum(written[route] for route in routes)),
+        ("all_strong_usd", 3 * 2_000),
+        ("all_weak_usd", 3 * 200),
+    ):
+        assert summary[name] == pytest.approx(1.1e-6 * n_read + 4.4e-6 * n_written)
 
 
 @pytest.mark.loopback

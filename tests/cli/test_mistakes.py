@@ -321,6 +321,12 @@ OTHERS = {
     "replay: two targets": (["replay", "{log}", "-t", "0.5", "-s", "0.5"], "not both"),
     "route: two inputs": (["route", "x", "-f", "{prompts}"], "not both"),
     "demo: one model": (["demo", "--strong", "a"], "pass both"),
+    "demo: strong effort": (["demo", "--strong-effort", "high"], "needs the models"),
+    "demo: weak effort": (["demo", "--weak-effort", "low"], "needs the models"),
+    "demo: one model at one effort": (
+        ["demo", "--strong", "openai:o4-mini", "--weak", "openai:o4-mini"],
+        "nothing to route between|needs a key|api_key",
+    ),
 }
 
 
