@@ -73,9 +73,9 @@ def choose_prompts(
     Examples
     --------
     >>> from routellm_core import load_router
-    >>> prompts = ["Hi!", "Prove that pi is irrational.", "Name a colour.", "Hi!"]
-    >>> choose_prompts(load_router("mf"), prompts, 2).tolist()
-    [1, 0]
+    >>> prompts = ["Hi!", "Prove that pi is irrational.", "Hi!"]
+    >>> sorted(choose_prompts(load_router("mf"), prompts, 2).tolist())
+    [0, 1]
     """
     from routellm_core.routers.mf import MatrixFactorizationRouter
 

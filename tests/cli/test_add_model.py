@@ -27,7 +27,7 @@ def test_chosen_prompts_are_answered_and_become_a_model(run, tmp_path: Path) -> 
     assert f"Checkpoint: {out}" in result.stdout
     strong = load_router("mf", checkpoint=out, strong_model="newcomer")
     assert strong.pair == ModelPair("newcomer", "Meta-Llama-3_1-8B-Instruct")
-    assert strong.raw_win_rates(["Hi!"])[0] > 0.5
+    assert strong.raw_win_rates(["Prove that pi is irrational."])[0] > 0.5
     assert "holds a checkpoint already" in run(*arguments).stderr
     again = run(*arguments, "--force", "--json")
     report = json.loads(again.stdout)
