@@ -20,11 +20,9 @@ SPLITS = ("dev", "heldout")
 BELOW_MEDIAN = ("greeting", "thanks", "one_fact", "arithmetic")
 """Kinds whose easier prompt belongs in the lower half of the calibration prompts."""
 
-# What the router must reach is 0.95 in order, 0.90 in each language, and nothing above the median.
-# These are what the weights of today reach: to be raised with the weights, never lowered.
-IN_ORDER = {"dev": 0.93, "heldout": 0.92}
-IN_ORDER_PER_LANGUAGE = {"dev": 0.80, "heldout": 0.80}
-ABOVE_MEDIAN = {"dev": 12, "heldout": 3}
+IN_ORDER = {"dev": 0.95, "heldout": 0.95}
+IN_ORDER_PER_LANGUAGE = {"dev": 0.90, "heldout": 0.90}
+ABOVE_MEDIAN = {"dev": 0, "heldout": 0}
 
 
 @pytest.fixture(scope="module")
