@@ -53,12 +53,14 @@ async def test_a_failed_weak_model_is_followed_by_the_strong_one(application, wa
 
 
 @every_way
+@pytest.mark.parametrize("words", ["", " \n"])
 async def test_an_answer_without_words_is_followed_by_the_strong_models(
-    application, way: Way
+    application, way: Way, words: str
 ) -> None:
     app = application(way.application)
-    app.server.script(Step(text=""), model="small")
-    assert await way(app, EASY) == f"big heard: {EASY}"
+    app.server.script(Step(text=words), model="small")
+    # Events of version 2 are the model's own, and show its blanks as they come.
+    assert (await way(app, EASY)).lstrip() == f"big heard: {EASY}"
     assert app.asked() == ["small", "big"]
 
 
