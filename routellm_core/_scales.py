@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from routellm_core.errors import ConfigurationError
+from routellm_core.types import Calibration
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import ArrayLike, NDArray
 
-    from routellm_core.types import Calibration
-
-__all__ = ["on_percentiles", "percentile_scale"]
+__all__ = ["on_percentiles", "percentile_scale", "stored_calibration"]
 
 _LEVELS = 1001
 
@@ -69,6 +72,18 @@ def on_percentiles(calibration: Calibration) -> Calibration:
         better=None if better is None else np.column_stack([scaled(better[:, 0]), better[:, 1:]]),
         scale=scale,
     )
+
+
+def stored_calibration(stored: Mapping[str, Any], arrays: Mapping[str, Any]) -> Calibration:
+    """Return a calibration; one that states no scale was written before there were percentiles."""
+    named = dict(stored)
+    scale = named.pop("scale", None)
+    calibration = Calibration(**named, **arrays)
+    if scale not in (None, "percentile", "probability") or (
+        (scale == "percentile") != (calibration.scale is not None)
+    ):
+        raise ConfigurationError(f"the calibration's scale is {scale!r}")
+    return on_percentiles(calibration) if scale is None else calibration
 
 
 def _scale_of(quantiles: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from routellm_core._numbers import bad_number
-from routellm_core._scales import on_percentiles
+from routellm_core._scales import stored_calibration
 from routellm_core.errors import CheckpointError, CheckpointNotFoundError, ConfigurationError
 from routellm_core.types import Calibration, ModelPair
 
@@ -235,24 +235,12 @@ def read_checkpoint(folder: str | Path, *, within: str | Path | None = None) -> 
             tensors=tensors,
             pair=None if pair is None else ModelPair(**pair),
             embedder=config["embedder"],
-            calibration=None if stored is None else _calibration(stored, arrays),
+            calibration=None if stored is None else stored_calibration(stored, arrays),
             training=config["training"],
             checksum=config["checksum"],
         )
     except (TypeError, AttributeError, ConfigurationError) as error:
         _refuse(folder, f"it has a wrong value: {error}")
-
-
-def _calibration(stored: Mapping[str, Any], arrays: Mapping[str, Any]) -> Calibration:
-    """Return a calibration; one that states no scale was written before there were percentiles."""
-    named = dict(stored)
-    scale = named.pop("scale", None)
-    calibration = Calibration(**named, **arrays)
-    if scale not in (None, "percentile", "probability") or (
-        (scale == "percentile") != (calibration.scale is not None)
-    ):
-        raise ConfigurationError(f"the calibration's scale is {scale!r}")
-    return on_percentiles(calibration) if scale is None else calibration
 
 
 def notes_folder(folder: str | Path) -> Path:
