@@ -126,9 +126,12 @@ def stamped(answer: Any, record: DecisionRecord) -> Any:
 
 
 def holds_words(answer: Any) -> bool:
-    """Tell whether an answer is a message whose plain text begins with a word."""
-    content = answer.content if isinstance(answer, AIMessage) else None
-    return isinstance(content, str) and not content[:1].isspace() and content[:1] not in ("", "<")
+    """Tell whether an answer is a message whose plain text begins with no blank and no tag."""
+    return (
+        isinstance(answer, AIMessage)
+        and isinstance(content := answer.content, str)
+        and ((first := content[:1]).isalnum() or not (first.isspace() or first in "<"))
+    )
 
 
 def said_of(answer: Any) -> tuple[bool, str | None]:
