@@ -13,12 +13,18 @@ from routellm_core.cli import app
 from routellm_core.experts import Expert, ExpertTable
 from tests.effort.conftest import HIGH, LOW, MODEL
 
+WORDS = ["Prove the theorem", "Say hello", "Fix the code", "Name a city", "Integrate x", "Rhyme"]
+
 
 @pytest.fixture
 def outcomes(tmp_path: Path) -> Path:
     """Outcomes of 60 prompts; every third answer at high effort was not counted."""
     rows = [
-        {"prompt": f"Question {n}, {n % 7} of them?", "model": model, "quality": quality}
+        {
+            "prompt": f"{WORDS[n % 6]} number {n}, for {n % 7} of us",
+            "model": model,
+            "quality": quality,
+        }
         | ({} if model == HIGH and n % 3 == 0 else {"completion_tokens": written})
         for n in range(60)
         for model, quality, written in ((HIGH, 1.0, 3_000), (LOW, float(n % 2), 1_000))
