@@ -168,9 +168,11 @@ class _Reading:
         model_input: LanguageModelInput,
         config: RunnableConfig,
     ) -> Call:
-        plans = self.routing.plans
-        asked = self._owner._asked(model_input, self._kwargs) if plans else None
-        return self.routing.call(decision, turn, config, self._started_s, asked=asked)
+        owner, routing = self._owner, self.routing
+        asked = owner._asked(model_input, self._kwargs) if routing.reads else None
+        return routing.call(
+            decision, turn, config, self._started_s, asked=asked, target=owner._target
+        )
 
 
 class _Items(Runnable[_Item, Any]):

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 from langchain_core.messages import AIMessage, convert_to_messages
 from langchain_core.outputs import ChatResult
-from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables import Runnable, RunnableConfig
 
 from langchain_routellm.drafts import DRAFT_TAG, Recording, parted
 from langchain_routellm.messages import (
     finish_reason_of,
     has_content,
     holds_words,
+    read_messages,
     said_of,
     stamped,
 )
 from langchain_routellm.models import BackingModels
 from langchain_routellm.reading import Asked, merged_chunks, read_answer, read_prompt
-from langchain_routellm.usage import UsageReader
+from langchain_routellm.tools import chat_model_in
+from langchain_routellm.usage import UsageReader, usage_of
 from langchain_routellm.watching import TokenWatch, shows_tokens, with_handler
 from routellm_core import Attempts, EmptyAnswerError, Usage
 from routellm_core.answers import Answer, Prompt, Request, Token, read_tokens
-from routellm_core.plan import RoutedCall
+from routellm_core.plan import OtherAnswer, RoutedCall
 
-__all__ = ["Call", "Drafting"]
+__all__ = ["Beside", "Call", "Drafting", "Target"]
+
+Target: TypeAlias = Callable[[str, dict[str, Any]], tuple[Runnable[Any, Any], dict[str, Any]]]
+"""From a route and a call's arguments to its Runnable and the arguments for it."""
 
 _NO_CHUNKS = "No generation chunks were returned"
 """All that LangChain says when a stream ends before it began."""
@@ -69,6 +75,24 @@ class Drafting:
         return next((recording for draft, recording in recorded if draft is answer), None)
 
 
+class Beside(NamedTuple):
+    """What another model is asked in the background.
+
+    Parameters
+    ----------
+    asked
+        The input, with a list of its own.
+    text
+        What was routed.
+    target
+        Returns the Runnable of a route and the arguments to call it with.
+    """
+
+    asked: Asked
+    text: str
+    target: Target
+
+
 class Call(RoutedCall[Any, Any]):
     """Follow one call: which route is next, under which config, and what its answer carries.
 
@@ -96,6 +120,7 @@ class Call(RoutedCall[Any, Any]):
         "_recording",
         "_tried",
         "_usage",
+        "beside",
         "drafting",
     )
 
@@ -117,6 +142,8 @@ class Call(RoutedCall[Any, Any]):
         self._tried = False
         self.drafting: Drafting | None = None
         """Set where answers may be rejected."""
+        self.beside: Beside | None = None
+        """Set where another model is asked in the background."""
         self._is_branch = False
         self._recording: Recording | None = None
 
@@ -241,8 +268,10 @@ class Call(RoutedCall[Any, Any]):
 
     def prompt(self) -> Prompt:
         """Return what was asked, as verifiers read it."""
-        assert self.drafting is not None  # noqa: S101 - there is a verifier
-        return self.drafting.prompt(self.decision.win_rate)
+        if self.drafting is not None:
+            return self.drafting.prompt(self.decision.win_rate)
+        assert self.beside is not None  # noqa: S101 - there is a verifier or a shadow
+        return read_prompt(self.beside.asked, self.beside.text, self.decision.win_rate)
 
     def answer_of(self, answer: Any) -> Answer:
         """Return a whole answer as verifiers read it."""
@@ -263,6 +292,27 @@ class Call(RoutedCall[Any, Any]):
         messages = convert_to_messages([dict(message) for message in request.messages])
         message = models.drafts[route].invoke(messages, config, **models.taken(route, options))
         return read_answer(message)
+
+    def ask_other(self, expert: str, /, *, timeout_s: float) -> OtherAnswer:  # noqa: ARG002
+        """Ask another model below its callbacks, its tracers and its cache.
+
+        Its own client's timeout holds.
+        """
+        assert self.beside is not None  # noqa: S101 - the call was sampled
+        asked, _, target = self.beside
+        model, rest = chat_model_in(*target(expert, dict(asked.arguments)))
+        tools = rest.pop("tools", None)
+        if tools and all(isinstance(tool, dict) for tool in tools):
+            rest["tools"] = tools
+        elif tools:  # an agent's own, which nobody has bound yet
+            model, rest = chat_model_in(model.bind_tools(tools), rest)
+        messages = list(read_messages(asked.model_input))
+        message = model._generate(messages, **rest).generations[0].message
+        answer = read_answer(message)
+        if asked.schema is not None and answer.tool_calls:
+            said = answer.tool_calls[0].arguments
+            answer = Answer(said if isinstance(said, str) else json.dumps(said, default=str))
+        return OtherAnswer(answer, usage_of(message))
 
     def merged(self, chunks: Sequence[Any]) -> Any:
         """Return the whole answer that chunks make up."""

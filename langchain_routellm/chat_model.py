@@ -19,7 +19,7 @@ from langchain_routellm.checks import check_escalate_on, check_strategy
 from langchain_routellm.direct import DirectCalls
 from langchain_routellm.events import EventDispatching
 from langchain_routellm.models import BackingModels, identity_of, models_given
-from langchain_routellm.prepared import PreparedModel, in_event_loop
+from langchain_routellm.prepared import GUARD_FIELDS, PreparedModel, in_event_loop
 from langchain_routellm.routing import Routing, TextReader
 from langchain_routellm.structured import RoutedRunnable, structured_chains
 from langchain_routellm.tools import BoundTools, Tool
@@ -35,6 +35,7 @@ from routellm_core import (
     Route,
     Router,
     RoutingText,
+    ShadowSettings,
     Target,
     check_drop_params,
     check_router,
@@ -50,6 +51,8 @@ from routellm_core.experts import check_answer_tokens
 from routellm_core.strategies import Strategy
 
 __all__ = ["RoutedChatModel"]
+
+_HIDDEN: Any = Field(default=None, exclude=True, repr=False)
 
 
 class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, PreparedModel):
@@ -123,6 +126,8 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, PreparedM
     monitor
         Gets a `CallRecord` of every call: a `Monitor`, a function, the path of a JSONL log, or a
         list of these.
+    shadow
+        The share of calls after which another model is asked, too, or `ShadowSettings`.
     temperature, max_tokens, timeout, max_retries, stop, streaming, api_key, base_url
         For all models. A ready model takes the first two, `stop` and `streaming` in a private
         copy; the others belong to its client and must be set where it is made.
@@ -175,14 +180,11 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, PreparedM
     router_deadline_s: SkipValidation[float | None] = DEFAULT_ROUTER_DEADLINE_S
     drop_params: SkipValidation[Mapping[str, Sequence[str]] | None] = None
 
-    retry: SkipValidation[RetrySettings | int | None] = Field(
-        default=None, exclude=True, repr=False
-    )
-    breaker: SkipValidation[BreakerSettings | bool | None] = Field(
-        default=None, exclude=True, repr=False
-    )
-    budget: SkipValidation[Budget | float | None] = Field(default=None, exclude=True, repr=False)
-    monitor: SkipValidation[Any] = Field(default=None, exclude=True, repr=False)
+    retry: SkipValidation[RetrySettings | int | None] = _HIDDEN
+    breaker: SkipValidation[BreakerSettings | bool | None] = _HIDDEN
+    budget: SkipValidation[Budget | float | None] = _HIDDEN
+    monitor: SkipValidation[Any] = _HIDDEN
+    shadow: SkipValidation[ShadowSettings | float | None] = _HIDDEN
 
     temperature: float | None = None
     max_tokens: int | None = None
@@ -340,13 +342,9 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, PreparedM
         return models
 
     def _make_guards(self) -> Guards:
+        given = {name: getattr(self, name) for name in GUARD_FIELDS if name != "experts"}
         return make_guards(
-            retry=self.retry,
-            breaker=self.breaker,
-            budget=self.budget,
-            monitor=self.monitor,
-            models=self._backing().labels.values(),
-            routes=self._backing().models,
+            **given, models=self._backing().labels.values(), routes=self._backing().models
         )
 
     def _make_routing(self) -> Routing:

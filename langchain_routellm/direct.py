@@ -105,7 +105,14 @@ class DirectCalls(Dispatching):
         turns = [routing.turn(item, tools=tools) for item in messages]
         decisions = routing.decider.decide_many(turns, [overrides] * len(turns))
         return [
-            routing.call(decision, turn, config, started_s, asked=self._asked(item, kwargs))
+            routing.call(
+                decision,
+                turn,
+                config,
+                started_s,
+                asked=self._asked(item, kwargs),
+                target=self._target,
+            )
             for decision, turn, item in zip(decisions, turns, messages, strict=True)
         ]
 
@@ -117,7 +124,14 @@ class DirectCalls(Dispatching):
         turns = [routing.turn(item, tools=tools) for item in messages]
         decisions = await routing.decider.adecide_many(turns, [overrides] * len(turns))
         return [
-            routing.call(decision, turn, config, started_s, asked=self._asked(item, kwargs))
+            routing.call(
+                decision,
+                turn,
+                config,
+                started_s,
+                asked=self._asked(item, kwargs),
+                target=self._target,
+            )
             for decision, turn, item in zip(decisions, turns, messages, strict=True)
         ]
 

@@ -117,8 +117,10 @@ class Dispatching:
         started_s = perf_counter()
         turn = routing.turn(model_input, tools=self._offers_tools(kwargs))
         decision = routing.decider.decide(turn, routing.overrides(complete, kwargs))
-        asked = self._asked(model_input, kwargs) if routing.plans else None
-        return routing.call(decision, turn, complete, started_s, asked=asked, kind=kind)
+        asked = self._asked(model_input, kwargs) if routing.reads else None
+        return routing.call(
+            decision, turn, complete, started_s, asked=asked, target=self._target, kind=kind
+        )
 
     async def _abegin(
         self,
@@ -133,8 +135,10 @@ class Dispatching:
         started_s = perf_counter()
         turn = routing.turn(model_input, tools=self._offers_tools(kwargs))
         decision = await routing.decider.adecide(turn, routing.overrides(complete, kwargs))
-        asked = self._asked(model_input, kwargs) if routing.plans else None
-        return routing.call(decision, turn, complete, started_s, asked=asked, kind=kind)
+        asked = self._asked(model_input, kwargs) if routing.reads else None
+        return routing.call(
+            decision, turn, complete, started_s, asked=asked, target=self._target, kind=kind
+        )
 
     def invoke(
         self,

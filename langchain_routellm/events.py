@@ -136,6 +136,10 @@ class EventCall(Call):
         kind = chunk.get("event")
         return kind not in ("message-start", "message-finish") and not is_empty_block(chunk)
 
+    def ends(self, chunk: Event) -> bool:
+        """Return whether an event is the message's end."""
+        return chunk.get("event") == "message-finish"
+
     def end_reason(self, chunks: Sequence[Event]) -> str | None:
         """Return the finish reason that the last event has."""
         return finish_reason_in(chunks[-1].get("metadata") or {}) if chunks else None

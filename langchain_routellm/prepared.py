@@ -14,9 +14,9 @@ from langchain_routellm.checks import check_picklable
 from langchain_routellm.dispatch import Dispatching
 from langchain_routellm.models import BackingModels
 from langchain_routellm.routing import Routing
-from routellm_core import Guards
+from routellm_core import Guards, Score
 
-__all__ = ["FORWARDED", "PreparedModel", "in_event_loop"]
+__all__ = ["FORWARDED", "GUARD_FIELDS", "PreparedModel", "in_event_loop"]
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ FORWARDED = (
 _LOADING = threading.RLock()
 _READY = _MODELS, _ROUTING, _GUARDS = "_models_ready", "_routing_ready", "_guards_ready"
 _ASSIGNED = "_assigned"
-_GUARD_FIELDS = frozenset({"retry", "breaker", "budget", "monitor", "experts"})
+GUARD_FIELDS = frozenset({"retry", "breaker", "budget", "monitor", "shadow", "experts"})
 _NOTHING: frozenset[str] = frozenset()
 
 
@@ -47,11 +47,11 @@ class PreparedModel(Dispatching, BaseChatModel):
 
     @abstractmethod
     def _make_guards(self) -> Guards:
-        """Return the retries, breakers, budget and monitor."""
+        """Return the retries, breakers, budget, monitor and shadow."""
 
     @property
     def guards(self) -> Guards:
-        """The retries, breakers, budget and monitor, as they are now; copies share them."""
+        """The retries, breakers, budget, monitor and shadow, as they are now; copies share them."""
         guards: Guards | None = self.__dict__.get(_GUARDS)
         if guards is None:
             with _LOADING:
@@ -59,6 +59,19 @@ class PreparedModel(Dispatching, BaseChatModel):
                 if guards is None:
                     guards = self.__dict__[_GUARDS] = self._make_guards()
         return guards
+
+    def record_outcome(self, call_id: str, score: Score, *, comment: str | None = None) -> None:
+        """Write down how good an answer was, beside the record of its call.
+
+        `answer.response_metadata["routellm"]["call_id"]` names the call; see
+        `Monitor.record_outcome`.
+
+        Raises
+        ------
+        ConfigurationError
+            If a value cannot be used, or there is no `monitor` with a log.
+        """
+        self.guards.record_outcome(call_id, score, comment=comment)
 
     @property
     def _assigned(self) -> frozenset[str]:
@@ -101,14 +114,14 @@ class PreparedModel(Dispatching, BaseChatModel):
             self.__dict__[_ASSIGNED] = self._assigned | {name}
         if name in type(self).model_fields:
             self._forget()
-        if name in _GUARD_FIELDS:
+        if name in GUARD_FIELDS:
             self.__dict__.pop(_GUARDS, None)
 
     def model_copy(self: T, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> T:
         """Return a copy; what was worked out from the changed fields is worked out again."""
         copy = cast("Any", super()).model_copy(update=update, deep=deep)
         copy._forget()
-        if deep or _GUARD_FIELDS & set(update or ()):
+        if deep or GUARD_FIELDS & set(update or ()):
             copy.__dict__.pop(_GUARDS, None)
         return cast("T", copy)
 

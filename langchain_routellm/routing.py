@@ -14,7 +14,7 @@ from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import RunnableConfig
 
-from langchain_routellm.calls import Call, Drafting
+from langchain_routellm.calls import Beside, Call, Drafting, Target
 from langchain_routellm.messages import LangChainView, read_messages
 from langchain_routellm.models import BackingModels
 from langchain_routellm.reading import Asked
@@ -53,7 +53,7 @@ class Routing:
     escalate_filtered
         Whether a filtered answer is unusable.
     guards
-        Retries, breakers, budget and monitor.
+        Retries, breakers, budget, monitor and shadow.
     is_watched
         Whether callbacks of the models show their tokens.
     models
@@ -113,9 +113,9 @@ class Routing:
         return replace(turn, text=text)
 
     @property
-    def plans(self) -> bool:
-        """Whether a strategy may ask several models."""
-        return self.decider.strategy is not None
+    def reads(self) -> bool:
+        """Whether several models may be asked, so that a call's input is kept."""
+        return self.decider.strategy is not None or self.guards.shadow is not None
 
     def overrides(self, config: RunnableConfig, arguments: Mapping[str, Any]) -> Overrides:
         """Return what the call's config and its arguments change of the policy."""
@@ -134,6 +134,7 @@ class Routing:
         started_s: float,
         *,
         asked: Asked | None = None,
+        target: Target | None = None,
         kind: type[Call] = Call,
     ) -> Call:
         """Return the call that follows from a decision.
@@ -149,7 +150,9 @@ class Routing:
         started_s
             When deciding began, on the clock of `time.perf_counter`.
         asked
-            The input, for verifiers; None where `plans` is false.
+            The input, for verifiers and other models; None where `reads` is false.
+        target
+            As for `Beside`.
         kind
             The call's class.
         """
@@ -175,4 +178,8 @@ class Routing:
         )
         if asked is not None and attempts.step is not None:
             call.drafting = Drafting(asked, turn.text, self._models)
+        if asked is not None and target is not None and attempts.shadow is not None:
+            if isinstance(asked.model_input, list):  # its caller may add to it
+                asked = asked._replace(model_input=list(asked.model_input))
+            call.beside = Beside(asked, turn.text, target)
         return call

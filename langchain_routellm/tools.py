@@ -7,16 +7,46 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.runnables import Runnable, RunnableBinding
+from langchain_core.runnables import (
+    Runnable,
+    RunnableBinding,
+    RunnableParallel,
+    RunnableSequence,
+)
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
-__all__ = ["BoundTools", "Tool", "ToolBinder"]
+__all__ = ["BoundTools", "Tool", "ToolBinder", "chat_model_in"]
 
 Tool: TypeAlias = dict[str, Any] | type | Callable[..., Any] | BaseTool
 """What can be bound. Not a string: LangChain resolves the hints of `bind_tools` at run time."""
 
 _MAX_CACHED = 16
+
+
+def chat_model_in(
+    target: Runnable[Any, Any], arguments: Mapping[str, Any]
+) -> tuple[BaseChatModel, dict[str, Any]]:
+    """Return the chat model within a binding or a chain, with the arguments that these add.
+
+    Raises
+    ------
+    NotImplementedError
+        If the chain does not begin with a chat model.
+    """
+    rest = dict(arguments)
+    while not isinstance(target, BaseChatModel):
+        if isinstance(target, RunnableBinding):
+            rest = {**target.kwargs, **rest}
+            target = target.bound
+        elif isinstance(target, RunnableSequence):
+            target = target.first
+        elif isinstance(target, RunnableParallel) and "raw" in target.steps__:
+            target = target.steps__["raw"]
+        else:
+            raise NotImplementedError(f"No chat model stands first in a {type(target).__name__}.")
+    rest.pop("ls_structured_output_format", None)
+    return target, rest
 
 
 class BoundTools(list[Any]):

@@ -30,6 +30,7 @@ from routellm_core import (
     Route,
     Router,
     RoutingText,
+    ShadowSettings,
     check_routing_text,
     validation_faults,
 )
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["RoutedLLM"]
 
 _CHECKED_FIELDS = frozenset({*MODEL_FIELDS, "answer_tokens", "drop_params"})
-_GUARD_FIELDS = frozenset({"experts", "retry", "breaker", "budget", "monitor"})
+_GUARD_FIELDS = frozenset({"experts", "retry", "breaker", "budget", "monitor", "shadow"})
 
 
 class RoutedLLM(Deciding, Predicting, Tooling, Chatting, FunctionCallingLLM):
@@ -117,6 +118,9 @@ class RoutedLLM(Deciding, Predicting, Tooling, Chatting, FunctionCallingLLM):
     monitor
         Gets a `CallRecord` of every call: a `Monitor`, a function, the path of a JSONL log, or a
         list of these.
+    shadow
+        The share of calls after which another model is asked, too, in the background, or
+        `ShadowSettings`. Its answers go to the monitor's log.
     settings
         Fields of any LlamaIndex `LLM`, such as `callback_manager` and `system_prompt`.
 
@@ -170,6 +174,7 @@ class RoutedLLM(Deciding, Predicting, Tooling, Chatting, FunctionCallingLLM):
     breaker: Any = Field(default=None, exclude=True)
     budget: Any = Field(default=None, exclude=True)
     monitor: Any = Field(default=None, exclude=True)
+    shadow: Any = Field(default=None, exclude=True)
 
     _runtime: Runtime = PrivateAttr(default_factory=Runtime)
 
@@ -202,6 +207,7 @@ class RoutedLLM(Deciding, Predicting, Tooling, Chatting, FunctionCallingLLM):
         breaker: BreakerSettings | bool | None = None,
         budget: Budget | float | None = None,
         monitor: Any = None,
+        shadow: ShadowSettings | float | None = None,
         **settings: Any,
     ) -> None:
         unknown = sorted(set(settings) - set(LLM.model_fields))
@@ -247,6 +253,7 @@ class RoutedLLM(Deciding, Predicting, Tooling, Chatting, FunctionCallingLLM):
                 breaker=breaker,
                 budget=budget,
                 monitor=monitor,
+                shadow=shadow,
                 **settings,
             )
         except ValidationError as error:

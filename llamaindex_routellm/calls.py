@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from llama_index.core.base.llms.types import ChatResponse
@@ -10,6 +11,7 @@ from llama_index_instrumentation.dispatcher import active_instrument_tags
 
 from llamaindex_routellm.answers import finish_reason_of, holds_words, says_something
 from llamaindex_routellm.asking import SigningGate, aasking, asking
+from llamaindex_routellm.beside import asked_beside
 from llamaindex_routellm.directed import DirectedCall
 from llamaindex_routellm.drafts import (
     Whole,
@@ -24,7 +26,7 @@ from llamaindex_routellm.messages import ChatView, tool_call_ids
 from llamaindex_routellm.records import stamped
 from llamaindex_routellm.usage import UsageReader, usage_of
 from routellm_core import ConfigurationError, EmptyAnswerError
-from routellm_core.plan import ChunkGate, RoutedCall, adrive, drive
+from routellm_core.plan import ChunkGate, OtherAnswer, RoutedCall, adrive, drive
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -177,6 +179,18 @@ class Call(DirectedCall):
             return answer_read(model.chat(messages_of(request.messages), **self.kept(given)))
         finally:
             active_instrument_tags.reset(token)
+
+    def ask_other(self, expert: str, /, *, timeout_s: float) -> OtherAnswer:  # noqa: ARG002
+        """Ask another model, unseen by handlers; its own client's timeout holds."""
+        other = Call(
+            self._routed,
+            replace(self.decision, route=expert),
+            asked=self._asked,
+            started_s=self._started_s,
+            conversation=self._conversation,
+            wanted=self._wanted,
+        )
+        return asked_beside(other, self._conversation, self._wanted, dict(self.settings))
 
     # What becomes of it
 

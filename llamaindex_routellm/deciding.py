@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from llamaindex_routellm.origins import Origins
     from llamaindex_routellm.runtime import Runtime
     from llamaindex_routellm.variants import Efforts
-    from routellm_core import Decider, Guards, Route, Router
+    from routellm_core import Decider, Guards, Route, Router, Score
 
 __all__ = ["Deciding"]
 
@@ -58,6 +58,7 @@ class Deciding:
         breaker: Any
         budget: Any
         monitor: Any
+        shadow: Any
         __pydantic_private__: dict[str, Any] | None
 
     def _check_router(self) -> None:
@@ -155,8 +156,21 @@ class Deciding:
 
     @property
     def guards(self) -> Guards:
-        """The retries, breakers, budget and monitor, as they are now."""
+        """The retries, breakers, budget, monitor and shadow, as they are now."""
         return self._guards()
+
+    def record_outcome(self, call_id: str, score: Score, *, comment: str | None = None) -> None:
+        """Write down how good an answer was, beside the record of its call.
+
+        `answer.additional_kwargs["routellm"]["call_id"]` names the call; see
+        `Monitor.record_outcome`.
+
+        Raises
+        ------
+        ConfigurationError
+            If a value cannot be used, or there is no `monitor` with a log.
+        """
+        self._guards().record_outcome(call_id, score, comment=comment)
 
     def _guards(self) -> Guards:
         runtime = self._kept()
@@ -168,6 +182,7 @@ class Deciding:
                         breaker=self.breaker,
                         budget=self.budget,
                         monitor=self.monitor,
+                        shadow=self.shadow,
                         models=[expert.label for expert in self._table(None)],
                         routes=list(self._backings()),
                     )

@@ -128,6 +128,7 @@ class DirectedCall(RoutedCall[Any, Any]):
         "_wanted",
         "has_own_effort",
         "last",
+        "settings",
     )
 
     def __init__(
@@ -153,6 +154,8 @@ class DirectedCall(RoutedCall[Any, Any]):
         self._tags: dict[str, Any] | None = None
         self._held: HeldEvents | None = None
         self._drafts: list[tuple[Any, HeldEvents]] = []
+        self.settings: Mapping[str, Any] = {}
+        """The keyword arguments of a chat, for another model that is asked the same."""
         self.last: object = None
         """The last chunk that was given out."""
 
@@ -176,6 +179,11 @@ class DirectedCall(RoutedCall[Any, Any]):
             )
             super().__init__(attempts, escalate_filtered=routed.escalate_filtered)
             self._is_begun = True
+            if attempts.shadow is not None:  # their owner may add to them
+                self._conversation = list(self._conversation)
+                self.settings = dict(self.settings)
+                if self._wanted.schema is not None:  # asked by programs, which tell everybody
+                    attempts.shadow.skip()
             if guards.monitor is not None or guards.budget is not None:
                 self._usage = UsageReader()
         return self

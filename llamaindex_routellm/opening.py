@@ -187,6 +187,7 @@ class Opening(Base):
     def _opened(
         self, call: Call, prepared: PreparedDecision | None, settings: dict[str, Any]
     ) -> Call:
+        call.settings = settings
         nested = DECISION_KEY in settings
         if nested or (prepared and len(set(map(dialect_of, self._backings().values()))) > 1):
             # The request is already in the words of one model, and the others have their own.

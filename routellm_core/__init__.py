@@ -37,6 +37,7 @@ from routellm_core.monitoring import (
     Price,
     PrometheusSink,
     RedactingFilter,
+    Score,
     Sink,
     price_of,
 )
@@ -47,6 +48,7 @@ from routellm_core.plan import (
     Budget,
     Guards,
     RetrySettings,
+    ShadowSettings,
     escalation_filter,
     make_guards,
 )
@@ -153,6 +155,8 @@ __all__ = [
     "RouterError",
     "RoutingPolicy",
     "RoutingText",
+    "Score",
+    "ShadowSettings",
     "Sink",
     "Target",
     "Turn",

@@ -7,7 +7,10 @@ import os
 import sys
 import threading
 from contextlib import contextmanager
+from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from routellm_core._optional import require
 from routellm_core._warnings import ignore_third_party_warnings
@@ -15,7 +18,9 @@ from routellm_core._warnings import ignore_third_party_warnings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Quiet", "close_loop_clients", "import_litellm", "quiet_litellm"]
+__all__ = [
+    "Quiet", "close_loop_clients", "import_litellm", "quiet_litellm", "unseen_arguments",
+]  # fmt: skip
 
 _SWITCH = "LITELLM_LOCAL_MODEL_COST_MAP"
 
@@ -80,6 +85,50 @@ class Quiet:
         litellm, self._litellm = self._litellm, None
         if litellm is not None:
             _quiet.leave(litellm)
+
+
+def unseen_arguments(model: str, messages: Any, *, call_type: str) -> dict[str, Any]:
+    """Return arguments with which neither LiteLLM's callbacks nor its cache hear of a call.
+
+    Parameters
+    ----------
+    model, messages
+        Of the call.
+    call_type
+        "completion" or "acompletion".
+    """
+    require("litellm", extra="litellm")
+    logging = _silent_logging()(
+        model=model,
+        messages=messages,
+        stream=False,
+        call_type=call_type,
+        start_time=datetime.now(),
+        litellm_call_id=str(uuid4()),
+        function_id="",
+    )
+    return {
+        "no-log": True,
+        "cache": {"no-cache": True, "no-store": True},
+        "litellm_logging_obj": logging,
+    }
+
+
+@cache
+def _silent_logging() -> Any:
+    """Return the class of a log of one call that tells no callback before it, either."""
+    module = require("litellm.litellm_core_utils.litellm_logging", extra="litellm")
+
+    class SilentLogging(module.Logging):  # type: ignore[misc, name-defined]
+        """Tell nobody what is sent, and what came back."""
+
+        def pre_call(self, *args: Any, **kwargs: Any) -> None:
+            pass
+
+        def post_call(self, *args: Any, **kwargs: Any) -> None:
+            pass
+
+    return SilentLogging
 
 
 async def close_loop_clients() -> None:

@@ -66,6 +66,11 @@ class Call:
     overrides: Overrides
     request: Mapping[str, Any]
 
+    def kept(self) -> Call:
+        """Return the call with messages of its own: its caller may add to the list."""
+        messages = list(self.request["messages"])
+        return replace(self, request={**self.request, "messages": messages})
+
     def attempts(
         self,
         decision: Decision,

@@ -9,16 +9,24 @@ from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from routellm_core._litellm import import_litellm, quiet_litellm
+from routellm_core._litellm import import_litellm, quiet_litellm, unseen_arguments
 from routellm_core.controller.calls import Endpoint, read_call, resolved_endpoints
 from routellm_core.controller.config import load_routers
 from routellm_core.controller.fleet import Fleet, check_different, expert_table
-from routellm_core.controller.litellm_call import LiteLLMCall
+from routellm_core.controller.litellm_call import LiteLLMCall, unseen, usage_of
 from routellm_core.controller.reading import fields_of, read_answer
 from routellm_core.controller.streams import AsyncRoutedStream, RoutedStream
 from routellm_core.errors import ConfigurationError
 from routellm_core.experts import with_settings
-from routellm_core.plan import adrive, astream, drive, escalation_filter, make_guards, stream
+from routellm_core.plan import (
+    OtherAnswer,
+    adrive,
+    astream,
+    drive,
+    escalation_filter,
+    make_guards,
+    stream,
+)
 from routellm_core.policy import check_drop_params, check_model, check_threshold, note_threshold
 from routellm_core.types import RECORD_KEY
 
@@ -30,7 +38,8 @@ if TYPE_CHECKING:
     from routellm_core.controller.calls import Call
     from routellm_core.controller.config import RouterOptions
     from routellm_core.experts import Variant
-    from routellm_core.plan import BreakerSettings, Budget, RetrySettings
+    from routellm_core.monitoring import Score
+    from routellm_core.plan import BreakerSettings, Budget, RetrySettings, ShadowSettings
     from routellm_core.routers.base import Router
     from routellm_core.strategies import Strategy
     from routellm_core.types import Decision
@@ -78,8 +87,9 @@ class Controller:
     escalate_on
         Errors of the weak model after which the strong one is asked; None for faults that another
         model may not have, () for none.
-    retry, breaker, budget, monitor
-        Further tries, breakers, a cap on costs and records of calls; see `make_guards`.
+    retry, breaker, budget, monitor, shadow
+        Further tries, breakers, a cap on costs, records of calls, and a share of calls after which
+        another model is asked, too; see `make_guards`.
     escalate_filtered
         Whether the strong model is asked where the weak one's answer was filtered.
     drop_params
@@ -128,6 +138,7 @@ class Controller:
         breaker: BreakerSettings | bool | None = None,
         budget: Budget | float | None = None,
         monitor: Any = None,
+        shadow: ShadowSettings | float | None = None,
         escalate_filtered: bool = False,
         drop_params: Mapping[str, Sequence[str]] | None = None,
         **options: Any,
@@ -142,10 +153,11 @@ class Controller:
             breaker=breaker,
             budget=budget,
             monitor=monitor,
+            shadow=shadow,
             models=[expert.label for expert in self.fleet.experts],
             routes=names,
         )
-        """The retries, breakers, budget and monitor, as they are now."""
+        """The retries, breakers, budget, monitor and shadow, as they are now."""
         self.model_counts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
         """How often each router chose each model, by router and model name."""
         self._both = Endpoint(api_base, api_key)
@@ -272,10 +284,35 @@ class Controller:
         )
         with self._counting:
             self.model_counts[call.decider.policy.router][attempts.decision.model] += 1
+        if attempts.shadow is not None:
+            call = call.kept()
         routed = LiteLLMCall(attempts, call, escalate_filtered=self._escalate_filtered)
         if attempts.step is not None:
             routed.ask_verifier = partial(ask_verifier, routed)
+        if attempts.shadow is not None:
+            routed.ask_other = partial(self._ask_other, routed)
         return routed
+
+    def _ask_other(self, routed: LiteLLMCall, expert: str, *, timeout_s: float) -> OtherAnswer:
+        """Ask another expert what a call asked; LiteLLM's callbacks and cache don't see it."""
+        fields = unseen(routed.call.request, timeout_s=timeout_s)
+        with quiet_litellm() as litellm:
+            sent = self._sent(expert, fields)
+            quiet = unseen_arguments(sent["model"], sent["messages"], call_type="completion")
+            answer = litellm.completion(**sent, **quiet)
+        return OtherAnswer(read_answer(answer.model_dump()), usage_of(answer))
+
+    def record_outcome(self, call_id: str, score: Score, *, comment: str | None = None) -> None:
+        """Write down how good an answer was: `answer.routellm["call_id"]` names its call.
+
+        See `Monitor.record_outcome`.
+
+        Raises
+        ------
+        ConfigurationError
+            If a value cannot be used, or there is no `monitor` with a log.
+        """
+        self.guards.record_outcome(call_id, score, comment=comment)
 
     def _ask(self, routed: LiteLLMCall) -> Any:
         with quiet_litellm() as litellm:

@@ -20,13 +20,15 @@ if TYPE_CHECKING:
     from routellm_core.controller.calls import Call
     from routellm_core.plan import Attempts
 
-__all__ = ["LiteLLMCall"]
+__all__ = ["LiteLLMCall", "unseen", "usage_of"]
 
 DRAFT_TAG = "routellm:draft"
 """What tells a draft's call from the answer's in traces."""
 
 _END: Any = object()
 _DETAILS = "completion_tokens_details"
+_FOR_SOMEBODY = ("stream", "stream_options", "metadata", "callbacks", "logger_fn", "n")
+"""Arguments of a call that serve its caller, and not its answer."""
 
 
 class LiteLLMCall(RoutedCall[Any, Any]):
@@ -45,7 +47,7 @@ class LiteLLMCall(RoutedCall[Any, Any]):
     """
 
     __slots__ = (
-        "_finish_reason", "_has_begun", "_is_branch", "_usage", "ask_verifier", "call",
+        "_finish_reason", "_has_begun", "_is_branch", "_usage", "ask_other", "ask_verifier", "call",
     )  # fmt: skip
 
     def __init__(
@@ -59,6 +61,7 @@ class LiteLLMCall(RoutedCall[Any, Any]):
         super().__init__(attempts, escalate_filtered=escalate_filtered)
         self.call = call
         self.ask_verifier = None
+        self.ask_other = None
         self._is_branch = is_branch
         self.starts_again()
 
@@ -129,7 +132,7 @@ class LiteLLMCall(RoutedCall[Any, Any]):
 
     def used(self, answer: Any = None) -> Usage | None:
         """Return the tokens that an answer, or this attempt's stream, counts."""
-        return self._usage if answer is None else _usage_of(answer)
+        return self._usage if answer is None else usage_of(answer)
 
     def starts_again(self) -> None:
         """Forget what the last attempt's stream told."""
@@ -189,7 +192,7 @@ class LiteLLMCall(RoutedCall[Any, Any]):
         self._check_end()
 
     def _note(self, chunk: Any) -> None:
-        self._usage = _usage_of(chunk) or self._usage
+        self._usage = usage_of(chunk) or self._usage
         for choice in chunk.choices:
             self._finish_reason = choice.finish_reason or self._finish_reason
 
@@ -199,7 +202,13 @@ class LiteLLMCall(RoutedCall[Any, Any]):
             raise unusable_answer_error(self.decision.model, "empty")
 
 
-def _usage_of(answer: Any) -> Usage | None:
+def unseen(request: Mapping[str, Any], *, timeout_s: float) -> dict[str, Any]:
+    """Return a request without what serves its caller only, for an answer that nobody waits for."""
+    fields = {name: value for name, value in request.items() if name not in _FOR_SOMEBODY}
+    return {**fields, "timeout": timeout_s, "num_retries": 0, "max_retries": 0}
+
+
+def usage_of(answer: Any) -> Usage | None:
     """Return the tokens that an answer or a chunk counts, and its model; None without a count."""
     if isinstance(answer, dict):
         answer = SimpleNamespace(

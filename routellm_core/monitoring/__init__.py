@@ -1,5 +1,12 @@
 """Costs and records of calls."""
 
+from routellm_core.monitoring.call_notes import (
+    CallNote,
+    OutcomeRecord,
+    Score,
+    ShadowRecord,
+    read_note,
+)
 from routellm_core.monitoring.endings import Ending, Pricing, next_call_number, text_digest
 from routellm_core.monitoring.jsonl import JsonlSink, LogReader, log_files
 from routellm_core.monitoring.monitor import Monitor, as_monitor
@@ -11,6 +18,7 @@ from routellm_core.monitoring.sinks import CallbackSink, Sink
 from routellm_core.monitoring.telemetry import OpenTelemetrySink
 
 __all__ = [
+    "CallNote",
     "CallRecord",
     "CallbackSink",
     "Ending",
@@ -18,14 +26,18 @@ __all__ = [
     "LogReader",
     "Monitor",
     "OpenTelemetrySink",
+    "OutcomeRecord",
     "Price",
     "Pricing",
     "PrometheusSink",
     "RedactingFilter",
+    "Score",
+    "ShadowRecord",
     "Sink",
     "as_monitor",
     "log_files",
     "next_call_number",
     "price_of",
+    "read_note",
     "text_digest",
 ]

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
     from routellm_core.types import Decision, Outcome, StepRecord
 
-__all__ = ["Ending", "Pricing", "RecordMaker", "next_call_number", "text_digest"]
+__all__ = [
+    "Ending", "Pricing", "RecordMaker", "call_id", "next_call_number", "text_digest",
+]  # fmt: skip
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +60,7 @@ class Ending(NamedTuple):
     steps: tuple[StepRecord, ...] = ()
     more_tokens: float | None = 0.0
     """How many more tokens the strong model is expected to write; None when nobody knows."""
+    shadow_share: float | None = None
 
 
 class Pricing:
@@ -158,6 +161,7 @@ class RecordMaker:
             prompt_hash=text_digest(ending.text, key=self.hash_key) if ending.text else None,
             prompt_chars=len(ending.text),
             prompt=ending.text[: self.keep_prompt_chars] if self.keep_prompt_chars else None,
+            shadow_share=ending.shadow_share,
             steps=tuple(self._step(step) for step in ending.steps) or None,
         )
 

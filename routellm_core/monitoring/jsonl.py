@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from routellm_core.data.rows import BadRowCount
 from routellm_core.errors import ConfigurationError, DataError
+from routellm_core.monitoring.call_notes import read_note
 from routellm_core.monitoring.records import CallRecord
 from routellm_core.monitoring.sinks import Sink
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from routellm_core.monitoring.call_notes import CallNote
 
 __all__ = ["JsonlSink", "LogReader", "log_files"]
 
@@ -102,6 +105,12 @@ class JsonlSink(Sink):
                 raise
             if self._max_bytes is not None and self._size >= self._max_bytes:
                 self._rotate()
+
+    takes_notes = True
+
+    def write_note(self, note: CallNote) -> None:
+        """Append a note to the log."""
+        self.append(note.to_json())
 
     def close(self) -> None:
         """Close the file; a later record opens it again."""
@@ -192,6 +201,8 @@ class LogReader:
         """Lines so far that are not blank."""
         self.bad = BadRowCount()
         """Those that are no record, such as one that a crash cut off."""
+        self.notes: list[CallNote] | None = None
+        """What users and other models said of calls, as far as it is read; None to read past it."""
 
     @property
     def n_bad(self) -> int:
@@ -208,7 +219,18 @@ class LogReader:
                     try:
                         yield CallRecord.from_json(line)
                     except DataError as error:
-                        self.bad.add(number, str(error))
+                        if not self._is_note(line):
+                            self.bad.add(number, str(error))
+
+    def _is_note(self, line: bytes) -> bool:
+        """Return whether a line that is no record is a note; keep it where notes are kept."""
+        try:
+            note = read_note(line)
+        except DataError:
+            return False
+        if self.notes is not None:
+            self.notes.append(note)
+        return True
 
 
 def _write(file: int, raw: bytes) -> int:

@@ -39,6 +39,7 @@ _CHANGING = frozenset(
         "prompt_hash",
         "prompt_chars",
         "prompt",
+        "shadow_share",
     }
 )
 
@@ -80,6 +81,8 @@ class LineMaker:
             more += f',"prompt_hash":"{self._digest(text)}"'
         if maker.keep_prompt_chars:
             more += f',"prompt":{json_of(text[: maker.keep_prompt_chars])}'
+        if ending.shadow_share is not None:
+            more += f',"shadow_share":{ending.shadow_share!r}'
         if maker.router_usd:
             more += f',"router_usd":{maker.decision_usd(ending):.12f}'
         # The win rate to its last digit: replaying a log compares it with thresholds.

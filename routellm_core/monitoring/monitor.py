@@ -8,11 +8,12 @@ import secrets
 from collections.abc import Callable
 from contextvars import Context, copy_context
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING, Any, TypeAlias
 from weakref import WeakSet
 
 from routellm_core.errors import ConfigurationError
+from routellm_core.monitoring.call_notes import OutcomeRecord, score_of
 from routellm_core.monitoring.endings import Ending, Pricing, RecordMaker
 from routellm_core.monitoring.jsonl import JsonlSink
 from routellm_core.monitoring.lines import LineMaker
@@ -21,6 +22,7 @@ from routellm_core.monitoring.sinks import CallbackSink, Delivery, Sink, failure
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from routellm_core.monitoring.call_notes import CallNote, Score
     from routellm_core.monitoring.prices import Price
 
 __all__ = ["Monitor", "as_monitor"]
@@ -106,7 +108,11 @@ class Monitor:
         )
         self._make = maker.record
         self._line = LineMaker(maker).line
+        self.pricing = maker.pricing
+        """Prices of the models."""
+        self.keep_prompt_chars = keep_prompt_chars
         self._price = maker.pricing.price
+        self._n_notes_failed = 0
         self._durable = [sink for sink in self.sinks if sink.durable]
         self._deliveries = [
             Delivery(self._consumer(sink), name=_named(sink), size=queue_size)
@@ -134,7 +140,12 @@ class Monitor:
     def n_lost(self) -> int:
         """Records that did not reach a sink, over all sinks."""
         lost = sum(delivery.n_dropped + delivery.n_failed for delivery in self._deliveries)
-        return lost + sum(self._n_durable_failed)
+        return lost + sum(self._n_durable_failed) + self._n_notes_failed
+
+    @property
+    def keeps_notes(self) -> bool:
+        """Whether a sink keeps outcomes and shadow answers, as a JSONL log does."""
+        return any(sink.takes_notes for sink in self.sinks)
 
     def note(self, ending: Callable[[], Ending]) -> None:
         """Take the end of a call, as a function that works it out when somebody has the time.
@@ -146,6 +157,49 @@ class Monitor:
             delivery.put((ending, context))
         if self._durable:
             self._write_now(ending)
+
+    def record_outcome(self, call_id: str, score: Score, *, comment: str | None = None) -> None:
+        """Write down how good an answer was, beside the record of its call.
+
+        Of several outcomes of one call the last counts.
+
+        Parameters
+        ----------
+        call_id
+            Where the answer carries its decision: "call_id".
+        score
+            In [0, 1], or a thumb: "up" or True is 1, "down" or False is 0.
+        comment
+            In the user's words, at most 2,000 characters.
+
+        Raises
+        ------
+        ConfigurationError
+            If a value cannot be used, or no sink keeps outcomes.
+        """
+        if not self.keeps_notes:
+            raise ConfigurationError(
+                f"No sink of {self!r} keeps outcomes. Give the monitor the path of a JSONL log."
+            )
+        self.write_note(
+            OutcomeRecord(
+                call_id=call_id, recorded_at=time(), score=score_of(score), comment=comment
+            )
+        )
+
+    def write_note(self, note: CallNote) -> None:
+        """Hand on what was said of a call after its record; what a sink raises is counted."""
+        for sink in self.sinks:
+            if sink.takes_notes:
+                try:
+                    sink.write_note(note)
+                except Exception as error:  # noqa: BLE001 - no sink's fault is the caller's
+                    self._n_notes_failed += 1
+                    if is_round(self._n_notes_failed):
+                        logger.warning(
+                            "%s failed with %s; %d notes lost.",
+                            _named(sink), failure_of(error), self._n_notes_failed,
+                        )  # fmt: skip
 
     def prepare(self, models: Iterable[str]) -> None:
         """Look prices up now, when a call of its own would have to wait for that otherwise."""

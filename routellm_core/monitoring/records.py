@@ -78,6 +78,9 @@ class CallRecord:
         Length of the routed text.
     prompt
         The routed text or its beginning; None unless keeping it was asked for.
+    shadow_share
+        Of a sampled call, after which another model was to be asked, too: how probable that was.
+        See `ShadowRecord`.
     steps
         Of a call that followed a strategy's plan, each step: "expert", "model", "outcome", and as
         far as they are known "score", "ms", "input_tokens", "output_tokens", "reasoning_tokens" and
@@ -117,6 +120,7 @@ class CallRecord:
     prompt_hash: str | None = None
     prompt_chars: int = 0
     prompt: str | None = None
+    shadow_share: float | None = None
     steps: tuple[Mapping[str, Any], ...] | None = None
 
     def values(self) -> dict[str, Any]:
@@ -165,6 +169,7 @@ _OPTIONAL = frozenset(
         "steps",
         "drafts_usd",
         "reasoning_tokens",
+        "shadow_share",
     }
 )
 _REQUIRED = (

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from routellm_core.monitoring.call_notes import CallNote
     from routellm_core.monitoring.records import CallRecord
 
 __all__ = ["CallbackSink", "Delivery", "Sink", "failure_of", "is_round"]
@@ -34,9 +35,18 @@ class Sink(ABC):
     uses_context: bool = False
     """Whether `write` must run in the caller's context variables, as trace exporters do."""
 
+    takes_notes: bool = False
+    """Whether `write_note` keeps what is said of a call after its record."""
+
     @abstractmethod
     def write(self, record: CallRecord) -> None:
         """Take one record."""
+
+    def write_note(self, note: CallNote) -> None:  # noqa: B027
+        """Take what another model or a user said of a call; most sinks have no place for it.
+
+        It may be called from several threads at once.
+        """
 
     def flush(self) -> None:  # noqa: B027 - most sinks keep nothing back
         """Hand on whatever is kept back."""

@@ -12,6 +12,8 @@ from routellm_core.plan.gate import ChunkGate
 from routellm_core.plan.guards import Guards, make_guards
 from routellm_core.plan.planned import Draft, OnVerifierError, PlannedAttempts
 from routellm_core.plan.retrying import NO_RETRIES, RetrySettings, escalation_filter
+from routellm_core.plan.shadow import Shadow
+from routellm_core.plan.shadow_settings import AskOther, OtherAnswer, ShadowSettings
 from routellm_core.plan.steps import Ask, AskAll, Plan, Report
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ __all__ = [
     "NO_RETRIES",
     "Ask",
     "AskAll",
+    "AskOther",
     "Attempts",
     "Breaker",
     "BreakerSettings",
@@ -32,6 +35,7 @@ __all__ = [
     "FailedAttempt",
     "Guards",
     "OnVerifierError",
+    "OtherAnswer",
     "OverBudget",
     "Permit",
     "Plan",
@@ -40,6 +44,8 @@ __all__ = [
     "Reservation",
     "RetrySettings",
     "RoutedCall",
+    "Shadow",
+    "ShadowSettings",
     "adrive",
     "aopened",
     "astream",

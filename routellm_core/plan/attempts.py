@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from routellm_core.experts import ExpertTable
     from routellm_core.plan.breaker import Breaker, Permit
     from routellm_core.plan.retrying import RetrySettings
+    from routellm_core.plan.shadow import ShadowedCall
     from routellm_core.plan.steps import Ask, AskAll
     from routellm_core.types import Decision, Outcome, StepRecord, Usage
 
@@ -118,6 +119,8 @@ class Attempts:
     """The `Draft` that is the answer, once one is; None without a plan."""
     verifier: Verifier | None = None
     """What scores the whole answer of this step before it is given out."""
+    shadow: ShadowedCall | None = None
+    """Of a sampled call, after which another model is asked, too."""
 
     def __init__(
         self,

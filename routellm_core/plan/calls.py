@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from routellm_core.answers import Answer, Ask, Prompt, Token
     from routellm_core.answers.verifier import Verifier
     from routellm_core.plan.attempts import Attempts
+    from routellm_core.plan.shadow_settings import AskOther
     from routellm_core.types import Decision, Usage
 
 __all__ = ["RoutedCall"]
@@ -44,6 +45,9 @@ class RoutedCall(Generic[A, C]):
 
     ask_verifier: Ask | None = None
     """Asks a model for a verifier that was made without one; it may be asynchronous."""
+
+    ask_other: AskOther | None = None
+    """Asks another expert what this call asked, in the background; None where nobody can."""
 
     def __init__(self, attempts: Attempts, *, escalate_filtered: bool = False) -> None:
         self.attempts = attempts
@@ -88,6 +92,10 @@ class RoutedCall(Generic[A, C]):
     def delta(self, chunk: C) -> tuple[str, Sequence[Token]]:  # noqa: ARG002
         """Return the text and the tokens that a chunk adds."""
         return "", ()
+
+    def ends(self, chunk: C) -> bool:  # noqa: ARG002
+        """Return whether a chunk is a stream's last, so that its reader may ask for no more."""
+        return False
 
     def used(self, answer: A | None = None) -> Usage | None:  # noqa: ARG002
         """Return what the current attempt used; None when nobody counts."""
@@ -186,7 +194,13 @@ class RoutedCall(Generic[A, C]):
     def succeeded(self, answer: Any = None) -> None:
         """Report that the answer is complete."""
         whole = None if isinstance(answer, ChunkGate) else answer
-        self.attempts.succeeded(self.used(whole))
+        attempts = self.attempts
+        attempts.succeeded(self.used(whole))
+        if attempts.shadow is not None:
+            if whole is None and attempts.given is not None:
+                whole = self.given_answer
+            if whole is not None and not isinstance(whole, ChunkGate):
+                attempts.shadow.take(self, whole)
 
     def close(self, answer: A | None = None) -> None:
         """Report that nobody waits for the rest; nothing when the outcome is known."""

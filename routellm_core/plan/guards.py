@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from time import perf_counter, time
-from typing import TYPE_CHECKING, Any
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, cast
 
 from routellm_core.errors import BudgetExceededError, CircuitOpenError, ConfigurationError
-from routellm_core.monitoring.endings import Ending, next_call_number
 from routellm_core.monitoring.monitor import Monitor, as_monitor
 from routellm_core.plan.attempts import Attempts
 from routellm_core.plan.breaker import Breaker, BreakerSettings
 from routellm_core.plan.budget import Budget
+from routellm_core.plan.call_watch import CallWatch
 from routellm_core.plan.planned import PlannedAttempts
 from routellm_core.plan.retrying import NO_RETRIES, RetrySettings
+from routellm_core.plan.shadow import make_shadow
 from routellm_core.policy.routing import ROUTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
-    from routellm_core.plan.attempts import FailedAttempt
-    from routellm_core.plan.budget import Reservation
+    from routellm_core.monitoring.call_notes import Score
+    from routellm_core.plan.shadow import Shadow, ShadowedCall
     from routellm_core.policy.decider import Decider
-    from routellm_core.types import Decision, Outcome, StepRecord, Usage
+    from routellm_core.types import Decision
 
 __all__ = ["Guards", "make_guards"]
 
-_PAID = ("rejected", "late")
-"""Outcomes of steps whose model was paid, beside the answer's own."""
 _STATES = {"closed": 0.0, "half_open": 1.0, "open": 2.0}
 
 
@@ -45,12 +44,15 @@ class Guards:
         Reserved from before a call, settled after it.
     monitor
         Told of every call's end.
+    shadow
+        Asks another model, too, of a share of the calls.
     """
 
     retry: RetrySettings = NO_RETRIES
     breakers: Mapping[str, Breaker] = field(default_factory=dict)
     budget: Budget | None = None
     monitor: Monitor | None = None
+    shadow: Shadow | None = None
 
     def begin(
         self,
@@ -100,7 +102,8 @@ class Guards:
         }
         if self.monitor is None and self.budget is None:
             return _attempts(decision, decider, options)
-        watch = _Watch(self, decision, decider, text, started_s)
+        watch = CallWatch(self, decision, decider, text, started_s)
+        decision = watch.decided
         options.update(on_end=watch.ended, clock=perf_counter)
         try:
             if self.budget is not None:
@@ -112,7 +115,9 @@ class Guards:
                 )
             watch.decision = decision
             affords = None if watch.reservation is None else watch.reservation.extend
-            return _attempts(decision, decider, options, affords)
+            if self.shadow is not None:
+                watch.shadowed = self.shadow.draw(decision, experts)
+            return _attempts(decision, decider, options, affords, watch.shadowed)
         except (BudgetExceededError, CircuitOpenError) as error:
             watch.refused(error)
             raise
@@ -121,143 +126,56 @@ class Guards:
                 watch.reservation.release()
             raise
 
+    def record_outcome(self, call_id: str, score: Score, *, comment: str | None = None) -> None:
+        """Write down how good an answer was; see `Monitor.record_outcome`.
+
+        Raises
+        ------
+        ConfigurationError
+            If a value cannot be used, or there is no monitor.
+        """
+        if self.monitor is None:
+            raise ConfigurationError(
+                "An outcome is written beside the record of its call: pass the path of a JSONL log "
+                "as `monitor`."
+            )
+        self.monitor.record_outcome(call_id, score, comment=comment)
+
 
 def _attempts(
     decision: Decision,
     decider: Decider,
     options: dict[str, Any],
     affords: Callable[[str], bool] | None = None,
+    shadowed: ShadowedCall | None = None,
 ) -> Attempts:
     """Return the state of one call: by a plan where the strategy has one for this decision."""
     strategy: Any = decider.strategy
     plan = None if strategy is None else strategy.plan(decision, decider.policy.experts)
-    if plan is None:
+    if plan is None and shadowed is None:
         return Attempts(decision, **options)
-    if affords is not None:
-        options["affords"] = affords
-    return PlannedAttempts(
-        decision, plan=plan, on_verifier_error=strategy.on_verifier_error, **options
-    )
+    if plan is not None:
+        if affords is not None:
+            options["affords"] = affords
+        options.update(plan=plan, on_verifier_error=strategy.on_verifier_error)
+    if shadowed is None:
+        return PlannedAttempts(decision, **options)
+    kind = _ShadowedAttempts if plan is None else _ShadowedPlan
+    attempts: Any = kind(decision, **options)
+    attempts.shadow = shadowed
+    return cast("Attempts", attempts)
 
 
-class _Watch:
-    """Note what becomes of one call; what can wait is left to `ending`, where nobody waits."""
+class _ShadowedAttempts(Attempts):
+    """Attempts of a sampled call."""
 
-    __slots__ = (
-        "_attempts_failed",
-        "_committed_s",
-        "_decider",
-        "_ended_s",
-        "_error",
-        "_guards",
-        "_is_partial",
-        "_number",
-        "_outcome",
-        "_started_at",
-        "_started_s",
-        "_steps",
-        "_text",
-        "_usage",
-        "begun_s",
-        "decided",
-        "decision",
-        "reservation",
-    )
-
-    def __init__(
-        self,
-        guards: Guards,
-        decision: Decision,
-        decider: Decider,
-        text: str,
-        started_s: float | None,
-    ) -> None:
-        self._guards = guards
-        self._decider = decider
-        self._text = text
-        self._started_at = time()
-        self.begun_s = now = perf_counter()
-        self._started_s = now if started_s is None else started_s
-        self.decided = self.decision = decision
-        self.reservation: Reservation | None = None
-        self._attempts_failed: Sequence[FailedAttempt] = ()
-        self._committed_s: float | None = None
-        self._is_partial = False
-        self._steps: tuple[StepRecord, ...] = ()
-
-    def ended(
-        self,
-        attempts: Attempts,
-        outcome: Outcome,
-        usage: Usage | None,
-        error: BaseException | None,
-    ) -> None:
-        """Settle the call's budget and hand its end to the monitor."""
-        self.decision = attempts.decision
-        self._attempts_failed = attempts.failures
-        self._steps = tuple(attempts.steps)
-        self._committed_s = attempts.committed_s
-        self._is_partial = attempts.is_committed and outcome != "answered"
-        if self.reservation is not None:
-            drafts = [(s.model, s.usage) for s in attempts.steps if s.outcome in _PAID]
-            if outcome == "failed" and not attempts.is_committed:
-                self.reservation.fail(drafts)
-            else:
-                self.reservation.settle(self.decision.model, usage, drafts)
-        self._hand_over(outcome, usage, error)
-
-    def refused(self, error: Exception) -> None:
-        """Note a call for which no model was asked."""
-        if self.reservation is not None:
-            self.reservation.release()
-        self._hand_over("refused", None, error)
-
-    def _hand_over(
-        self, outcome: Outcome, usage: Usage | None, error: BaseException | None
-    ) -> None:
-        monitor = self._guards.monitor
-        if monitor is not None:
-            self._ended_s = perf_counter()
-            self._outcome: Outcome = outcome
-            self._usage = usage
-            # The class only: an error holds frames, and its message may hold secrets.
-            self._error = None if error is None else type(error).__name__
-            self._number = next_call_number()
-            monitor.note(self.ending)
-
-    def ending(self) -> Ending:
-        """Return what the monitor makes a record of."""
-        policy, started_s, committed_s = self._decider.policy, self._started_s, self._committed_s
-        failed = self._attempts_failed
-        finished = self._outcome in ("answered", "abandoned") and self._error is None
-        # In the order of its fields: by name it would take twice as long.
-        return Ending(
-            self._number,
-            self._started_at - (self.begun_s - started_s),
-            self._outcome,
-            self.decision,
-            self.decided,
-            policy.strong_model,
-            policy.weak_model,
-            self._decider.router.checkpoint_id,
-            self.begun_s - started_s,
-            self._ended_s - started_s,
-            None if committed_s is None else committed_s - started_s,
-            len(failed) + finished + _n_rejected(self._steps),
-            tuple([f"{attempt.route}:{attempt.error}" for attempt in failed]) if failed else (),
-            self._error,
-            self._is_partial,
-            self._usage,
-            self._text,
-            self._steps,
-            0.0
-            if self.decision.reason == "own_effort"
-            else policy.experts.more_tokens(self.decision.route),
-        )
+    __slots__ = ("shadow",)
 
 
-def _n_rejected(steps: Sequence[StepRecord]) -> int:
-    return sum(step.outcome == "rejected" for step in steps) if steps else 0
+class _ShadowedPlan(PlannedAttempts):
+    """A plan's attempts of a sampled call."""
+
+    __slots__ = ("shadow",)
 
 
 def make_guards(
@@ -266,6 +184,7 @@ def make_guards(
     breaker: Any = None,
     budget: Any = None,
     monitor: Any = None,
+    shadow: Any = None,
     models: Iterable[str] = (),
     routes: Iterable[str] = ROUTES,
 ) -> Guards:
@@ -282,6 +201,9 @@ def make_guards(
     monitor
         A `Monitor`, the path of a JSONL log, a function that takes a `CallRecord`, a sink, or a
         list of these; None for no records.
+    shadow
+        The share of calls after which another model is asked, too, or `ShadowSettings`; None for
+        none. Its answers go to the monitor's log.
     models
         Names whose prices are looked up now, so that the first call does not wait for them.
     routes
@@ -293,11 +215,13 @@ def make_guards(
         If an argument is none of these.
     """
     settings = _breaker_settings(breaker)
+    recorder = as_monitor(monitor)
     guards = Guards(
         retry=_retry_settings(retry),
         breakers={} if settings is None else {route: Breaker(settings) for route in routes},
         budget=_budget(budget),
-        monitor=as_monitor(monitor),
+        monitor=recorder,
+        shadow=make_shadow(shadow, recorder),
     )
     models = tuple(models)
     if guards.monitor is not None:
@@ -318,6 +242,12 @@ def _show(guards: Guards, monitor: Monitor) -> None:
         monitor.watch("budget_limit_usd", {"period": budget.period}, lambda: budget.limit_usd)
         monitor.watch("budget_spent_usd", {"period": budget.period}, lambda: budget.spent_usd)
     monitor.watch("records_lost", {}, lambda: monitor.n_lost)
+    shadow = guards.shadow
+    if shadow is not None:
+        monitor.watch("shadow_answers", {}, lambda: shadow.n_answered)
+        monitor.watch("shadow_failed", {}, lambda: shadow.n_failed)
+        monitor.watch("shadow_dropped", {}, lambda: shadow.n_dropped)
+        monitor.watch("shadow_over_budget", {}, lambda: shadow.n_over_budget)
 
 
 def _retry_settings(value: Any) -> RetrySettings:

@@ -144,6 +144,47 @@ def stream(
     Exception
         The last attempt's, as it was.
     """
+    chunks = _stream(call, open_, begun)
+    return chunks if call.attempts.shadow is None else _shadowed(call, chunks)
+
+
+def _shadowed(
+    call: RoutedCall[Any, C], chunks: Generator[C, None, None]
+) -> Generator[C, None, None]:
+    """Yield the chunks of a sampled call; at its end the other model is asked."""
+    shadow = call.attempts.shadow
+    assert shadow is not None  # noqa: S101 - asked before
+    try:
+        with closing(chunks):
+            for chunk in chunks:
+                shadow.note(chunk)
+                if call.ends(chunk):  # after which nobody asks for more
+                    shadow.take(call)
+                yield chunk
+    finally:
+        shadow.take(call)
+
+
+async def _ashadowed(
+    call: RoutedCall[Any, C], chunks: AsyncGenerator[C, None]
+) -> AsyncGenerator[C, None]:
+    """Yield chunks as `_shadowed` does."""
+    shadow = call.attempts.shadow
+    assert shadow is not None  # noqa: S101 - asked before
+    try:
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                shadow.note(chunk)
+                if call.ends(chunk):
+                    shadow.take(call)
+                yield chunk
+    finally:
+        shadow.take(call)
+
+
+def _stream(
+    call: RoutedCall[Any, C], open_: Callable[[Any], Iterator[C]], begun: Iterator[C] | None
+) -> Generator[C, None, None]:
     while True:
         first, begun = begun, None
         gate: Any = None
@@ -174,13 +215,22 @@ def stream(
             return
 
 
-async def astream(  # noqa: C901 - a function in between would cost every chunk
+def astream(
     call: RoutedCall[Any, C],
     open_: Callable[[Any], Awaitable[AsyncIterator[C]]],
     *,
     begun: AsyncIterator[C] | None = None,
 ) -> AsyncGenerator[C, None]:
     """Yield an answer's chunks as `stream` does, each attempt within its timeout."""
+    chunks = _astream(call, open_, begun)
+    return chunks if call.attempts.shadow is None else _ashadowed(call, chunks)
+
+
+async def _astream(  # noqa: C901 - a function in between would cost every chunk
+    call: RoutedCall[Any, C],
+    open_: Callable[[Any], Awaitable[AsyncIterator[C]]],
+    begun: AsyncIterator[C] | None,
+) -> AsyncGenerator[C, None]:
     while True:
         first, begun = begun, None
         gate: Any = None

@@ -85,6 +85,16 @@ class Workers:
             deadline.cancel()
         return job.result()
 
+    def start(self, call: Callable[[], object]) -> None:
+        """Run a call that nobody waits for, and that raises nothing.
+
+        Raises
+        ------
+        RouterError
+            If too many calls wait already.
+        """
+        self._submit(_Job(call, _tell_nobody))
+
     def _submit(self, job: _Job[T]) -> None:
         crew = self._crew
         if crew.pid != os.getpid():
@@ -154,6 +164,10 @@ class _Job(Generic[T]):
         if self._error is not None:
             raise self._error
         return self._value
+
+
+def _tell_nobody() -> None:
+    """Nobody waits."""
 
 
 class _Bell:

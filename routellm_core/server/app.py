@@ -24,6 +24,7 @@ from routellm_core.server.failures import FailureAnswer
 from routellm_core.server.hosts import HostCheck
 from routellm_core.server.meters import Meters
 from routellm_core.server.origins import CrossOrigin, PageOrigin
+from routellm_core.server.outcomes import OutcomesEndpoint
 from routellm_core.server.paths import ClientPaths
 from routellm_core.server.service import ChatService
 from routellm_core.server.settings import ServerSettings
@@ -89,7 +90,9 @@ def create_app(
     app.state.settings, app.state.service = settings, service
     app.state.drain, app.state.meters = drain, meters
     endpoint = ChatEndpoint(service, settings, drain, meters)
+    outcomes = OutcomesEndpoint(service.guards.monitor, settings)
     app.router.routes.append(Route("/v1/chat/completions", endpoint, methods=["POST"]))
+    app.router.routes.append(Route("/v1/outcomes", outcomes, methods=["POST"]))
     _add_models(app, fleet)
     _add_status(app, drain, meters)
     if settings.playground:
@@ -230,7 +233,7 @@ async def _http_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
     messages = {
         404: "There is no such path. Ask POST /v1/chat/completions; of other endpoints only "
-        "/v1/models, /health, /ready and /metrics are served.",
+        "/v1/models, /v1/outcomes, /health, /ready and /metrics are served.",
         405: "The path does not take this method.",
     }
     generic = error.detail in ("Not Found", "Method Not Allowed")

@@ -6,7 +6,7 @@ import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from routellm_core._litellm import import_litellm, quiet_litellm
+from routellm_core._litellm import import_litellm, quiet_litellm, unseen_arguments
 from routellm_core._optional import require
 from routellm_core.controller.litellm_call import DRAFT_TAG
 from routellm_core.policy import check_model
@@ -113,6 +113,9 @@ class LiteLLMUpstream:
             fields["extra_body"] = others
         if call.is_draft:
             fields["metadata"] = {"tags": [DRAFT_TAG]}
+        if call.is_shadow:
+            told = endpoint.model, fields["messages"]
+            fields |= unseen_arguments(*told, call_type="acompletion")
         if call.headers:
             fields[self._headers_field] = dict(call.headers)
         return {

@@ -13,7 +13,7 @@ HEALTH = "/health"
 """The one path that is open to everybody, under any name."""
 
 _VERSION = "/v1"
-_VERSIONED = ("/chat/completions", "/models")
+_VERSIONED = ("/chat/completions", "/models", "/outcomes")
 _PAGE = "/playground"
 
 

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 __all__ = ["ServedCall", "WholeAnswer"]
 
 _FAREWELL_S = 0.5
+_OF_THE_ANSWER = ("stream", "stream_options", "n", "metadata", "store")
+"""Fields of a request that serve its client, and not its answer."""
 
 
 class WholeAnswer(NamedTuple):
@@ -85,7 +87,7 @@ class ServedCall(RoutedCall[WholeAnswer, bytes]):
 
     __slots__ = (
         "_begun", "_counts", "_fields", "_has_blanks", "_headers", "_is_branch", "_progress",
-        "_turn", "_unended", "ask_verifier", "by_name", "headers", "request",
+        "_turn", "_unended", "ask_other", "ask_verifier", "by_name", "headers", "request",
     )  # fmt: skip
 
     def __init__(
@@ -112,6 +114,7 @@ class ServedCall(RoutedCall[WholeAnswer, bytes]):
         self._counts = counts
         self._is_branch = is_branch
         self.ask_verifier = None
+        self.ask_other = None
         self._unended: list[AsyncGenerator[bytes, None]] = []
         self._begun = self._has_blanks = False
         self._progress: StreamProgress | None = None
@@ -215,6 +218,11 @@ class ServedCall(RoutedCall[WholeAnswer, bytes]):
         if verifier is not None:
             fields = {**fields, **logprob_fields(verifier.top_logprobs)}
         return ModelCall(fields, self._headers, self._is_branch or verifier is not None)
+
+    def sent_beside(self) -> ModelCall:
+        """Return what is sent to another model, in the background."""
+        fields = {name: v for name, v in self._fields.items() if name not in _OF_THE_ANSWER}
+        return ModelCall({**fields, "stream": False}, is_shadow=True)
 
     def answered(self, reply: Reply, sent: ModelCall) -> WholeAnswer:
         """Return a whole answer.

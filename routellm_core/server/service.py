@@ -14,8 +14,18 @@ from typing import TYPE_CHECKING, Any
 from routellm_core.controller.messages import offers_tools
 from routellm_core.controller.reading import fields_of, read_answer
 from routellm_core.monitoring.endings import Pricing
-from routellm_core.plan import RetrySettings, adrive, astream, escalation_filter, make_guards
+from routellm_core.monitoring.monitor import Monitor
+from routellm_core.plan import (
+    OtherAnswer,
+    RetrySettings,
+    ShadowSettings,
+    adrive,
+    astream,
+    escalation_filter,
+    make_guards,
+)
 from routellm_core.server.errors import ApiError
+from routellm_core.server.events import usage_of
 from routellm_core.server.served_call import ServedCall, WholeAnswer
 from routellm_core.server.strategy_headers import strategy_headers
 from routellm_core.server.upstream import ModelCall
@@ -26,6 +36,7 @@ if TYPE_CHECKING:
     from routellm_core.answers import Answer as VerifierAnswer
     from routellm_core.answers import Request
     from routellm_core.controller.fleet import Fleet
+    from routellm_core.plan import Guards
     from routellm_core.policy import Decider, Overrides, Turn
     from routellm_core.server.requests import ChatRequest
     from routellm_core.server.settings import ServerSettings
@@ -40,6 +51,7 @@ _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _COMMENT = b": keep-alive\n\n"
 _COMMENT_S = 5.0
 _SETTLED_BEFORE_S = 1.0
+_SHADOW_DRAIN_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +145,16 @@ class ChatService:
             ),
             breaker=settings.breaker,
             budget=settings.daily_budget_usd,
-            monitor=settings.record_log,
+            monitor=_monitor(settings),
+            shadow=_shadow(settings),
             models=[expert.label for expert in fleet.experts],
             routes=fleet.experts.names,
         )
+
+    @property
+    def guards(self) -> Guards:
+        """The retries, breakers, budget, monitor and shadow, as they are now."""
+        return self._guards
 
     @property
     def answers(self) -> bool:
@@ -238,7 +256,25 @@ class ChatService:
         )
         if attempts.step is not None:
             call.ask_verifier = partial(self._ask_model, call)
+        if attempts.shadow is not None:
+            call.ask_other = partial(self._ask_other, asyncio.get_running_loop(), call)
         return call
+
+    def _ask_other(
+        self, loop: asyncio.AbstractEventLoop, call: ServedCall, expert: str, *, timeout_s: float
+    ) -> OtherAnswer:
+        """Ask another expert what a call asked, from a thread, over the loop's connections."""
+        asking = self._upstreams[expert].complete(call.sent_beside())
+        try:
+            future = asyncio.run_coroutine_threadsafe(asking, loop)
+        except RuntimeError:  # the loop is closed: the server has stopped
+            asking.close()
+            raise
+        try:
+            reply = future.result(timeout_s)
+        finally:
+            future.cancel()
+        return OtherAnswer(read_answer(reply.answer), usage_of(reply.answer))
 
     async def _read(
         self, request: ChatRequest, fields: Mapping[str, Any]
@@ -298,6 +334,8 @@ class ChatService:
 
     async def aclose(self) -> None:
         """Close every connection to the models, and deliver the records on their way."""
+        if self._guards.shadow is not None:
+            await asyncio.to_thread(self._guards.shadow.drain, timeout_s=_SHADOW_DRAIN_S)
         for upstream in (*self._upstreams.values(), *self._verifiers.values()):
             await upstream.aclose()
         if self._guards.monitor is not None:
@@ -313,6 +351,22 @@ def _deadline_s(settings: ServerSettings) -> float:
     """Return the seconds until an answer is settled, with drafts a little before a timeout."""
     whole = settings.timeout_s
     return whole if settings.strategy is None else max(0.5 * whole, whole - _SETTLED_BEFORE_S)
+
+
+def _monitor(settings: ServerSettings) -> Monitor | None:
+    if settings.record_log is None:
+        return None
+    return Monitor(settings.record_log, keep_prompt_chars=settings.record_prompt_chars)
+
+
+def _shadow(settings: ServerSettings) -> ShadowSettings | None:
+    if not settings.shadow:
+        return None
+    return ShadowSettings(
+        share=settings.shadow,
+        budget_usd=settings.shadow_budget_usd,
+        timeout_s=settings.shadow_timeout_s,
+    )
 
 
 def _never(_: BaseException) -> bool:

@@ -142,6 +142,16 @@ class ServerSettings(BaseModel):
     """US dollars a day, in one worker; then the router's strong calls go to the weak model."""
     record_log: str | None = None
     """JSONL file to which every call's decision, latency, tokens and cost are written."""
+    record_prompt_chars: int = Field(default=0, ge=0)
+    """Characters of each prompt that the log may keep; 0, the default, keeps none."""
+    shadow: float = Field(default=0.0, ge=0.0, le=1.0)
+    """The share of calls after which another model is asked, too, in the background."""
+    shadow_budget_usd: float = Field(default=1.0, gt=0.0)
+    """US dollars a day, in one worker, for these answers."""
+    shadow_timeout_s: float = Field(default=60.0, gt=0.0)
+    """Seconds that such an answer may take."""
+    max_outcomes_per_s: float = Field(default=50.0, gt=0.0)
+    """Outcomes a second, in one worker; further ones get 429."""
     timeout_s: float = Field(default=600.0, gt=0.0)
     """Seconds that one answer may take, all attempts together."""
     idle_timeout_s: float = Field(default=120.0, gt=0.0)
@@ -203,6 +213,8 @@ class ServerSettings(BaseModel):
                 "`cors_origins` '*' without a key would let any web page spend yours: name the "
                 f"origins, set {ENV_PREFIX}API_KEY, or pass --insecure"
             )
+        if self.shadow and self.record_log is None:
+            raise ValueError("`shadow` writes its answers to a log: pass `record_log`")
         needed = {"model", "messages", "stream"} & (self.strong_drop_params | self.weak_drop_params)
         if needed:
             raise ValueError(f"no model can do without `{min(needed)}`")

@@ -63,6 +63,8 @@ class ModelCall:
         Sent with it: those by which a trace goes on.
     is_draft
         Whether the answer may be rejected.
+    is_shadow
+        Whether nobody waits for the answer, so that no callback hears of it.
     answer_headers
         Filled with those of the answer that a client may see.
     """
@@ -70,6 +72,7 @@ class ModelCall:
     fields: Mapping[str, Any]
     headers: Mapping[str, str] = field(default_factory=dict)
     is_draft: bool = False
+    is_shadow: bool = False
     answer_headers: dict[str, str] = field(default_factory=dict)
 
 

@@ -18,10 +18,11 @@ WAYS = ["drive", "adrive", "stream", "astream"]
 
 
 class ToyCall(RoutedCall[str, str]):
-    __slots__ = ("reasons", "text")
+    __slots__ = ("ask_other", "reasons", "text")
 
     def __init__(self, attempts, text, *, escalate_filtered=False, reasons=None):
         super().__init__(attempts, escalate_filtered=escalate_filtered)
+        self.ask_other = None
         self.text = text
         self.reasons = reasons or {}
 
@@ -75,6 +76,7 @@ class Toy:
     delays: dict[str, float] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
     escalate_filtered: bool = False
+    other: Any = None
     asked: list[str] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
     shown: list[str] = field(default_factory=list)
@@ -102,6 +104,7 @@ class Toy:
         self.call = ToyCall(
             attempts, text, escalate_filtered=self.escalate_filtered, reasons=self.reasons
         )
+        self.call.ask_other = self.other
         return self.call
 
     def say(self, name: str) -> str:
