@@ -17,7 +17,8 @@ from routellm_core.errors import ConfigurationError, DataError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from routellm_core.monitoring import CallRecord, LogReader
+    from routellm_core.labeling.shadow_estimates import ShadowEstimates
+    from routellm_core.monitoring import CallNote, CallRecord, LogReader
     from routellm_core.monitoring.drift import Baseline
     from routellm_core.monitoring.summary import LogSummary, PeriodSummary
 
@@ -45,6 +46,14 @@ def monitor(
         ),
     ] = None,
     checkpoint: CheckpointOption = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="What `routellm label` made of this log: estimate from the shadow answers how "
+            "much quality is kept.",
+        ),
+    ] = None,
     plot: Annotated[
         str | None, typer.Option(metavar="PATH", help="Draw the figures to a PNG, SVG or PDF file.")
     ] = None,
@@ -59,7 +68,8 @@ def monitor(
     if period is not None and not period > 0.0:
         raise ConfigurationError(f"`--period` must be above 0, got {period!r}.")
     reader = LogReader(log)
-    records = records_of(reader, log)
+    reader.notes = []
+    records = list(records_of(reader, log))
     summary = summarise(records, period_s=period, baseline=_baseline(router, checkpoint))
     if plot is not None:
         _draw(summary, Path(plot))
@@ -69,7 +79,50 @@ def monitor(
         print_json({"total": asdict(summary.total), "period_s": summary.period_s})
     else:
         _show(summary)
+    if reader.notes or labels is not None:
+        _estimate(records, reader.notes, labels, json=json)
     report_bad_records(reader, log)
+
+
+def _estimate(
+    records: list[CallRecord], notes: list[CallNote], labels: str | None, *, json: bool
+) -> None:
+    from routellm_core.labeling.shadow_estimates import estimate_shadows
+    from routellm_core.training import read_data
+
+    found = estimate_shadows(records, notes, None if labels is None else read_data(labels))
+    if json:
+        print_json({"shadow": _plain(found)})
+        return
+    console = results()
+    console.print()
+    if found.n_sampled or labels is not None:
+        console.print(
+            f"Shadow answers: {found.n_sampled:,} of {found.n_calls:,} routed calls sampled, "
+            f"{found.n_answered:,} answered, {found.n_labelled:,} labelled."
+        )
+    for name, figure, style in (
+        ("quality kept", found.quality_kept, ".1%"),
+        ("other model better", found.other_better, ".1%"),
+        ("saved USD", found.saved_usd, ",.4f"),
+    ):
+        if figure is not None and found.n_answered:
+            low, high = format(figure.low, style), format(figure.high, style)
+            console.print(f"  {name}: {figure.value:{style}} ({low} to {high})", highlight=False)
+    if found.n_rated or found.n_orphans:
+        means = ", ".join(f"{route} {mean:.2f}" for route, mean in found.ratings.items())
+        console.print(f"Users rated {found.n_rated:,} calls: {means or '-'}.", highlight=False)
+    if found.n_orphans:
+        notes_ = f"{found.n_orphans:,} outcomes belong to no call of this log."
+        console.print(notes_, highlight=False)
+
+
+def _plain(found: ShadowEstimates) -> dict[str, Any]:
+    values = asdict(found)
+    for name in ("other_better", "quality_kept", "saved_usd"):
+        figure = getattr(found, name)
+        values[name] = None if figure is None else figure._asdict()
+    return values
 
 
 def records_of(reader: LogReader, log: str) -> Iterator[CallRecord]:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from routellm_core.data.messages import CONVERSATION_FIELDS, LoggedMessages, are_messages
-from routellm_core.data.rows import RowReport, parse_rows
+from routellm_core.data.rows import RowReport, parse_rows, source_name
 from routellm_core.errors import DataError
+from routellm_core.monitoring.call_logs import is_call_record, is_note
 from routellm_core.policy import read_turn
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ _TEXT_FIELDS = ("prompt", "question", "query", "input", "text", "content", "inst
 _MAY_BE_MESSAGES = frozenset({*CONVERSATION_FIELDS, "prompt"})
 # Tables hold a conversation, or a run's input, as JSON in a text.
 _MAY_BE_JSON = frozenset({*_MAY_BE_MESSAGES, *_NESTED})
-_OWN_RECORD = frozenset({"call_id", "decided_route", "prompt_chars"})
 _READ_TOKENS = ("prompt_tokens", "input_tokens")
 _WRITTEN_TOKENS = ("completion_tokens", "output_tokens")
 _CHARS_PER_TOKEN = 4.0
@@ -91,6 +91,8 @@ def read_logged_calls(source: RowSource, *, field: str | None = None) -> LoggedC
     tokens: list[tuple[float, float]] = []
 
     def parse(row: Mapping[str, Any], _: int) -> None:
+        if is_note(row):  # of a call that has a row of its own
+            return
         prompt, n_chars = prompt_of(row, field)
         prompts.append(prompt)
         read = _number(row, _READ_TOKENS)
@@ -98,6 +100,8 @@ def read_logged_calls(source: RowSource, *, field: str | None = None) -> LoggedC
         tokens.append((n_chars / _CHARS_PER_TOKEN if np.isnan(read) else read, written))
 
     report = parse_rows(source, parse, strict=False)
+    if not prompts:
+        raise DataError(f"{source_name(source)} holds what was said of calls, and no call.")
     table = np.array(tokens, dtype=np.float64)
     return LoggedCalls(tuple(prompts), table[:, 0], table[:, 1], report)
 
@@ -142,7 +146,7 @@ def input_of(row: Mapping[str, Any], field: str | None = None) -> LoggedInput:
     if field is not None:
         for part in field.split("."):
             found = found.get(part) if isinstance(found, Mapping) else None
-    if field in (None, "prompt") and row.keys() >= _OWN_RECORD:
+    if field in (None, "prompt") and is_call_record(row):
         _check_record(row)
     asked = _input_in(found, depth=0)
     if not asked.text.strip():

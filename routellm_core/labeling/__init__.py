@@ -12,6 +12,7 @@ from routellm_core.labeling.reports import LabelReport
 from routellm_core.labeling.running import Progress
 from routellm_core.labeling.selection import Choice, choose, without_near_duplicates
 from routellm_core.labeling.settings import LabelSettings
+from routellm_core.labeling.shadow_estimates import Estimated, ShadowEstimates, estimate_shadows
 from routellm_core.labeling.soft import best_shift, soft_labels
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Call",
     "Choice",
     "Estimate",
+    "Estimated",
     "FeedbackReader",
     "HumanSample",
     "JudgeAgreement",
@@ -31,11 +33,13 @@ __all__ = [
     "LoggedPrompts",
     "Progress",
     "Reply",
+    "ShadowEstimates",
     "Signal",
     "alabel",
     "best_shift",
     "choose",
     "estimate_job",
+    "estimate_shadows",
     "label",
     "read_human_sample",
     "read_logged_prompts",

@@ -16,7 +16,13 @@ from routellm_core.labeling.logged_fields import (
     logged_model,
     reference_of,
 )
-from routellm_core.monitoring import log_files
+from routellm_core.monitoring.call_logs import (
+    LoggedNotes,
+    is_call_record,
+    is_note,
+    log_parts,
+    read_notes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,7 +70,8 @@ def read_logged_prompts(
     source
         As for `routellm_core.evaluation.logged_calls.read_logged_calls`: prompts, calls in
         OpenAI's format, LangSmith runs and data sets, Langfuse observations, or the log of a
-        `Monitor` that keeps prompts, whose renamed files are read as well. Answers are found where
+        `Monitor` that keeps prompts, whose renamed files are read as well, with the outcomes and
+        the shadow answers that belong to its calls. Answers are found where
         these keep them, or in `answers`, by model; known answers in `reference`, `expected_output`
         and the like.
     field, reference_field
@@ -80,10 +87,16 @@ def read_logged_prompts(
     DataError
         If the source cannot be read, or no row has a prompt.
     """
+    source = source if isinstance(source, (str, Path)) else list(source)
+    notes = read_notes(source) or LoggedNotes()
     found: list[LoggedPrompt] = []
     latest: dict[str, tuple[str, int]] = {}
 
     def parse(row: Mapping[str, Any], _: int) -> None:
+        if is_note(row):  # read with its call
+            return
+        if is_call_record(row) and row["call_id"] in notes.shadows:
+            row = {**row, **_shadowed(notes.shadows[row["call_id"]])}
         asked = input_of(row, field)
         messages = conversation(asked.messages)
         if len(messages) == 1 and messages[0]["content"] == asked.text:
@@ -91,6 +104,9 @@ def read_logged_prompts(
         answers = answers_of(row, asked.messages, model=model)
         who = logged_model(row) or model or ""
         signals = feedback.signals(row, answers.get(who, "")) if feedback is not None else ()
+        score = notes.scores.get(str(row.get("call_id"))) if is_call_record(row) else None
+        if feedback is not None and score is not None:
+            signals = (*signals, Signal("rating", score, 1.0))
         found.append(
             LoggedPrompt(
                 _without_halves(asked.text),
@@ -105,7 +121,7 @@ def read_logged_prompts(
             _mark_retry(found, latest.get(session), asked.text, who)
             latest[session] = asked.text, len(found) - 1
 
-    reports = [parse_rows(part, parse, strict=False) for part in _parts(source)]
+    reports = [parse_rows(part, parse, strict=False) for part in log_parts(source)]
     return LoggedPrompts(tuple(merged(found)), _total(reports))
 
 
@@ -124,12 +140,15 @@ def _mark_retry(
             )
 
 
-def _parts(source: RowSource) -> list[RowSource]:
-    """Return a log's files, the oldest first: those that rotation renamed, then the path."""
-    if not isinstance(source, (str, Path)):
-        return [source]
-    parts = [path for path in log_files(source) if path.is_file() and path.stat().st_size]
-    return list(parts) or [source]
+def _shadowed(shadow: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a call's record lacks and its shadow has: the conversation and both answers."""
+    prompt = shadow.get("prompt")
+    return {
+        "prompt": prompt,
+        "prompt_chars": len(prompt) if isinstance(prompt, str) else 0,
+        "answers": shadow["answers"],
+        **({"messages": shadow["messages"]} if shadow.get("messages") else {}),
+    }
 
 
 def _total(reports: list[RowReport]) -> RowReport:

@@ -16,6 +16,8 @@ from routellm_core.data.outcomes import Outcomes, column_of, read_outcomes, same
 from routellm_core.data.rows import BadRowCount, numbered_rows, source_name
 from routellm_core.embedders.base import check_embeddings
 from routellm_core.errors import ConfigurationError, DataError
+from routellm_core.monitoring.call_logs import read_notes
+from routellm_core.training.rated_calls import rated_calls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -87,7 +89,8 @@ def read_data(
     Parameters
     ----------
     source, strict
-        See `read_outcomes` and `read_battles`.
+        See `read_outcomes` and `read_battles`. The log of a `Monitor` that keeps whole prompts is
+        read as outcomes: of each call of which its user said how good the answer was.
     columns
         The source's own names of columns, by ours: `{"prompt": "question"}`.
     scale
@@ -101,6 +104,9 @@ def read_data(
         If there is a scale and the rows are battles, or a name of `columns` is not ours.
     """
     source = source if isinstance(source, (str, Path)) else list(source)
+    notes = read_notes(source)
+    if notes is not None:
+        return read_outcomes(rated_calls(source, notes), strict=strict)
     own = columns or {}
     bad, first = BadRowCount(), None
     for line, found in numbered_rows(source):

@@ -317,6 +317,7 @@ OTHERS = {
     ),
     "analyze: output": (["analyze", "{votes}", "-o", "{file}/a", "--examples", "2"], "{file}"),
     "monitor: plot": (["monitor", "{log}", "--plot", "x.txt"], "got 'x.txt'|no record"),
+    "monitor: labels": (["monitor", "{log}", "--labels", "x.jsonl"], "is no file|no record"),
     "monitor: period": (["monitor", "{log}", "--period", "0"], "above 0, got 0.0"),
     "replay: two targets": (["replay", "{log}", "-t", "0.5", "-s", "0.5"], "not both"),
     "route: two inputs": (["route", "x", "-f", "{prompts}"], "not both"),
