@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 
-from routellm_core import Usage
+from routellm_core import Usage, read_usage, sum_usage
 
 __all__ = ["UsageReader", "usage_of"]
 
@@ -54,18 +55,7 @@ def usage_of(message: Any) -> Usage | None:
     model = _once(model) if isinstance(model, str) else None
     if counts is None:
         return None if model is None else Usage(model=model)
-    return Usage.counted(
-        counts["input_tokens"],
-        counts["output_tokens"],
-        model,
-        reasoning=(counts.get("output_token_details") or {}).get("reasoning"),
-        total=counts.get("total_tokens"),
-    )
-
-
-def _total(counts: list[int | None]) -> int | None:
-    known = [count for count in counts if count is not None]
-    return sum(known) if known else None
+    return read_usage(counts, model=model)
 
 
 def _once(name: str) -> str:
@@ -81,9 +71,4 @@ def _sum(found: list[Usage]) -> Usage | None:
     model = found[-1].model
     if not counted:
         return Usage(model=model)
-    return Usage(
-        sum(one.input_tokens or 0 for one in counted),
-        sum(one.output_tokens or 0 for one in counted),
-        model,
-        _total([one.reasoning_tokens for one in counted]),
-    )
+    return replace(sum_usage(counted), model=model)

@@ -14,8 +14,7 @@ from llama_index.core.base.llms.types import (
     ToolCallBlock,
 )
 
-from llamaindex_routellm.usage import look_up
-from routellm_core import holds_answer, says_words, shows_something
+from routellm_core import holds_answer, look_up, says_words, shows_something
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

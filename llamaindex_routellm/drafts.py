@@ -13,7 +13,7 @@ from llamaindex_routellm.copies import with_field
 from llamaindex_routellm.history import call_as_json, read_calls
 from llamaindex_routellm.messages import Words, text_of
 from llamaindex_routellm.prompts import selected
-from llamaindex_routellm.usage import look_up
+from routellm_core import look_up
 from routellm_core.answers import Answer, Prompt, Token, ToolCall, read_tokens
 
 if TYPE_CHECKING:

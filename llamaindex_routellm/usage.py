@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from typing import Any
 
 from llama_index.core.base.llms.types import ChatResponse, CompletionResponse
@@ -11,15 +10,9 @@ from llama_index.core.callbacks import CallbackManager, CBEventType
 from llama_index.core.callbacks.base_handler import BaseCallbackHandler
 from llama_index.core.callbacks.schema import EventPayload
 
-from routellm_core import Usage
+from routellm_core import Usage, look_up, read_usage, reasoning_of, sum_usage
 
-__all__ = ["UsageReader", "look_up", "usage_of"]
-
-_READ = ("prompt_tokens", "input_tokens", "prompt_token_count", "prompt_eval_count")
-_WRITTEN = ("completion_tokens", "output_tokens", "candidates_token_count", "eval_count")
-_TOTAL = ("total_tokens", "total_token_count")
-_DETAILS = ("completion_tokens_details", "output_tokens_details", "output_token_details")
-_REASONING = ("reasoning_tokens", "thoughts_token_count")
+__all__ = ["UsageReader", "usage_of"]
 
 
 class UsageReader(BaseCallbackHandler):
@@ -35,13 +28,7 @@ class UsageReader(BaseCallbackHandler):
         counted = [one for one in self._found if one.input_tokens is not None]
         if not counted:
             return self._found[-1] if self._found else None
-        thought = [one.reasoning_tokens for one in counted if one.reasoning_tokens is not None]
-        return Usage(
-            sum(one.input_tokens or 0 for one in counted),
-            sum(one.output_tokens or 0 for one in counted),
-            counted[-1].model,
-            sum(thought) if thought else None,
-        )
+        return sum_usage(counted)
 
     def forget(self) -> None:
         """Begin anew, for another attempt."""
@@ -103,31 +90,11 @@ def usage_of(answer: object) -> Usage | None:
     places = [answer.additional_kwargs, look_up(raw, "usage"), look_up(raw, "usage_metadata"), raw]
     if isinstance(answer, ChatResponse):
         places.append(answer.message.additional_kwargs)
-    for place in places:
-        read, written = _count(place, _READ), _count(place, _WRITTEN)
-        if read is not None and written is not None:
-            total = _count(place, _TOTAL)
-            return Usage.counted(read, written, model, reasoning=_thought(places), total=total)
+    # Some integrations leave the tokens of reasoning in the provider's response.
+    thought = next((n for place in places if (n := reasoning_of(place)) is not None), None)
+    read = (read_usage(place, model=model, reasoning=thought) for place in places)
+    found = [usage for usage in read if usage is not None]
+    if found:
+        # Integrations copy the totals, and not always what of them was cached.
+        return next((usage for usage in found if usage.cached_tokens is not None), found[0])
     return None if model is None else Usage(model=model)
-
-
-def _thought(places: list[Any]) -> int | None:
-    """Return the tokens of reasoning, which some integrations leave in the provider's response."""
-    details = (look_up(place, name) for place in places for name in _DETAILS)
-    counts = (_count(place, _REASONING) for place in (*details, *places))
-    return next((count for count in counts if count is not None), None)
-
-
-def _count(place: Any, names: tuple[str, ...]) -> int | None:
-    for name in names:
-        count = look_up(place, name)
-        if isinstance(count, int) and not isinstance(count, bool) and count >= 0:
-            return count
-    return None
-
-
-def look_up(holder: Any, name: str) -> Any:
-    """Return a value by its name, from a mapping or an object; None when it is not there."""
-    if isinstance(holder, Mapping):
-        return holder.get(name)
-    return getattr(holder, name, None)

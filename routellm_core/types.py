@@ -199,12 +199,17 @@ class Usage:
         The model that answered, as the provider calls it.
     reasoning_tokens
         Those of `output_tokens` that the model spent on thinking; None when they were not counted.
+    cached_tokens, cache_write_tokens
+        How many of the tokens read came from the provider's prompt cache, and how many it wrote to
+        it; None where it did not say.
     """
 
     input_tokens: int | None = None
     output_tokens: int | None = None
     model: str | None = None
     reasoning_tokens: int | None = None
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
 
     @classmethod
     def counted(

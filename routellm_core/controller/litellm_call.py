@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from routellm_core._litellm import quiet_litellm
 from routellm_core.controller.conversion import completion_of
 from routellm_core.controller.reading import logprob_fields, read_answer, read_delta, read_prompt
 from routellm_core.errors import EmptyAnswerError
+from routellm_core.monitoring.token_counts import look_up, read_usage
 from routellm_core.plan import RoutedCall
 from routellm_core.policy import holds_answer, shows_something, unusable_answer_error
-from routellm_core.types import Usage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from routellm_core.answers import Answer, Prompt, Token
     from routellm_core.controller.calls import Call
     from routellm_core.plan import Attempts
+    from routellm_core.types import Usage
 
 __all__ = ["LiteLLMCall", "unseen", "usage_of"]
 
@@ -210,25 +210,7 @@ def unseen(request: Mapping[str, Any], *, timeout_s: float) -> dict[str, Any]:
 
 def usage_of(answer: Any) -> Usage | None:
     """Return the tokens that an answer or a chunk counts, and its model; None without a count."""
-    if isinstance(answer, dict):
-        answer = SimpleNamespace(
-            usage=SimpleNamespace(**answer.get("usage") or {}), model=answer.get("model")
-        )
-    counts = getattr(answer, "usage", None)
-    read, written = (getattr(counts, name, None) for name in ("prompt_tokens", "completion_tokens"))
+    model = look_up(answer, "model")
+    usage = read_usage(look_up(answer, "usage"), model=model if isinstance(model, str) else None)
     # LiteLLM counts 0 and 0 where the provider counted nothing.
-    if not (isinstance(read, int) and isinstance(written, int) and read + written > 0):
-        return None
-    model, details = getattr(answer, "model", None), getattr(counts, _DETAILS, None)
-    reasoning = (
-        details.get("reasoning_tokens")
-        if isinstance(details, dict)
-        else getattr(details, "reasoning_tokens", None)
-    )
-    return Usage.counted(
-        read,
-        written,
-        model if isinstance(model, str) else None,
-        reasoning=reasoning,
-        total=getattr(counts, "total_tokens", None),
-    )
+    return usage if usage is not None and (usage.input_tokens or usage.output_tokens) else None

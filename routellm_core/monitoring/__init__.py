@@ -16,6 +16,7 @@ from routellm_core.monitoring.records import CallRecord
 from routellm_core.monitoring.redaction import RedactingFilter
 from routellm_core.monitoring.sinks import CallbackSink, Sink
 from routellm_core.monitoring.telemetry import OpenTelemetrySink
+from routellm_core.monitoring.token_counts import look_up, read_usage, reasoning_of, sum_usage
 
 __all__ = [
     "CallNote",
@@ -36,8 +37,12 @@ __all__ = [
     "Sink",
     "as_monitor",
     "log_files",
+    "look_up",
     "next_call_number",
     "price_of",
     "read_note",
+    "read_usage",
+    "reasoning_of",
+    "sum_usage",
     "text_digest",
 ]

@@ -92,7 +92,12 @@ class Pricing:
         price = self.price(model)
         if price is None:
             return None
-        return price.cost_usd(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens)
+        return price.cost_usd(
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            cached_tokens=usage.cached_tokens or 0,
+            cache_write_tokens=usage.cache_write_tokens or 0,
+        )
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -153,6 +158,8 @@ class RecordMaker:
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
             reasoning_tokens=usage.reasoning_tokens,
+            cached_tokens=usage.cached_tokens,
+            cache_write_tokens=usage.cache_write_tokens,
             cost_usd=cost,
             router_usd=router_usd,
             drafts_usd=drafts_usd if ending.steps else None,
@@ -174,7 +181,10 @@ class RecordMaker:
         if price is None or usage.input_tokens is None:
             return None
         return price.cost_usd(
-            input_tokens=usage.input_tokens, output_tokens=max(0.0, written + more)
+            input_tokens=usage.input_tokens,
+            output_tokens=max(0.0, written + more),
+            cached_tokens=usage.cached_tokens or 0,
+            cache_write_tokens=usage.cache_write_tokens or 0,
         )
 
     def drafts_usd(self, ending: Ending) -> float | None:
@@ -198,6 +208,8 @@ class RecordMaker:
             "input_tokens": usage.input_tokens,
             "output_tokens": usage.output_tokens,
             "reasoning_tokens": usage.reasoning_tokens,
+            "cached_tokens": usage.cached_tokens,
+            "cache_write_tokens": usage.cache_write_tokens,
             "cost_usd": self.pricing.cost_usd(step.model, usage),
         }
         return {name: value for name, value in values.items() if value is not None}

@@ -32,6 +32,8 @@ _CHANGING = frozenset(
         "input_tokens",
         "output_tokens",
         "reasoning_tokens",
+        "cached_tokens",
+        "cache_write_tokens",
         "cost_usd",
         "router_usd",
         "strong_usd",
@@ -42,6 +44,13 @@ _CHANGING = frozenset(
         "shadow_share",
     }
 )
+
+
+_SPENT = (
+    "input_tokens", "output_tokens", "reasoning_tokens",
+    "cached_tokens", "cache_write_tokens", "cost_usd",
+    "strong_usd", "saved_usd",
+)  # fmt: skip
 
 
 class _Shared(NamedTuple):
@@ -100,6 +109,8 @@ class LineMaker:
         n_read, n_written = usage.input_tokens, usage.output_tokens
         n_thought = usage.reasoning_tokens
         thought = "" if n_thought is None else f',"reasoning_tokens":{n_thought}'
+        if usage.cached_tokens is not None or usage.cache_write_tokens is not None:
+            return self._spent_with_cache(ending)
         if n_read is None or n_written is None:
             return (
                 f',"input_tokens":{"null" if n_read is None else n_read}'
@@ -119,6 +130,13 @@ class LineMaker:
             f'{tokens},"cost_usd":{cost:.12f},"strong_usd":{strong_cost:.12f}'
             f',"saved_usd":{f"{saved:.12f}" if ending.outcome == "answered" else "null"}'
         )
+
+    def _spent_with_cache(self, ending: Ending) -> str:
+        """Return the same fields, with those of the tokens that were cached."""
+        record = self._maker.record(ending)
+        values = {name: getattr(record, name) for name in _SPENT}
+        told = {name: value for name, value in values.items() if value is not None}
+        return f",{json_of(told)[1:-1]}"
 
     def _shared_by(self, ending: Ending) -> _Shared:
         decision, decided, usage = ending.decision, ending.decided, ending.usage

@@ -60,6 +60,9 @@ class CallRecord:
         As counted by the provider; None when they were not.
     reasoning_tokens
         Those of `output_tokens` that went into thinking; None when the provider does not say.
+    cached_tokens, cache_write_tokens
+        How many of `input_tokens` the provider read from its prompt cache, and wrote to it; None
+        when it did not say.
     cost_usd
         Price of the answer, in US dollars; None, never 0, when a price or a count is unknown.
     router_usd
@@ -67,8 +70,8 @@ class CallRecord:
     drafts_usd
         Price of the drafts that were rejected; None where no strategy drafts, or when unknown.
     strong_usd
-        What the call would have cost at the strong model: the same tokens, or as many more as that
-        model is expected to write; None when unknown.
+        What the call would have cost at the strong model: the same tokens, cached as they were, or
+        as many more as that model is expected to write; None when unknown.
     saved_usd
         `strong_usd` less `cost_usd`, `router_usd` and `drafts_usd`; None when one is unknown, or
         no answer came.
@@ -83,8 +86,8 @@ class CallRecord:
         See `ShadowRecord`.
     steps
         Of a call that followed a strategy's plan, each step: "expert", "model", "outcome", and as
-        far as they are known "score", "ms", "input_tokens", "output_tokens", "reasoning_tokens" and
-        "cost_usd".
+        far as they are known "score", "ms", "input_tokens", "output_tokens", "reasoning_tokens",
+        "cached_tokens", "cache_write_tokens" and "cost_usd".
     """
 
     call_id: str
@@ -112,6 +115,8 @@ class CallRecord:
     input_tokens: int | None = None
     output_tokens: int | None = None
     reasoning_tokens: int | None = None
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
     cost_usd: float | None = None
     router_usd: float = 0.0
     drafts_usd: float | None = None
@@ -170,6 +175,8 @@ _OPTIONAL = frozenset(
         "drafts_usd",
         "reasoning_tokens",
         "shadow_share",
+        "cached_tokens",
+        "cache_write_tokens",
     }
 )
 _REQUIRED = (

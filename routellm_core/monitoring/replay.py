@@ -63,7 +63,8 @@ class Replay:
     threshold
         The one that was replayed; None for each call's own.
     actual, replayed
-        The bills. A call that would have gone elsewhere is priced with its own tokens. Where that
+        The bills. A call that would have gone elsewhere is priced with its own tokens,
+        as many of them cached as were. Where that
         is the same model with other settings, it writes as many more as the log's answers of the
         one have on average than those of the other; without such answers it is unpriced.
     """
@@ -156,7 +157,12 @@ class _Count:
         self._n_strong[1] += final == "strong"
         actual, strong = record.cost_usd, record.strong_usd
         if actual is None:
-            usage = Usage(record.input_tokens, record.output_tokens)
+            usage = Usage(
+                record.input_tokens,
+                record.output_tokens,
+                cached_tokens=record.cached_tokens,
+                cache_write_tokens=record.cache_write_tokens,
+            )
             actual = self._pricing.cost_usd(record.model, usage)
         if strong is None:
             strong = self._cost_at("strong", record)
@@ -179,7 +185,12 @@ class _Count:
         price = self._pricing.price(model)
         if price is None or written is None or record.input_tokens is None:
             return None
-        return price.cost_usd(input_tokens=record.input_tokens, output_tokens=written)
+        return price.cost_usd(
+            input_tokens=record.input_tokens,
+            output_tokens=written,
+            cached_tokens=record.cached_tokens or 0,
+            cache_write_tokens=record.cache_write_tokens or 0,
+        )
 
     def result(self, threshold: float | None) -> Replay:
         """Return the totals."""

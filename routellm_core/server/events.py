@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from routellm_core.monitoring.token_counts import read_usage
 from routellm_core.policy import shows_something
 from routellm_core.server.errors import UpstreamError
-from routellm_core.types import Usage
+
+if TYPE_CHECKING:
+    from routellm_core.types import Usage
 
 __all__ = [
     "DONE",
@@ -232,23 +235,14 @@ def usage_of(answer: Any) -> Usage | None:
 
     Examples
     --------
-    >>> usage_of({"model": "m", "usage": {"prompt_tokens": 3, "completion_tokens": 5}})
-    Usage(input_tokens=3, output_tokens=5, model='m', reasoning_tokens=None)
+    >>> usage_of({"model": "m", "usage": {"prompt_tokens": 3, "completion_tokens": 5}}).model
+    'm'
     """
     counts = answer.get("usage") if isinstance(answer, dict) else None
     if not isinstance(counts, dict):
         return None
-    read, written = counts.get("prompt_tokens"), counts.get("completion_tokens")
-    if not (isinstance(read, int) and isinstance(written, int)):
-        return None
-    model, details = answer.get("model"), counts.get("completion_tokens_details")
-    return Usage.counted(
-        read,
-        written,
-        model if isinstance(model, str) else None,
-        reasoning=details.get("reasoning_tokens") if isinstance(details, dict) else None,
-        total=counts.get("total_tokens"),
-    )
+    model = answer.get("model")
+    return read_usage(counts, model=model if isinstance(model, str) else None)
 
 
 def _choices(chunk: Any) -> list[dict[str, Any]]:

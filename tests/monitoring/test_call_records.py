@@ -73,6 +73,20 @@ def test_savings_are_net_of_what_the_router_costs_but_only_where_it_was_asked(wa
     assert (second.router_usd, second.saved_usd) == (0.0, pytest.approx(0.0028))
 
 
+def test_cached_tokens_count_at_their_prices_in_costs_and_savings(watched) -> None:
+    big = Price("big", 3e-6, 1e-5, cache_read_usd=3e-7, cache_write_usd=3.75e-6)
+    begin, seen = watched(prices={**PRICES, "big": big})
+    usage = Usage(1000, 100, cached_tokens=600, cache_write_tokens=300)
+    begin().succeeded(usage)
+    [record] = seen()
+    assert (record.cached_tokens, record.cache_write_tokens) == (600, 300)
+    # The small model has no price for cached tokens: they cost what the others cost.
+    assert record.cost_usd == pytest.approx(1000 * 1e-6 + 100 * 2e-6)
+    strong = 100 * 3e-6 + 600 * 3e-7 + 300 * 3.75e-6 + 100 * 1e-5
+    assert record.strong_usd == pytest.approx(strong)
+    assert record.saved_usd == pytest.approx(strong - 0.0012)
+
+
 @pytest.mark.parametrize(
     ("usage", "prices"), [(None, PRICES), (Usage(5, None), PRICES), (Usage(5, 5), {})]
 )

@@ -10,7 +10,7 @@ from routellm_core import CallRecord, Decision, Price, Usage
 from routellm_core.monitoring.endings import Ending, Pricing, RecordMaker
 from routellm_core.monitoring.lines import LineMaker
 
-PRICES = {"big": Price("big", 2.5e-6, 1e-5), "small": Price("small", 1.5e-7, 6e-7)}
+PRICES = {"big": Price("big", 2.5e-6, 1e-5, 2.5e-7), "small": Price("small", 1.5e-7, 6e-7)}
 MAKERS = [
     RecordMaker(Pricing({**PRICES, "unknown": None}), router_usd, b"k" * 32, keep)  # type: ignore[dict-item]
     for router_usd, keep in [(0.0, 0), (0.00002, 40)]
@@ -35,7 +35,9 @@ def decisions(draw: st.DrawFn) -> Decision:
 
 @st.composite
 def endings(draw: st.DrawFn) -> Ending:
-    usage = st.builds(Usage, TOKENS, TOKENS, st.none() | st.text(max_size=5), TOKENS)
+    model = st.none() | st.text(max_size=5)
+    usage = st.builds(Usage, TOKENS, TOKENS, model, TOKENS)
+    usage |= st.builds(Usage, TOKENS, TOKENS, model, TOKENS, TOKENS)
     return Ending(
         number=draw(st.integers(1, 10**9)),
         started_at=draw(st.floats(1.7e9, 2.5e9)),

@@ -51,6 +51,21 @@ def test_a_threshold_moves_calls_and_the_bill(record) -> None:
     assert found.replayed.saved_usd == pytest.approx(4.0 - 1.3)
 
 
+def test_a_moved_call_keeps_its_cached_tokens_at_the_other_models_prices(record) -> None:
+    prices = {
+        "big": Price("big", 1.0, 0.0, cache_read_usd=0.1),
+        "small": Price("small", 0.2, 0.0, cache_read_usd=0.02, cache_write_usd=0.25),
+    }
+    tokens = {"input_tokens": 100, "output_tokens": 1, "cached_tokens": 80, "cache_write_tokens": 5}
+    unpriced = {"cost_usd": None, "strong_usd": None}
+    log = [call(record, 1, 0.6, **tokens, **unpriced), call(record, 2, 0.1, **tokens, **unpriced)]
+    found = replay(log, pricing=Pricing(prices), threshold=0.7)
+    big, small = 20 * 1.0 + 80 * 0.1, 15 * 0.2 + 80 * 0.02 + 5 * 0.25
+    assert found.actual.cost_usd == pytest.approx(big + small)
+    assert found.replayed.cost_usd == pytest.approx(2 * small)
+    assert found.replayed.saved_usd == pytest.approx(2 * big - 2 * small)
+
+
 def test_a_share_is_of_the_logs_own_calls(record) -> None:
     records = [call(record, n, n / 100) for n in range(100)]
     found = replay(records, pricing=PRICING, strong_share=0.2)
