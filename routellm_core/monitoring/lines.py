@@ -46,13 +46,6 @@ _CHANGING = frozenset(
 )
 
 
-_SPENT = (
-    "input_tokens", "output_tokens", "reasoning_tokens",
-    "cached_tokens", "cache_write_tokens", "cost_usd",
-    "strong_usd", "saved_usd",
-)  # fmt: skip
-
-
 class _Shared(NamedTuple):
     """Be what many lines have in common: their beginning, and the prices of their models."""
 
@@ -107,22 +100,29 @@ class LineMaker:
     def _spent(self, ending: Ending, usage: Usage, shared: _Shared) -> str:
         """Return the fields that say what was read and written, and what it cost."""
         n_read, n_written = usage.input_tokens, usage.output_tokens
+        n_cached, n_cache_writes = usage.cached_tokens, usage.cache_write_tokens
         n_thought = usage.reasoning_tokens
-        thought = "" if n_thought is None else f',"reasoning_tokens":{n_thought}'
-        if usage.cached_tokens is not None or usage.cache_write_tokens is not None:
-            return self._spent_with_cache(ending)
+        parts = "" if n_thought is None else f',"reasoning_tokens":{n_thought}'
+        if n_cached is not None:
+            parts += f',"cached_tokens":{n_cached}'
+        if n_cache_writes is not None:
+            parts += f',"cache_write_tokens":{n_cache_writes}'
         if n_read is None or n_written is None:
             return (
                 f',"input_tokens":{"null" if n_read is None else n_read}'
-                f',"output_tokens":{"null" if n_written is None else n_written}{thought}'
+                f',"output_tokens":{"null" if n_written is None else n_written}{parts}'
             )
         price, strong = shared.price, shared.strong_price
-        tokens = f',"input_tokens":{n_read},"output_tokens":{n_written}{thought}'
+        tokens = f',"input_tokens":{n_read},"output_tokens":{n_written}{parts}'
         cost = None if price is None else price.input_usd * n_read + price.output_usd * n_written
+        if price is not None and cost is not None and (n_cached or n_cache_writes):
+            cost += _cached_usd(price, n_cached or 0, n_cache_writes or 0)
         more = ending.more_tokens
         if strong is None or more is None:
             return tokens if cost is None else f'{tokens},"cost_usd":{cost:.12f}'
         strong_cost = strong.input_usd * n_read + strong.output_usd * max(0.0, n_written + more)
+        if n_cached or n_cache_writes:
+            strong_cost += _cached_usd(strong, n_cached or 0, n_cache_writes or 0)
         if cost is None:
             return f'{tokens},"strong_usd":{strong_cost:.12f}'
         saved = strong_cost - cost - self._maker.decision_usd(ending)
@@ -130,13 +130,6 @@ class LineMaker:
             f'{tokens},"cost_usd":{cost:.12f},"strong_usd":{strong_cost:.12f}'
             f',"saved_usd":{f"{saved:.12f}" if ending.outcome == "answered" else "null"}'
         )
-
-    def _spent_with_cache(self, ending: Ending) -> str:
-        """Return the same fields, with those of the tokens that were cached."""
-        record = self._maker.record(ending)
-        values = {name: getattr(record, name) for name in _SPENT}
-        told = {name: value for name, value in values.items() if value is not None}
-        return f",{json_of(told)[1:-1]}"
 
     def _shared_by(self, ending: Ending) -> _Shared:
         decision, decided, usage = ending.decision, ending.decided, ending.usage
@@ -172,3 +165,13 @@ class LineMaker:
                 self._shared.clear()
             self._shared[key] = shared
         return shared
+
+
+def _cached_usd(price: Price, n_cached: int, n_cache_writes: int) -> float:
+    """Return what cached tokens cost more than others; negative where they cost less."""
+    return price.cost_usd(
+        input_tokens=0,
+        output_tokens=0,
+        cached_tokens=n_cached,
+        cache_write_tokens=n_cache_writes,
+    )
