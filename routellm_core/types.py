@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "RECORD_KEY",
+    "CacheNote",
     "Calibration",
     "Decision",
     "DecisionRecord",
@@ -58,6 +59,8 @@ class DecisionRecord(TypedDict):
     """A decision as JSON: what is stored on an answer under the key "routellm".
 
     "call_id" is there where a monitor records the call.
+    `cache` is there where a prompt cache moved the decision, and `at`, in seconds since 1970, on
+    answers of models whose cached tokens have a price.
     """
 
     route: str
@@ -68,6 +71,38 @@ class DecisionRecord(TypedDict):
     reason: str
     better: NotRequired[BetterRecord]
     call_id: NotRequired[str]
+    cache: NotRequired[dict[str, str | float | bool]]
+    at: NotRequired[int]
+
+
+@dataclass(frozen=True, slots=True)
+class CacheNote:
+    """How the prompt caches of a conversation moved a decision.
+
+    Parameters
+    ----------
+    model
+        The model that has most of the conversation cached.
+    share
+        In [0, 1]: the share of the prompt that it has cached.
+    shift
+        What the caches added to the threshold; None where costs moved and no threshold.
+    is_estimated
+        Whether the share follows from the length of the shared beginning, because the provider
+        counted no cached tokens.
+    """
+
+    model: str
+    share: float
+    shift: float | None
+    is_estimated: bool
+
+    def record(self) -> dict[str, str | float | bool]:
+        """Return the note as a new, JSON-safe mapping."""
+        told: dict[str, str | float | bool] = {"model": self.model, "share": self.share}
+        if self.shift is not None:
+            told["shift"] = self.shift
+        return {**told, "estimated": self.is_estimated}
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +159,8 @@ class Decision:
         ends of its 95 % interval; None where the router was not calibrated on outcomes.
     call_id
         Names the call in a monitor's log; empty where no monitor records it.
+    cache
+        How prompt caches moved the decision; None where they did not.
     """
 
     route: str
@@ -137,6 +174,7 @@ class Decision:
     cheapest: str = ""
     better: tuple[float, float, float] | None = None
     call_id: str = ""
+    cache: CacheNote | None = None
 
     def record(self) -> DecisionRecord:
         """Return the decision as a new, JSON-safe mapping."""
@@ -153,11 +191,15 @@ class Decision:
             record["better"] = {"probability": probability, "low": low, "high": high}
         if self.call_id:
             record["call_id"] = self.call_id
+        if self.cache is not None:
+            record["cache"] = self.cache.record()
         return record
 
     def metadata(self) -> dict[str, str | float | None]:
         """Return the decision as flat metadata for a run or a span: "routellm_route" and so on."""
+        cache = {} if self.cache is None else self.cache.record()
         metadata: dict[str, str | float | None] = {
+            **{f"routellm_cache_{name}": value for name, value in cache.items()},
             "routellm_route": self.route,
             "routellm_model": self.model,
             "routellm_win_rate": self.win_rate,

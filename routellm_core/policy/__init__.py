@@ -7,6 +7,7 @@ from routellm_core.policy.answers import (
     unusable_answer,
     unusable_answer_error,
 )
+from routellm_core.policy.cache_rule import CacheAware, CacheRule, CacheSettings, cache_settings
 from routellm_core.policy.capabilities import missing_capability
 from routellm_core.policy.conversation import (
     MessageView,
@@ -26,6 +27,7 @@ from routellm_core.policy.memory import RecentValues
 from routellm_core.policy.model_check import check_model
 from routellm_core.policy.parts import KNOWN_PARTS, is_tool_result_content, modalities_of
 from routellm_core.policy.pastes import request_in
+from routellm_core.policy.prefixes import History, HistoryReader, PastAnswer, PrefixMemory
 from routellm_core.policy.prompt_length import is_prompt_too_long
 from routellm_core.policy.routing import (
     NO_OVERRIDES,
@@ -51,11 +53,18 @@ __all__ = [
     "KNOWN_PARTS",
     "NO_OVERRIDES",
     "ROLE_NAMES",
+    "CacheAware",
+    "CacheRule",
+    "CacheSettings",
     "Decider",
     "Fault",
     "FirstStep",
+    "History",
+    "HistoryReader",
     "MessageView",
     "Overrides",
+    "PastAnswer",
+    "PrefixMemory",
     "RecentValues",
     "Role",
     "Route",
@@ -63,6 +72,7 @@ __all__ = [
     "RoutingText",
     "Target",
     "Turn",
+    "cache_settings",
     "check_drop_params",
     "check_model",
     "check_routing_text",

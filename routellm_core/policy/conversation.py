@@ -13,6 +13,7 @@ from routellm_core.policy.tool_results import is_tool_result, without_scratchpad
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from routellm_core.policy.prefixes import History, HistoryReader
     from routellm_core.types import Modality
 
 __all__ = [
@@ -85,6 +86,8 @@ class Turn:
         Characters in all messages together.
     n_bytes
         UTF-8 bytes in all messages together; 0 when not counted, because `n_chars` is small.
+    history
+        What the models have cached of the conversation; None where nothing is.
     """
 
     text: str
@@ -93,6 +96,7 @@ class Turn:
     tools: bool = False
     n_chars: int = 0
     n_bytes: int = 0
+    history: History | None = None
 
 
 def check_routing_text(value: str) -> RoutingText:
@@ -129,6 +133,7 @@ def read_turn(
     tools: bool = False,
     small_window: int | None = None,
     request_of: Callable[[str], str] = request_in,
+    history: HistoryReader | None = None,
 ) -> Turn:
     """Summarise a conversation for the policy.
 
@@ -150,19 +155,23 @@ def read_turn(
         counted when the characters could exceed it.
     request_of
         With "auto", what finds the request in a user's message.
+    history
+        Reads what is cached of it at the beginning of a turn; None where nobody asks.
     """
     texts = [view.text(message) for message in messages]
     roles = _speakers(messages, view, texts)
     n_chars = sum(map(len, texts))
     # One character may be several tokens, but never more than its bytes / 4 rounded up.
     count_bytes = small_window is not None and n_chars > small_window
+    record = _record(messages, view, roles)
     return Turn(
         text=_select(roles, texts, routing_text, request_of),
-        record=_record(messages, view, roles),
+        record=record,
         modalities=_NOTHING.union(*map(view.modalities, messages)),
         tools=tools,
         n_chars=n_chars,
         n_bytes=sum(len(t.encode("utf-8", "replace")) for t in texts) if count_bytes else 0,
+        history=history.read(messages, roles, texts) if history and record is None else None,
     )
 
 

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from routellm_core.policy.cache_rule import CacheRule
     from routellm_core.policy.conversation import Turn
+    from routellm_core.policy.prefixes import History
+    from routellm_core.types import CacheNote
 
 __all__ = ["NO_OVERRIDES", "Overrides", "Route", "RoutingPolicy", "check_threshold"]
 
@@ -131,6 +134,9 @@ class RoutingPolicy:
         no pair, "strong" stands for the last and "weak" for the first that can take the turn.
     better
         Shape (k, 4): what the router's calibration knows of strictly better answers.
+    caching
+        Moves the threshold within a conversation by what the models have cached of it; None leaves
+        it where it is.
     """
 
     threshold: float
@@ -140,6 +146,7 @@ class RoutingPolicy:
     on_router_error: Route = "strong"
     on_empty_prompt: Route = "strong"
     better: NDArray[np.float64] | None = field(default=None, compare=False)
+    caching: CacheRule | None = None
 
     def __post_init__(self) -> None:
         check_threshold(self.threshold)
@@ -210,15 +217,19 @@ class RoutingPolicy:
         win_rate
             The router's.
         overrides
-            Its threshold goes before every other.
+            Its threshold goes before every other, and no cache moves it.
         threshold
             In place of the policy's.
         turn
-            What was asked, where the experts are no pair: only those that can take it count.
+            What was asked: where the experts are no pair, only those that can take it count, and
+            what is cached of its conversation moves the threshold.
         """
         threshold = self.threshold if threshold is None else threshold
+        cache: CacheNote | None = None
         if overrides.threshold is not None:
             threshold = overrides.threshold
+        elif turn is not None and turn.history is not None and self.caching is not None:
+            threshold, cache = self._moved(threshold, turn.history)
         route = self._named("strong" if win_rate >= threshold else "weak", turn)
         return Decision(
             route=route,
@@ -228,6 +239,7 @@ class RoutingPolicy:
             router=self.router,
             reason="win_rate",
             better=None if self.better is None else self._better(win_rate),
+            cache=cache,
             **self._among(turn),
         )
 
@@ -255,6 +267,7 @@ class RoutingPolicy:
         cheapest: str,
         qualities: Sequence[float] = (),
         win_rate: float | None = None,
+        cache: CacheNote | None = None,
     ) -> Decision:
         """Return the decision for an expert that a strategy chose.
 
@@ -272,6 +285,8 @@ class RoutingPolicy:
             What the router expects of each expert of `order`.
         win_rate
             The router's, where it was asked.
+        cache
+            How prompt caches moved the choice.
         """
         return Decision(
             route=name,
@@ -283,6 +298,7 @@ class RoutingPolicy:
             order=tuple(order),
             qualities=tuple(qualities),
             cheapest=cheapest,
+            cache=cache,
         )
 
     def after_router_error(
@@ -332,6 +348,12 @@ class RoutingPolicy:
         assert table is not None  # noqa: S101 - for the type checker
         value, low, high = (float(np.interp(win_rate, table[:, 0], table[:, c])) for c in (1, 2, 3))
         return value, low, high
+
+    def _moved(self, threshold: float, history: History) -> tuple[float, CacheNote | None]:
+        """Return the threshold in a conversation; only a pair has one to move."""
+        if self.caching is None or not self.experts.is_pair:
+            return threshold, None
+        return self.caching.moved(threshold, history)
 
     def _named(self, route: Route, turn: Turn | None) -> str:
         """Return the expert that a route of the pair stands for."""

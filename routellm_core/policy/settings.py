@@ -16,6 +16,7 @@ from routellm_core.calibration import (
 )
 from routellm_core.errors import ConfigurationError
 from routellm_core.experts import Capabilities, ExpertTable
+from routellm_core.policy.cache_rule import CacheRule, cache_settings
 from routellm_core.policy.decider import Decider
 from routellm_core.policy.routing import RoutingPolicy, check_threshold
 from routellm_core.policy.threshold_notes import note_threshold
@@ -25,6 +26,7 @@ from routellm_core.routers.loading import load_router
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from routellm_core.policy.cache_rule import CacheAware
     from routellm_core.policy.decider import FirstStep
     from routellm_core.policy.routing import Route
 
@@ -210,10 +212,12 @@ def make_decider(
     on_empty_prompt: Route = "strong",
     remember: int = 0,
     router_deadline_s: float | None = DEFAULT_ROUTER_DEADLINE_S,
+    cache_aware: CacheAware = True,
 ) -> Decider:
     """Return the decider for an adapter's arguments; see `RoutingPolicy` and `Decider` for each.
 
     The models are a pair (`strong_model`, `weak_model`, `strong`, `weak`), or `experts`.
+    `cache_aware` is read for turns that have a history, see `HistoryReader`.
 
     Raises
     ------
@@ -228,6 +232,7 @@ def make_decider(
         )
     experts = _with_lengths(experts, answer_tokens, router)
     strong_length, weak_length = experts.reference.answer_tokens, experts.cheapest.answer_tokens
+    caching = cache_settings(cache_aware)
     policy = RoutingPolicy(
         threshold=resolve_threshold(
             router,
@@ -248,6 +253,7 @@ def make_decider(
         on_router_error=on_router_error,
         on_empty_prompt=on_empty_prompt,
         better=None if router.calibration is None else router.calibration.better,
+        caching=None if caching is None else CacheRule(caching, experts, router),
     )
     return Decider(
         router, policy, remember=remember, deadline_s=router_deadline_s, strategy=strategy

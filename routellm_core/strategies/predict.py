@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from routellm_core.experts import Expert, ExpertTable
     from routellm_core.monitoring.prices import Price
     from routellm_core.policy import Overrides, RoutingPolicy, Turn
-    from routellm_core.types import Decision
+    from routellm_core.types import CacheNote, Decision
 
 __all__ = ["Predict"]
 
@@ -128,12 +128,13 @@ class Predict(Strategy):
     ) -> Decision:
         """Return the decision for a win rate, or for the experts' qualities."""
         if self.quality_per_usd is None:
-            return policy.after_scoring(win_rate, overrides)
+            return policy.after_scoring(win_rate, overrides, turn=turn)
         quality = np.asarray(win_rate, dtype=np.float64)
         utility = quality
         cost = np.arange(len(quality), dtype=np.float64)
+        cache: CacheNote | None = None
         if self.quality_per_usd > 0.0:
-            cost = self.costs(policy.experts, prompt_chars=len(turn.text))
+            cost, cache = self._costs(policy, turn)
             utility = quality - self.quality_per_usd * cost
         able, _ = policy.able(turn)
         names = policy.experts.names
@@ -149,4 +150,16 @@ class Predict(Strategy):
             order=[names[place] for place in better],
             cheapest=able[0],
             qualities=quality[better].tolist(),
+            cache=cache,
         )
+
+    def _costs(
+        self, policy: RoutingPolicy, turn: Turn
+    ) -> tuple[NDArray[np.float64], CacheNote | None]:
+        """Return the experts' costs, in a conversation with what each has cached of it."""
+        if turn.history is None or policy.caching is None:
+            return self.costs(policy.experts, prompt_chars=len(turn.text)), None
+        costs, cache = policy.caching.costs(
+            turn.history, price=self._pricing.price, answer_tokens=self._answer_tokens
+        )
+        return np.array(costs), cache
