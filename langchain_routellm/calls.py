@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from time import time
 from typing import Any, NamedTuple, TypeAlias
 
 from langchain_core.messages import AIMessage, convert_to_messages
@@ -24,7 +25,7 @@ from langchain_routellm.reading import Asked, merged_chunks, read_answer, read_p
 from langchain_routellm.tools import chat_model_in
 from langchain_routellm.usage import UsageReader, usage_of
 from langchain_routellm.watching import TokenWatch, shows_tokens, with_handler
-from routellm_core import Attempts, EmptyAnswerError, Usage
+from routellm_core import Attempts, DecisionRecord, EmptyAnswerError, Usage
 from routellm_core.answers import Answer, Prompt, Request, Token, read_tokens
 from routellm_core.plan import OtherAnswer, RoutedCall
 
@@ -33,6 +34,7 @@ __all__ = ["Beside", "Call", "Drafting", "Target"]
 Target: TypeAlias = Callable[[str, dict[str, Any]], tuple[Runnable[Any, Any], dict[str, Any]]]
 """From a route and a call's arguments to its Runnable and the arguments for it."""
 
+_NO_EXPERTS: frozenset[str] = frozenset()
 _NO_CHUNKS = "No generation chunks were returned"
 """All that LangChain says when a stream ends before it began."""
 
@@ -121,6 +123,7 @@ class Call(RoutedCall[Any, Any]):
         "_tried",
         "_usage",
         "beside",
+        "dated",
         "drafting",
     )
 
@@ -144,6 +147,8 @@ class Call(RoutedCall[Any, Any]):
         """Set where answers may be rejected."""
         self.beside: Beside | None = None
         """Set where another model is asked in the background."""
+        self.dated: frozenset[str] = _NO_EXPERTS
+        """The experts whose answers carry their time, for what prompt caches hold later."""
         self._is_branch = False
         self._recording: Recording | None = None
 
@@ -256,15 +261,23 @@ class Call(RoutedCall[Any, Any]):
 
     def signed(self, answer: Any) -> Any:
         """Return the answer with this call's record, on a copy."""
-        return stamped(answer, self.attempts.decision.record())
+        return stamped(answer, self.record())
 
     def signed_chunks(self, chunks: list[Any]) -> list[Any]:
         """Return the chunks with the record on the first.
 
         Records on several would be merged into nonsense.
         """
-        chunks[0] = stamped(chunks[0], self.attempts.decision.record())
+        chunks[0] = stamped(chunks[0], self.record())
         return chunks
+
+    def record(self) -> DecisionRecord:
+        """Return what the answer carries."""
+        decision = self.attempts.decision
+        record = decision.record()
+        if decision.route in self.dated:
+            record["at"] = int(time())
+        return record
 
     def prompt(self) -> Prompt:
         """Return what was asked, as verifiers read it."""

@@ -53,6 +53,7 @@ from routellm_core.strategies import Strategy
 __all__ = ["RoutedChatModel"]
 
 _HIDDEN: Any = Field(default=None, exclude=True, repr=False)
+_OPTIONS = ("sticky", "on_router_error", "on_empty_prompt", "router_deadline_s", "cache_aware")
 
 
 class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, PreparedModel):
@@ -102,6 +103,8 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, PreparedM
         around it, and of a follow-up such as "continue" what it continues.
     sticky
         Whether a turn keeps its route through tool calls and retries.
+    cache_aware
+        Whether, or by which `CacheSettings`, priced prompt caches move a conversation's threshold.
     on_router_error, on_empty_prompt
         The route when the router fails, and when there is no text to route.
     escalate_on
@@ -173,6 +176,7 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, PreparedM
     answer_tokens: SkipValidation[Mapping[str, float] | None] = None
     routing_text: SkipValidation[RoutingText | TextReader] = "auto"
     sticky: bool = True
+    cache_aware: SkipValidation[Any] = True
     on_router_error: SkipValidation[Route] = "strong"
     on_empty_prompt: SkipValidation[Route] = "strong"
     escalate_on: SkipValidation[tuple[type[BaseException], ...] | None] = None
@@ -297,6 +301,7 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, PreparedM
             **self._goal(),
             "routing_text": repr(self.routing_text),
             "sticky": self.sticky,
+            "cache_aware": repr(self.cache_aware),
             "on_router_error": self.on_router_error,
             "on_empty_prompt": self.on_empty_prompt,
             "escalate_on": repr(self.escalate_on),
@@ -354,10 +359,7 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, PreparedM
             **self._goal(),
             experts=models.experts,
             strategy=self.strategy,
-            sticky=self.sticky,
-            on_router_error=self.on_router_error,
-            on_empty_prompt=self.on_empty_prompt,
-            router_deadline_s=self.router_deadline_s,
+            **{name: getattr(self, name) for name in _OPTIONS},
         )
         return Routing(
             decider,
@@ -388,9 +390,7 @@ class RoutedChatModel(BatchDispatching, EventDispatching, DirectCalls, PreparedM
             **goal,
             strong_model="strong",
             weak_model="weak",
-            on_router_error=self.on_router_error,
-            on_empty_prompt=self.on_empty_prompt,
-            router_deadline_s=self.router_deadline_s,
+            **{name: getattr(self, name) for name in _OPTIONS},
         )
 
     def _goal(self) -> dict[str, Any]:

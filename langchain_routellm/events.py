@@ -164,7 +164,7 @@ class EventCall(Call):
         last = chunks[-1]
         if last.get("event") != "message-finish":
             return chunks
-        metadata = {**(last.get("metadata") or {}), RECORD_KEY: self.decision.record()}
+        metadata = {**(last.get("metadata") or {}), RECORD_KEY: self.record()}
         return [*chunks[:-1], {**last, "metadata": metadata}]
 
     def gate(self) -> ChunkGate[Event]:

@@ -18,11 +18,13 @@ from langchain_core.messages import (
 from langchain_core.outputs import ChatGeneration, ChatResult, LLMResult
 from langchain_core.prompt_values import PromptValue
 
+from langchain_routellm.usage import usage_of
 from routellm_core import (
     RECORD_KEY,
     ROLE_NAMES,
     DecisionRecord,
     Modality,
+    PastAnswer,
     Role,
     holds_answer,
     is_tool_result_content,
@@ -37,6 +39,7 @@ __all__ = [
     "has_content",
     "holds_words",
     "messages_of",
+    "past_answer",
     "read_messages",
     "said_of",
     "stamped",
@@ -103,6 +106,22 @@ def read_messages(model_input: LanguageModelInput) -> Sequence[BaseMessage]:
         f"Invalid input type {type(model_input)}. "
         "Must be a PromptValue, str, or list of BaseMessages."
     )
+
+
+def past_answer(
+    messages: Sequence[BaseMessage],
+    texts: Sequence[str],  # noqa: ARG001 - the message says it all
+    place: int,
+) -> PastAnswer | None:
+    """Return who gave an earlier answer and what it used, from what it carries."""
+    message = messages[place]
+    record = message.response_metadata.get(RECORD_KEY)
+    if not isinstance(record, Mapping):
+        return None
+    route, model, at = record.get("route"), record.get("model"), record.get("at")
+    if not (isinstance(route, str) and isinstance(model, str) and isinstance(at, (int, float))):
+        return None
+    return PastAnswer(route, model, float(at), usage_of(message))
 
 
 def stamped(answer: Any, record: DecisionRecord) -> Any:

@@ -10,12 +10,13 @@ from dataclasses import replace
 from time import perf_counter
 from typing import Any, TypeAlias
 
+from langchain_core.globals import get_llm_cache
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import RunnableConfig
 
 from langchain_routellm.calls import Beside, Call, Drafting, Target
-from langchain_routellm.messages import LangChainView, read_messages
+from langchain_routellm.messages import LangChainView, past_answer, read_messages
 from langchain_routellm.models import BackingModels
 from langchain_routellm.reading import Asked
 from langchain_routellm.usage import UsageReader
@@ -24,6 +25,7 @@ from routellm_core import (
     Decider,
     Decision,
     Guards,
+    HistoryReader,
     Overrides,
     PromptError,
     RoutingText,
@@ -37,6 +39,7 @@ TextReader: TypeAlias = Callable[[Sequence[BaseMessage]], str]
 """A user's own choice of the text that is routed."""
 
 _VIEW = LangChainView()
+_NO_EXPERTS: frozenset[str] = frozenset()
 
 
 class Routing:
@@ -61,7 +64,9 @@ class Routing:
     """
 
     __slots__ = (
+        "_dated",
         "_escalate_filtered",
+        "_history",
         "_is_watched",
         "_models",
         "_read_text",
@@ -92,6 +97,13 @@ class Routing:
         self._routing_text: RoutingText = "auto" if callable(routing_text) else routing_text
         self._small_window = decider.policy.small_window
         self._worth_escalating = worth_escalating
+        self._history, self._dated = None, _NO_EXPERTS
+        caching = decider.policy.caching
+        if caching is not None and caching.cached_experts:
+            self._history = HistoryReader(caching, past_answer)
+            # A time on an answer would keep a cache of whole answers from ever finding the next.
+            if not any(model.cache for model in models.models.values()):
+                self._dated = caching.cached_experts
 
     def turn(self, model_input: LanguageModelInput, *, tools: bool) -> Turn:
         """Return what the policy has to know of a call's input."""
@@ -102,6 +114,7 @@ class Routing:
             routing_text=self._routing_text,
             tools=tools,
             small_window=self._small_window,
+            history=self._history,
         )
         if self._read_text is None:
             return turn
@@ -176,6 +189,8 @@ class Routing:
             escalate_filtered=self._escalate_filtered,
             is_watched=self._is_watched,
         )
+        if self._dated and get_llm_cache() is None:
+            call.dated = self._dated
         if asked is not None and attempts.step is not None:
             call.drafting = Drafting(asked, turn.text, self._models)
         if asked is not None and target is not None and attempts.shadow is not None:

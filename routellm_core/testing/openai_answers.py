@@ -65,6 +65,8 @@ class Step:
         Whether tokens are counted.
     reasoning_tokens
         Tokens of thinking, which count among those of the answer; None to say nothing of them.
+    cached_tokens
+        Tokens of the prompt that count as read from a cache; None to say nothing of them.
     body
         Sent as it is instead of any answer.
     hang
@@ -85,6 +87,7 @@ class Step:
     events: tuple[str, ...] | None = None
     usage: bool = True
     reasoning_tokens: int | None = None
+    cached_tokens: int | None = None
     body: str | None = None
     hang: bool = False
 
@@ -131,6 +134,8 @@ def answer_request(request: Json, step: Step) -> Answer:
     }
     if step.reasoning_tokens is not None:
         usage["completion_tokens_details"] = {"reasoning_tokens": step.reasoning_tokens}
+    if step.cached_tokens is not None:
+        usage["prompt_tokens_details"] = {"cached_tokens": step.cached_tokens}
     pieces = step.pieces or tuple(re.findall(r"\S+\s*|\s+", text))
     return Answer(model, text, pieces, calls, usage if step.usage else None)
 
