@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from routellm_core.experts import ExpertTable
     from routellm_core.plan import Attempts, Guards
     from routellm_core.policy import Decider, Turn
-    from routellm_core.types import Decision
+    from routellm_core.types import Decision, Usage
 
 __all__ = ["Call", "Endpoint", "read_call"]
 
@@ -78,6 +78,7 @@ class Call:
         *,
         worth_escalating: Callable[[BaseException], bool],
         started_s: float,
+        on_answer: Callable[[str, str, Usage | None], None] | None = None,
     ) -> Attempts:
         """Return the machine that follows this call; LiteLLM retries by itself."""
         return guards.begin(
@@ -86,6 +87,7 @@ class Call:
             worth_escalating=worth_escalating,
             text=self.turn.text,
             started_s=started_s,
+            on_answer=on_answer,
         )
 
 

@@ -97,7 +97,9 @@ class Controller:
         out for it.
     options
         Further arguments of `Fleet`: `threshold` or `strong_share` for the model name "auto",
-        `routing_text`, and what `make_decider` takes, as `answer_tokens`.
+        `routing_text`, and what `make_decider` takes, as `answer_tokens`. With
+        `cache_aware=True`, the default, the threshold of "auto" moves with what the models' prompt
+        caches hold of a conversation.
 
     Raises
     ------
@@ -280,7 +282,11 @@ class Controller:
         self, call: Call, decision: Decision, started_s: float, ask_verifier: Any
     ) -> LiteLLMCall:
         attempts = call.attempts(
-            decision, self.guards, worth_escalating=self._worth_escalating, started_s=started_s
+            decision,
+            self.guards,
+            worth_escalating=self._worth_escalating,
+            started_s=started_s,
+            on_answer=self.fleet.prompt_noter(call.decider, call.request["messages"]),
         )
         with self._counting:
             self.model_counts[call.decider.policy.router][attempts.decision.model] += 1

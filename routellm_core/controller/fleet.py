@@ -18,7 +18,10 @@ from routellm_core.controller.turns import TurnMemory
 from routellm_core.errors import ConfigurationError, UnknownModelError, UnknownRouterError
 from routellm_core.experts import Capabilities, Expert, ExpertTable, Variant, model_and_settings
 from routellm_core.policy import (
+    HistoryReader,
     Overrides,
+    PastAnswer,
+    PrefixMemory,
     check_routing_text,
     check_threshold,
     known_capabilities,
@@ -29,11 +32,12 @@ from routellm_core.policy.routing import NO_OVERRIDES
 from routellm_core.strategies import Strategy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from routellm_core.controller.messages import Message
     from routellm_core.policy import Decider, RoutingText, Turn
     from routellm_core.routers.base import Router
+    from routellm_core.types import Usage
 
 __all__ = ["Fleet", "check_different", "expert_table"]
 
@@ -119,6 +123,12 @@ class Fleet:
             for name, router in routers.items()
         }
         self.default = next(iter(self.deciders))
+        self._prefixes = PrefixMemory()
+        self._histories = {
+            decider: HistoryReader(caching, self._prefixes.answer)
+            for decider in self.deciders.values()
+            if (caching := decider.policy.caching) is not None and caching.cached_experts
+        }
 
     @property
     def strong_model(self) -> str:
@@ -224,6 +234,7 @@ class Fleet:
         """Summarise OpenAI's messages for a decider.
 
         The steps of a tool loop stay with the expert to which a strategy led; see `note_answer`.
+        What the models have cached of the conversation is known from `prompt_noter`.
         """
         turn = read_turn(
             list(messages),
@@ -231,6 +242,7 @@ class Fleet:
             routing_text=self._routing_text,
             tools=tools,
             small_window=decider.policy.small_window,
+            history=None if overrides.threshold is not None else self._histories.get(decider),
         )
         if self.strategy is None or overrides != NO_OVERRIDES:
             return turn
@@ -240,6 +252,26 @@ class Fleet:
     def note_answer(self, messages: Sequence[Message], expert: str) -> None:
         """Note the expert whose answer a strategy gave out."""
         self._answered.note(messages, expert)
+
+    def prompt_noter(
+        self, decider: Decider, messages: Sequence[Message]
+    ) -> Callable[[str, str, Usage | None], None] | None:
+        """Return what notes who answered a request, and what was used; None where nobody asks.
+
+        Messages of clients carry no record, so what a model's provider has cached of them is kept
+        in this process.
+        """
+        history = self._histories.get(decider)
+        if history is None:
+            return None
+        asked, rule = list(messages), history.rule
+
+        def note(expert: str, model: str, usage: Usage | None) -> None:
+            if expert in rule.cached_experts:
+                texts = [_VIEW.text(message) for message in asked]
+                self._prefixes.note(texts, PastAnswer(expert, model, rule.clock(), usage))
+
+        return note
 
 
 def expert_table(

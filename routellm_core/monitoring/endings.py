@@ -170,6 +170,7 @@ class RecordMaker:
             prompt=ending.text[: self.keep_prompt_chars] if self.keep_prompt_chars else None,
             shadow_share=ending.shadow_share,
             steps=tuple(self._step(step) for step in ending.steps) or None,
+            cache=None if decided.cache is None else decided.cache.record(),
         )
 
     def _strong_usd(self, ending: Ending, usage: Usage) -> float | None:

@@ -26,6 +26,8 @@ _CHANGING = frozenset(
         "call_id",
         "started_at",
         "win_rate",
+        "threshold",
+        "cache",
         "decision_ms",
         "call_ms",
         "first_chunk_ms",
@@ -75,10 +77,11 @@ class LineMaker:
         if ending.steps:
             return self._maker.record(ending).to_json()
         shared, maker, text, usage = self._shared_by(ending), self._maker, ending.text, ending.usage
-        win_rate, first_chunk_s = ending.decided.win_rate, ending.first_chunk_s
-        more = ""
+        decided, first_chunk_s = ending.decided, ending.first_chunk_s
+        win_rate, threshold = decided.win_rate, decided.threshold
+        more = "" if decided.cache is None else f',"cache":{json_of(decided.cache.record())}'
         if first_chunk_s is not None:
-            more = f',"first_chunk_ms":{first_chunk_s * 1e3:.4f}'
+            more += f',"first_chunk_ms":{first_chunk_s * 1e3:.4f}'
         if text:
             more += f',"prompt_hash":"{self._digest(text)}"'
         if maker.keep_prompt_chars:
@@ -87,11 +90,12 @@ class LineMaker:
             more += f',"shadow_share":{ending.shadow_share!r}'
         if maker.router_usd:
             more += f',"router_usd":{maker.decision_usd(ending):.12f}'
-        # The win rate to its last digit: replaying a log compares it with thresholds.
+        # Both to the last digit: replaying a log compares them.
         return (
             f'{shared.beginning},"call_id":"{call_id(ending.number)}"'
             f',"started_at":{ending.started_at:.6f}'
             f',"win_rate":{"null" if win_rate is None else repr(win_rate)}'
+            f',"threshold":{"null" if threshold is None else repr(threshold)}'
             f',"decision_ms":{ending.decision_s * 1e3:.4f},"call_ms":{ending.call_s * 1e3:.4f}'
             f',"prompt_chars":{len(text)}'
             f"{self._spent(ending, usage, shared) if usage is not None else ''}{more}}}"
@@ -139,7 +143,6 @@ class LineMaker:
             decision.reason,
             decided.route,
             decided.reason,
-            decided.threshold,
             decided.router,
             ending.outcome,
             ending.attempts,

@@ -38,6 +38,9 @@ class CallRecord:
         Of the decision that the call began with, before any escalation.
     win_rate, threshold, router
         See `Decision`.
+    cache
+        How the models' prompt caches moved the decision: "model", "share", "estimated" and, where
+        the threshold moved, "shift"; None where they did not.
     checkpoint
         Which weights the router has; None when it has none or does not say.
     strong_model, weak_model
@@ -127,6 +130,7 @@ class CallRecord:
     prompt: str | None = None
     shadow_share: float | None = None
     steps: tuple[Mapping[str, Any], ...] | None = None
+    cache: Mapping[str, Any] | None = None
 
     def values(self) -> dict[str, Any]:
         """Return the record's fields, and the format's version as "v"."""
@@ -173,6 +177,7 @@ _OPTIONAL = frozenset(
         "checkpoint",
         "steps",
         "drafts_usd",
+        "cache",
         "reasoning_tokens",
         "shadow_share",
         "cached_tokens",
@@ -191,6 +196,7 @@ _ACCEPTS: Mapping[str, frozenset[type]] = {
     "None": frozenset({type(None)}),
     "tuple[str, ...]": frozenset({list}),
     "tuple[Mapping[str, Any], ...]": frozenset({list}),
+    "Mapping[str, Any]": frozenset({dict}),
     "Outcome": frozenset({str}),
 }
 # What JSON makes of each field; exactly these classes, for `bool` is a subclass of `int`.

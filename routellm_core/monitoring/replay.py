@@ -80,15 +80,27 @@ class Replay:
 
 
 def routed_again(record: CallRecord, *, threshold: float | None = None) -> str:
-    """Return where a call's decision goes under a threshold; None stands for its own."""
+    """Return where a call's decision goes under a threshold; None stands for its own.
+
+    Where prompt caches had moved the call's own threshold, they move the other one in proportion.
+    """
     if record.decided_reason not in _SCORED or record.win_rate is None:
         return record.decided_route
     if record.decided_reason == "sticky" and threshold is None:
         return record.decided_route
-    limit = record.threshold if threshold is None else threshold
+    limit = record.threshold if threshold is None else _moved(record, threshold)
     if limit is None:
         return record.decided_route
     return "strong" if record.win_rate >= limit else "weak"
+
+
+def _moved(record: CallRecord, threshold: float) -> float:
+    """Return another threshold, moved in proportion as prompt caches had moved the call's own."""
+    shift = (record.cache or {}).get("shift")
+    if not isinstance(shift, (int, float)) or record.threshold is None:
+        return threshold
+    own = record.threshold - shift
+    return min(1.0, threshold * record.threshold / own) if own > 0.0 else threshold
 
 
 def replay(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from routellm_core.monitoring.endings import Ending, call_id, next_call_number
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from routellm_core.plan.attempts import Attempts, FailedAttempt
     from routellm_core.plan.budget import Reservation
@@ -45,6 +45,7 @@ class CallWatch:
         "begun_s",
         "decided",
         "decision",
+        "on_answer",
         "reservation",
         "shadowed",
     )
@@ -68,6 +69,7 @@ class CallWatch:
             decision = decision.of_call(call_id(number))
         self.decided = self.decision = decision
         self.reservation: Reservation | None = None
+        self.on_answer: Callable[[str, str, Usage | None], None] | None = None
         self.shadowed: ShadowedCall | None = None
         self._attempts_failed: Sequence[FailedAttempt] = ()
         self._committed_s: float | None = None
@@ -97,6 +99,12 @@ class CallWatch:
                 self.reservation.fail(drafts)
             else:
                 self.reservation.settle(self.decision.model, usage, drafts)
+        if self.on_answer is not None:
+            for step in attempts.steps:
+                if step.outcome == "rejected":
+                    self.on_answer(step.expert, step.model, step.usage)
+            if outcome == "answered":
+                self.on_answer(self.decision.route, self.decision.model, usage)
         self._hand_over(outcome, usage, error)
 
     def refused(self, error: Exception) -> None:

@@ -62,6 +62,7 @@ class Guards:
         worth_escalating: Callable[[BaseException], bool],
         text: str = "",
         started_s: float | None = None,
+        on_answer: Callable[[str, str, Usage | None], None] | None = None,
     ) -> Attempts:
         """Return the machine that follows one call.
 
@@ -77,6 +78,8 @@ class Guards:
             What was routed; the monitor keeps its digest.
         started_s
             When deciding began, on the clock of `time.perf_counter`; now if None.
+        on_answer
+            Told the expert, the model and the usage of each whole answer; None for nobody.
 
         Raises
         ------
@@ -86,7 +89,8 @@ class Guards:
             If no model may be asked.
         """
         experts = decider.policy.experts
-        if self.monitor is None and self.budget is None and decider.strategy is None:
+        unwatched = self.monitor is None and self.budget is None and on_answer is None
+        if unwatched and decider.strategy is None:
             return Attempts(
                 decision,
                 experts=experts,
@@ -100,10 +104,11 @@ class Guards:
             "retry": self.retry,
             "breakers": self.breakers,
         }
-        if self.monitor is None and self.budget is None:
+        if unwatched:
             return _attempts(decision, decider, options)
         watch = CallWatch(self, decision, decider, text, started_s)
         decision = watch.decided
+        watch.on_answer = on_answer
         options.update(on_end=watch.ended, clock=perf_counter)
         try:
             if self.budget is not None:

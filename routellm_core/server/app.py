@@ -125,6 +125,7 @@ def make_fleet(settings: ServerSettings, routers: Mapping[str, Router] | None = 
         routing_text=settings.routing_text,
         router_deadline_s=settings.router_deadline_s,
         answer_tokens={name: n for name, n in lengths.items() if n is not None} or None,
+        cache_aware=settings.cache_aware,
     )
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from routellm_core.server.requests import ChatRequest
     from routellm_core.server.service import Answer, ChatService
     from routellm_core.server.settings import ServerSettings
-    from routellm_core.types import Decision
+    from routellm_core.types import CacheNote, Decision
 
 __all__ = ["ChatEndpoint", "decision_headers"]
 
@@ -51,9 +51,16 @@ def decision_headers(decision: Decision) -> list[tuple[bytes, bytes]]:
     """Return a decision as response headers; what is no plain ASCII is percent-encoded."""
     return [
         (b"x-routellm-" + name.replace("_", "-").encode(), quote(str(value), " /:._-()=,").encode())
-        for name, value in decision.record().items()
+        for name, value in {**decision.record(), "cache": _told(decision.cache)}.items()
         if value is not None
     ]
+
+
+def _told(cache: CacheNote | None) -> str | None:
+    """Return how caches moved a decision, as "model=..., share=..., shift=..., estimated=..."."""
+    if cache is None:
+        return None
+    return ", ".join(f"{name}={value}" for name, value in cache.record().items())
 
 
 class ChatEndpoint:

@@ -236,6 +236,7 @@ class ChatService:
         decision = await decider.adecide(turn, overrides)
         self._on_decision(time.perf_counter() - began)
         by_name = overrides.route is not None
+        on_answer = self.fleet.prompt_noter(decider, request.messages)
         attempts = self._guards.begin(
             decision,
             decider=decider,
@@ -243,6 +244,7 @@ class ChatService:
             worth_escalating=_never if by_name else _ESCALATE,
             text=turn.text,
             started_s=began,
+            on_answer=on_answer,
         )
         call = ServedCall(
             attempts,
@@ -250,7 +252,7 @@ class ChatService:
             fields,
             turn,
             headers=headers,
-            counts=self._counts or attempts.step is not None,
+            counts=self._counts or attempts.step is not None or on_answer is not None,
             by_name=by_name,
             escalate_filtered=self._escalate_filtered,
         )

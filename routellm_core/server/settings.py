@@ -57,6 +57,8 @@ class ServerSettings(BaseModel):
     """Which text of a conversation is routed."""
     router_deadline_s: float = Field(default=DEFAULT_ROUTER_DEADLINE_S, gt=0.0)
     """Seconds a router may take; then the call goes on without it."""
+    cache_aware: bool = True
+    """Whether the threshold of "auto" moves with what the models have cached of a conversation."""
 
     strong_model: str | None = None
     """The strong model's name; None serves routing without answers."""

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from routellm_core import CallRecord, Decision, Price, Usage
 from routellm_core.monitoring.endings import Ending, Pricing, RecordMaker
 from routellm_core.monitoring.lines import LineMaker
+from routellm_core.types import CacheNote
 
 PRICES = {"big": Price("big", 2.5e-6, 1e-5, 2.5e-7), "small": Price("small", 1.5e-7, 6e-7)}
 MAKERS = [
@@ -30,6 +31,7 @@ def decisions(draw: st.DrawFn) -> Decision:
         draw(st.none() | st.floats(0.0, 1.0)),
         draw(st.text(max_size=5)),
         draw(st.sampled_from(["win_rate", "sticky", "router_error:E\n"])),
+        cache=draw(st.none() | st.just(CacheNote("small", 0.5, -0.25, is_estimated=True))),
     )
 
 

@@ -66,6 +66,16 @@ def test_a_moved_call_keeps_its_cached_tokens_at_the_other_models_prices(record)
     assert found.replayed.saved_usd == pytest.approx(2 * big - 2 * small)
 
 
+def test_a_moved_threshold_is_reproduced_and_moves_another_in_proportion(record) -> None:
+    """From 0.5 to 0.75: another threshold of 0.6 is then 0.9."""
+    cache = {"model": "small", "share": 0.9, "shift": 0.25, "estimated": False}
+    there = {"route": "weak", "decided_route": "weak", "model": "small", "cost_usd": 0.1}
+    log = [call(record, n, w, threshold=0.75, cache=cache, **there) for n, w in [(1, 0.7)]]
+    assert replay(log, pricing=PRICING).n_reproduced == 1
+    assert replay(log, pricing=PRICING, threshold=0.6).n_moved == 0
+    assert replay(log, pricing=PRICING, threshold=0.4).n_moved == 1
+
+
 def test_a_share_is_of_the_logs_own_calls(record) -> None:
     records = [call(record, n, n / 100) for n in range(100)]
     found = replay(records, pricing=PRICING, strong_share=0.2)
