@@ -25,6 +25,7 @@ from routellm_core import (
     DEFAULT_ROUTER_DEADLINE_S,
     BreakerSettings,
     Budget,
+    CacheSettings,
     ConfigurationError,
     RetrySettings,
     Route,
@@ -108,6 +109,9 @@ class RoutedLLM(Deciding, Predicting, Tooling, Chatting, FunctionCallingLLM):
         Seconds that a router may take, unless it scores inline; None for as long as it likes.
     remember
         How many win rates are kept, so that the steps of an agent ask the router once.
+    cache_aware
+        Whether a chat's threshold moves with what the models' prompt caches hold of it, or
+        `CacheSettings`. Without known prices of cached tokens nothing moves.
     retry
         Further tries of the same model: how many, or `RetrySettings`, which holds the deadlines,
         too.
@@ -170,6 +174,7 @@ class RoutedLLM(Deciding, Predicting, Tooling, Chatting, FunctionCallingLLM):
     on_empty_prompt: Route = "strong"
     router_deadline_s: float | None = Field(default=DEFAULT_ROUTER_DEADLINE_S, exclude=True)
     remember: int = Field(default=1024, exclude=True)
+    cache_aware: Any = Field(default=True, exclude=True)
     retry: Any = Field(default=None, exclude=True)
     breaker: Any = Field(default=None, exclude=True)
     budget: Any = Field(default=None, exclude=True)
@@ -203,6 +208,7 @@ class RoutedLLM(Deciding, Predicting, Tooling, Chatting, FunctionCallingLLM):
         on_empty_prompt: Route = "strong",
         router_deadline_s: float | None = DEFAULT_ROUTER_DEADLINE_S,
         remember: int = 1024,
+        cache_aware: bool | CacheSettings = True,
         retry: RetrySettings | int | None = None,
         breaker: BreakerSettings | bool | None = None,
         budget: Budget | float | None = None,
@@ -249,6 +255,7 @@ class RoutedLLM(Deciding, Predicting, Tooling, Chatting, FunctionCallingLLM):
                 on_empty_prompt=on_empty_prompt,
                 router_deadline_s=router_deadline_s,
                 remember=remember,
+                cache_aware=cache_aware,
                 retry=retry,
                 breaker=breaker,
                 budget=budget,

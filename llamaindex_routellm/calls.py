@@ -60,6 +60,7 @@ class Call(DirectedCall):
         RoutedCall.__init__(branch, attempts, escalate_filtered=self.escalate_filtered)
         branch._is_begun = branch._is_branch = True
         branch._usage = None if self._usage is None else UsageReader()
+        branch._is_counted = self._is_counted
         branch._drafts = self._drafts
         branch.has_own_effort = self.has_own_effort
         return branch
@@ -110,10 +111,11 @@ class Call(DirectedCall):
 
     def used(self, answer: object = None) -> Usage | None:
         """Return what the current attempt used; None when nobody counts."""
-        if self._usage is None:
+        if not self._is_counted:
             return None
         said = self.last if answer is None else answer
-        return usage_of(said.answer if isinstance(said, Whole) else said) or self._usage.usage
+        found = usage_of(said.answer if isinstance(said, Whole) else said)
+        return found if found is not None or self._usage is None else self._usage.usage
 
     def starts_again(self) -> None:
         """Forget the attempt before."""

@@ -6,11 +6,14 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from llamaindex_routellm.frames import load_frames
+from llamaindex_routellm.messages import ChatView
 from llamaindex_routellm.metadata import capabilities, model_name, read_experts
 from llamaindex_routellm.variants import check_different, efforts_of, settings_of
 from routellm_core import (
     Capabilities,
     ConfigurationError,
+    HistoryReader,
+    PastAnswer,
     Target,
     check_router,
     escalation_filter,
@@ -22,16 +25,17 @@ from routellm_core.experts import Expert, ExpertTable
 from routellm_core.strategies import Strategy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from llama_index.core.base.llms.types import ChatMessage
     from llama_index.core.llms import LLM
 
-    from llamaindex_routellm.messages import Owners
+    from llamaindex_routellm.messages import Owners, Words
     from llamaindex_routellm.metadata import ExpertFacts, FunctionCalling
     from llamaindex_routellm.origins import Origins
     from llamaindex_routellm.runtime import Runtime
     from llamaindex_routellm.variants import Efforts
-    from routellm_core import Decider, Guards, Route, Router, Score
+    from routellm_core import Decider, Guards, Route, Router, Score, Usage
 
 __all__ = ["Deciding"]
 
@@ -54,6 +58,7 @@ class Deciding:
         on_empty_prompt: Route
         router_deadline_s: float | None
         remember: int
+        cache_aware: Any
         retry: Any
         breaker: Any
         budget: Any
@@ -140,6 +145,7 @@ class Deciding:
             on_empty_prompt=self.on_empty_prompt,
             router_deadline_s=self.router_deadline_s,
             remember=self.remember,
+            cache_aware=self.cache_aware,
         )
 
     def _kept(self) -> Runtime:
@@ -187,6 +193,30 @@ class Deciding:
                         routes=list(self._backings()),
                     )
         return runtime.guards
+
+    def _history(self, decider: Decider) -> HistoryReader | None:
+        """Return what reads the models' prompt caches; None where nothing of them is priced."""
+        caching = decider.policy.caching
+        if caching is None or not caching.cached_experts:
+            return None
+        return HistoryReader(caching, self._kept().prefixes.answer)
+
+    def _prompt_noter(
+        self, messages: Sequence[ChatMessage | Words]
+    ) -> Callable[[str, str, Usage | None], None] | None:
+        """Return what notes who answered a chat, for its next turn; None where nobody asks."""
+        history = self._history(self._decider()) if messages else None
+        if history is None:
+            return None
+        asked, rule, prefixes = list(messages), history.rule, self._kept().prefixes
+
+        def note(expert: str, model: str, usage: Usage | None) -> None:
+            if expert in rule.cached_experts:
+                view = ChatView(asked)
+                texts = [view.text(message) for message in asked]
+                prefixes.note(texts, PastAnswer(expert, model, rule.clock(), usage))
+
+        return note
 
     def _owners(self) -> Owners:
         return self._kept().owners

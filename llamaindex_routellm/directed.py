@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from llamaindex_routellm.metadata import ExpertFacts
     from llamaindex_routellm.origins import Origins
     from llamaindex_routellm.variants import Efforts
-    from routellm_core import Decider, Decision, Guards, Turn
+    from routellm_core import Decider, Decision, Guards, Turn, Usage
 
 __all__ = ["DRAFT_TAG", "WORDS", "Asked", "DirectedCall", "RoutedModel"]
 
@@ -90,6 +90,10 @@ class RoutedModel(Protocol):
 
     def _guards(self) -> Guards: ...
 
+    def _prompt_noter(
+        self, messages: Sequence[ChatMessage | Words]
+    ) -> Callable[[str, str, Usage | None], None] | None: ...
+
 
 class DirectedCall(RoutedCall[Any, Any]):
     """A call, and the model that it goes to now: who is asked, and in what words.
@@ -121,6 +125,7 @@ class DirectedCall(RoutedCall[Any, Any]):
         "_held",
         "_is_begun",
         "_is_branch",
+        "_is_counted",
         "_routed",
         "_started_s",
         "_tags",
@@ -147,7 +152,7 @@ class DirectedCall(RoutedCall[Any, Any]):
         self._asked = asked
         self._started_s = started_s
         self._wanted = wanted
-        self._is_begun = self._is_branch = False
+        self._is_begun = self._is_branch = self._is_counted = False
         self.has_own_effort = False
         """Whether the caller says how much to think, so that no model's own setting counts."""
         self._usage: UsageReader | None = None
@@ -170,12 +175,14 @@ class DirectedCall(RoutedCall[Any, Any]):
         if not self._is_begun:
             routed = self._routed
             guards = routed._guards()
+            on_answer = routed._prompt_noter(self._conversation)
             attempts = guards.begin(
                 self._decision,
                 decider=routed._decider(),
                 worth_escalating=routed._worth_escalating(),
                 text=self._asked.turn.text,
                 started_s=self._started_s,
+                on_answer=on_answer,
             )
             super().__init__(attempts, escalate_filtered=routed.escalate_filtered)
             self._is_begun = True
@@ -186,6 +193,7 @@ class DirectedCall(RoutedCall[Any, Any]):
                     attempts.shadow.skip()
             if guards.monitor is not None or guards.budget is not None:
                 self._usage = UsageReader()
+            self._is_counted = self._usage is not None or on_answer is not None
         return self
 
     def bind(self) -> None:

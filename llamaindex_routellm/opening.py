@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from llamaindex_routellm.metadata import ExpertFacts
     from llamaindex_routellm.origins import Origins
     from llamaindex_routellm.variants import Efforts
-    from routellm_core import Decider, Guards, RoutingText
+    from routellm_core import Decider, Guards, HistoryReader, RoutingText, Usage
 
     Base = FunctionCallingLLM
 else:
@@ -80,6 +80,10 @@ class Opening(Base):
         def _facts(self) -> ExpertFacts: ...
         def _owners(self) -> Owners: ...
         def _origins(self) -> Origins: ...
+        def _history(self, decider: Decider) -> HistoryReader | None: ...
+        def _prompt_noter(
+            self, messages: Sequence[ChatMessage | Words]
+        ) -> Callable[[str, str, Usage | None], None] | None: ...
         def _worth_escalating(self) -> Callable[[BaseException], bool]: ...
         def _guards(self) -> Guards: ...
         def _decider(self) -> Decider: ...
@@ -241,6 +245,7 @@ class Opening(Base):
             tools=tools,
             small_window=decider.policy.small_window,
             request_of=request_of,
+            history=self._history(decider) if len(messages) > 2 else None,
         )
         if callable(routing_text):
             text = routing_text([_message(message) for message in messages])

@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from llamaindex_routellm.origins import Origins
-from routellm_core import RecentValues
+from routellm_core import PrefixMemory, RecentValues
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +30,9 @@ class Runtime:
     No part of it belongs to an event loop.
     """
 
-    __slots__ = ("decider", "efforts", "facts", "guards", "lock", "models", "origins", "owners")
+    __slots__ = (
+        "decider", "efforts", "facts", "guards", "lock", "models", "origins", "owners", "prefixes",
+    )  # fmt: skip
 
     def __init__(self, *, guards: Guards | None = None) -> None:
         self.guards = guards
@@ -41,6 +43,7 @@ class Runtime:
         self.models: Mapping[str, LLM] | None = None
         self.owners: Owners = RecentValues(size=N_OWNERS)
         self.origins = Origins()
+        self.prefixes = PrefixMemory()
 
     def forget(self) -> None:
         """Work everything out anew, because a setting changed."""

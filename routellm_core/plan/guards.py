@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from routellm_core.monitoring.call_notes import Score
     from routellm_core.plan.shadow import Shadow, ShadowedCall
     from routellm_core.policy.decider import Decider
-    from routellm_core.types import Decision
+    from routellm_core.types import Decision, Usage
 
 __all__ = ["Guards", "make_guards"]
 
