@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from time import time
 from typing import Any, NamedTuple, TypeAlias
 
+from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage, convert_to_messages
 from langchain_core.outputs import ChatResult
 from langchain_core.runnables import Runnable, RunnableConfig
 
+from langchain_routellm.cache_marks import unmarked_arguments, unmarked_input
 from langchain_routellm.drafts import DRAFT_TAG, Recording, parted
 from langchain_routellm.messages import (
     finish_reason_of,
@@ -125,6 +127,7 @@ class Call(RoutedCall[Any, Any]):
         "beside",
         "dated",
         "drafting",
+        "unmarked",
     )
 
     def __init__(
@@ -149,6 +152,8 @@ class Call(RoutedCall[Any, Any]):
         """Set where another model is asked in the background."""
         self.dated: frozenset[str] = _NO_EXPERTS
         """The experts whose answers carry their time, for what prompt caches hold later."""
+        self.unmarked: frozenset[str] = _NO_EXPERTS
+        """The experts whose APIs know no marks for prompt caches."""
         self._is_branch = False
         self._recording: Recording | None = None
 
@@ -161,6 +166,14 @@ class Call(RoutedCall[Any, Any]):
     def is_draft(self) -> bool:
         """Whether the answer that is asked for now may be rejected."""
         return self.drafting is not None and (self._is_branch or self.holds_back)
+
+    def given(self, model_input: LanguageModelInput) -> LanguageModelInput:
+        """Return the input as the model on this route takes it."""
+        return unmarked_input(model_input) if self.route in self.unmarked else model_input
+
+    def kept(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Return the arguments that the model on this route takes."""
+        return unmarked_arguments(arguments) if self.route in self.unmarked else arguments
 
     def config(self) -> RunnableConfig:
         """Return the caller's config with the decision in its metadata and tags."""
@@ -346,5 +359,6 @@ class Call(RoutedCall[Any, Any]):
             escalate_filtered=self.escalate_filtered,
         )
         call.drafting, call._is_branch = self.drafting, True
+        call.dated, call.unmarked = self.dated, self.unmarked
         call._tried, self._tried = self._tried, True  # one of them has the caller's run ID
         return call

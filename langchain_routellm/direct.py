@@ -72,7 +72,7 @@ class DirectCalls(Dispatching):
             model, rest = self._model(call, kwargs)
             # The caller's run shows tokens as they come, and a draft's are not shown.
             manager = None if call.is_draft else run_manager
-            result = model._generate(messages, run_manager=manager, **rest)
+            result = model._generate(_given(call, messages), run_manager=manager, **rest)
             call.note_usage(result)
             return result
 
@@ -91,7 +91,7 @@ class DirectCalls(Dispatching):
         async def ask(call: Call) -> ChatResult:
             model, rest = self._model(call, kwargs)
             manager = None if call.is_draft else run_manager
-            result = await model._agenerate(messages, run_manager=manager, **rest)
+            result = await model._agenerate(_given(call, messages), run_manager=manager, **rest)
             call.note_usage(result)
             return result
 
@@ -138,7 +138,7 @@ class DirectCalls(Dispatching):
     def _generate_call(self, call: Call, messages: list[BaseMessage], kwargs: Any) -> LLMResult:
         def ask(call: Call) -> LLMResult:
             model, rest = self._model(call, kwargs)
-            return model.generate([messages], **_run_arguments(call), **rest)
+            return model.generate([_given(call, messages)], **_run_arguments(call), **rest)
 
         answer = drive(call, ask)
         call.show()
@@ -149,7 +149,7 @@ class DirectCalls(Dispatching):
     ) -> LLMResult:
         def ask(call: Call) -> Awaitable[LLMResult]:
             model, rest = self._model(call, kwargs)
-            return model.agenerate([messages], **_run_arguments(call), **rest)
+            return model.agenerate([_given(call, messages)], **_run_arguments(call), **rest)
 
         answer = await adrive(call, ask)
         await call.ashow()
@@ -161,7 +161,7 @@ class DirectCalls(Dispatching):
         while isinstance(target, RunnableBinding):
             rest = {**target.kwargs, **rest}
             target = target.bound
-        return cast("BaseChatModel", target), rest
+        return cast("BaseChatModel", target), call.kept(rest)
 
 
 def _split(callbacks: Any, kwargs: dict[str, Any]) -> tuple[RunnableConfig, dict[str, Any]]:
@@ -172,6 +172,10 @@ def _split(callbacks: Any, kwargs: dict[str, Any]) -> tuple[RunnableConfig, dict
         given["callbacks"] = callbacks
     rest = {name: value for name, value in kwargs.items() if name not in names}
     return ensure_config(cast("RunnableConfig", given)), rest
+
+
+def _given(call: Call, messages: list[BaseMessage]) -> list[BaseMessage]:
+    return cast("list[BaseMessage]", call.given(messages))
 
 
 def _run_arguments(call: Call) -> dict[str, Any]:

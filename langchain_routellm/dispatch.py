@@ -154,7 +154,9 @@ class Dispatching:
     ) -> Any:
         def ask(call: Call) -> Any:
             target, rest = self._target(call.route, kwargs, draft=call.is_draft)
-            return self._drafted(call, target.invoke(model_input, call.config(), **rest))
+            return self._drafted(
+                call, target.invoke(call.given(model_input), call.config(), **call.kept(rest))
+            )
 
         answer = drive(call, ask)
         call.show()
@@ -174,7 +176,10 @@ class Dispatching:
     ) -> Any:
         async def ask(call: Call) -> Any:
             target, rest = self._target(call.route, kwargs, draft=call.is_draft)
-            return self._drafted(call, await target.ainvoke(model_input, call.config(), **rest))
+            return self._drafted(
+                call,
+                await target.ainvoke(call.given(model_input), call.config(), **call.kept(rest)),
+            )
 
         answer = await adrive(call, ask)
         await call.ashow()
@@ -200,8 +205,8 @@ class Dispatching:
         def open_(call: Call) -> Iterator[Any]:
             target, rest = self._target(call.route, kwargs, draft=call.is_draft)
             if call.drafting is not None:
-                return self._streamed(call, target, model_input, rest)
-            return target.stream(model_input, call.config(), **rest)
+                return self._streamed(call, target, call.given(model_input), call.kept(rest))
+            return target.stream(call.given(model_input), call.config(), **call.kept(rest))
 
         call = self._begin(model_input, config, kwargs)
         if call.drafting is None:
@@ -244,8 +249,8 @@ class Dispatching:
         async def open_(call: Call) -> AsyncIterator[Any]:
             target, rest = self._target(call.route, kwargs, draft=call.is_draft)
             if call.drafting is not None:
-                return self._astreamed(call, target, model_input, rest)
-            return target.astream(model_input, call.config(), **rest)
+                return self._astreamed(call, target, call.given(model_input), call.kept(rest))
+            return target.astream(call.given(model_input), call.config(), **call.kept(rest))
 
         call = await self._abegin(model_input, config, kwargs)
         async with aclosing(astream(call, open_)) as chunks:

@@ -69,7 +69,9 @@ class EventDispatching(Dispatching):
     ) -> Iterator[Event]:
         def open_(call: Call) -> Iterator[Event]:
             target, rest = self._target(call.route, kwargs, draft=call.is_draft)
-            events: Any = target.stream_events(model_input, call.config(), version="v3", **rest)
+            events: Any = target.stream_events(
+                call.given(model_input), call.config(), version="v3", **call.kept(rest)
+            )
             return iter(events)
 
         for event in stream(call, open_):
@@ -110,7 +112,9 @@ class EventDispatching(Dispatching):
     ) -> AsyncGenerator[Event, None]:
         async def open_(call: Call) -> AsyncIterator[Event]:
             target, rest = self._target(call.route, kwargs, draft=call.is_draft)
-            events: Any = target.astream_events(model_input, call.config(), version="v3", **rest)
+            events: Any = target.astream_events(
+                call.given(model_input), call.config(), version="v3", **call.kept(rest)
+            )
             return _read(await events)
 
         async with aclosing(astream(call, open_)) as events:

@@ -14,6 +14,7 @@ from langchain_core.runnables import ensure_config
 from langchain_core.runnables.config import var_child_runnable_config
 
 from langchain_routellm.backing import model_label
+from langchain_routellm.cache_marks import unmarked_message
 from langchain_routellm.calls import Call
 from langchain_routellm.chat_model import RoutedChatModel
 from langchain_routellm.reading import Asked
@@ -138,7 +139,15 @@ class RoutingMiddleware(AgentMiddleware[Any, Any, Any]):
         models = self.routed._backing().for_call(request.model_settings)
         settings = models.taken(call.route, request.model_settings)
         model = (models.drafts if call.is_draft else models.models)[call.route]
-        return request.override(model=model, model_settings=settings)
+        if call.route not in call.unmarked:
+            return request.override(model=model, model_settings=settings)
+        system = request.system_message
+        return request.override(
+            model=model,
+            model_settings=call.kept(settings),
+            system_message=None if system is None else unmarked_message(system),
+            messages=[unmarked_message(message) for message in request.messages],
+        )
 
 
 def _note_asked(call: Call, request: ModelRequest[Any]) -> None:

@@ -15,6 +15,7 @@ from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import RunnableConfig
 
+from langchain_routellm.cache_marks import refuses_marks
 from langchain_routellm.calls import Beside, Call, Drafting, Target
 from langchain_routellm.messages import LangChainView, past_answer, read_messages
 from langchain_routellm.models import BackingModels
@@ -72,6 +73,7 @@ class Routing:
         "_read_text",
         "_routing_text",
         "_small_window",
+        "_unmarked",
         "_worth_escalating",
         "decider",
         "guards",
@@ -97,6 +99,9 @@ class Routing:
         self._routing_text: RoutingText = "auto" if callable(routing_text) else routing_text
         self._small_window = decider.policy.small_window
         self._worth_escalating = worth_escalating
+        self._unmarked = frozenset(
+            route for route, model in models.models.items() if refuses_marks(model)
+        )
         self._history, self._dated = None, _NO_EXPERTS
         caching = decider.policy.caching
         if caching is not None and caching.cached_experts:
@@ -189,6 +194,7 @@ class Routing:
             escalate_filtered=self._escalate_filtered,
             is_watched=self._is_watched,
         )
+        call.unmarked = self._unmarked
         if self._dated and get_llm_cache() is None:
             call.dated = self._dated
         if asked is not None and attempts.step is not None:
