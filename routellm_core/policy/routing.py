@@ -219,17 +219,18 @@ class RoutingPolicy:
         overrides
             Its threshold goes before every other, and no cache moves it.
         threshold
-            In place of the policy's.
+            In place of the policy's; no cache moves it.
         turn
             What was asked: where the experts are no pair, only those that can take it count, and
             what is cached of its conversation moves the threshold.
         """
-        threshold = self.threshold if threshold is None else threshold
         cache: CacheNote | None = None
         if overrides.threshold is not None:
             threshold = overrides.threshold
-        elif turn is not None and turn.history is not None and self.caching is not None:
-            threshold, cache = self._moved(threshold, turn.history)
+        elif threshold is None:
+            threshold = self.threshold
+            if turn is not None and turn.history is not None:
+                threshold, cache = self._moved(threshold, turn.history)
         route = self._named("strong" if win_rate >= threshold else "weak", turn)
         return Decision(
             route=route,

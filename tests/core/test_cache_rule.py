@@ -22,6 +22,7 @@ from routellm_core import (
     make_decider,
     read_turn,
 )
+from routellm_core.answers import no_refusal
 from routellm_core.experts import Expert, ExpertTable
 from routellm_core.policy import (
     CacheRule,
@@ -33,7 +34,7 @@ from routellm_core.policy import (
 )
 from routellm_core.policy.caching import CachedCall
 from routellm_core.policy.prefixes import Held
-from routellm_core.strategies import Predict
+from routellm_core.strategies import Hybrid, Predict
 from routellm_core.testing import ScriptedRouter
 
 # US dollars per million tokens: 5 and 25, 1 and 5; cached tokens at 0.1 and 1.25 of the input.
@@ -400,6 +401,13 @@ def test_a_calls_own_threshold_and_a_turn_that_has_begun_stay() -> None:
     turn = asked(made, [*begun, Said("tool", "42")])
     assert turn.history is None
     assert made.decide(turn).reason == "sticky"
+
+
+def test_a_band_of_win_rates_stays() -> None:
+    strategy = Hybrid(no_refusal(), accept=0.5, band=(0.2, 0.7))
+    made = decider(strategy=strategy)
+    decision = made.decide(asked(made, chat(past(WARM), "Hard")))
+    assert (decision.route, decision.threshold, decision.cache) == ("strong", 0.7, None)
 
 
 @pytest.mark.parametrize("decide", ["decide", "decide_many"])
