@@ -25,6 +25,14 @@ from routellm_core.cli.benchmarks import (
     progress_bar,
 )
 from routellm_core.cli.console import notes, print_json, results
+from routellm_core.cli.strategies import (
+    StrategyOption,
+    VerifierMsOption,
+    VerifierOption,
+    VerifierUsdOption,
+    evaluate_strategies,
+    pair_of,
+)
 from routellm_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -79,10 +87,18 @@ def evaluate(
             "JSON lines with `prompt`, `changed` and `change`. May be repeated.",
         ),
     ] = None,
+    strategy: StrategyOption = None,
+    verifier: VerifierOption = None,
+    verifier_usd: VerifierUsdOption = 0.0,
+    verifier_ms: VerifierMsOption = 0.0,
     out: Annotated[
         str | None,
         typer.Option(
-            "--out", "-o", metavar="FOLDER", help="Write results.json and report.html there."
+            "--out",
+            "-o",
+            metavar="FOLDER",
+            help="Write results.json and report.html there, or strategies.json and "
+            "strategies.html.",
         ),
     ] = None,
     rounds: RoundsOption = 1000,
@@ -105,6 +121,26 @@ def evaluate(
     from routellm_core.evaluation.report import write_page
     from routellm_core.evaluation.robustness import read_changed_prompts
 
+    if strategy:
+        _check_for_strategies(
+            strong_cost_usd, training_data, robustness=robustness or bool(changed)
+        )
+        evaluate_strategies(
+            strategy,
+            benchmark,
+            router,
+            models=pair_of(strong_model, weak_model),
+            verifier=verifier,
+            verifier_usd=verifier_usd,
+            verifier_ms=verifier_ms,
+            rounds=rounds,
+            seed=seed,
+            out=out,
+            as_json=json,
+        )
+        return
+    if verifier is not None:
+        raise ConfigurationError("`--verifier` is read with `--strategy` only.")
     if (strong_cost_usd is None) != (weak_cost_usd is None):
         raise ConfigurationError("Pass both `--strong-cost-usd` and `--weak-cost-usd`.")
     pairs = [found for file in changed or () for found in read_changed_prompts(file)]
@@ -134,6 +170,22 @@ def evaluate(
         write_results(found, Path(out) / "results.json")
         page = write_page(found, Path(out) / "report.html")
         notes().print(f"Wrote {page} and results.json beside it.", soft_wrap=True)
+
+
+def _check_for_strategies(
+    cost_usd: float | None, training_data: list[str] | None, *, robustness: bool
+) -> None:
+    if cost_usd is not None:
+        raise ConfigurationError(
+            "`--strategy` reads costs from the column `cost`, not `--strong-cost-usd` and "
+            "`--weak-cost-usd`."
+        )
+    if training_data:
+        raise ConfigurationError("`--training-data` is not read with `--strategy`.")
+    if robustness:
+        raise ConfigurationError(
+            "`--robustness` and `--changed` are not read with `--strategy`: run `evaluate` once more."
+        )
 
 
 def _tell_sameness(loaded: list[LoadedBenchmark]) -> None:

@@ -16,7 +16,7 @@ from routellm_core.data.rows import RowReport, parse_rows, source_name
 from routellm_core.errors import ConfigurationError, DataError, UnknownModelError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -114,6 +114,7 @@ def read_outcomes(
     strict: bool = False,
     columns: Mapping[str, str] | None = None,
     scale: tuple[float, float] | None = None,
+    also: Callable[[str, str, Mapping[str, Any]], None] | None = None,
 ) -> Outcomes:
     """Read rows of (prompt, model, quality) and, if known, cost.
 
@@ -132,6 +133,9 @@ def read_outcomes(
     scale
         The lowest and the highest quality, where they are grades: (1, 5) makes 1 a 0 and 5 a 1. By
         default (0, 1).
+    also
+        Reads further fields: called with the prompt, the model and the row of each answer whose
+        own fields are good. A `DataError` makes the row a bad one.
 
     Raises
     ------
@@ -170,6 +174,8 @@ def read_outcomes(
         weight = _optional(row, "weight", 1.0)
         if weight == 0.0:
             raise DataError("`weight` must be above 0, got 0: leave the row out.")
+        if also is not None:
+            also(prompt, model, row)
         cells.setdefault((prompt, model), []).append(_Cell(quality, cost, weight))
 
     try:

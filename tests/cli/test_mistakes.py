@@ -55,7 +55,13 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
         {"prompt": f"Question {i}?", "answer": "Yes." * (i % 2), "quality": i % 2}
         for i in range(250)
     ]
+    scored = [
+        {**row, "cost": 0.01 if row["model"] == "big" else 0.001}
+        | ({"score": (i % 7) / 7} if row["model"] == "small" else {})
+        for i, row in enumerate(rows)
+    ]
     texts = {
+        "scored.jsonl": "\n".join(map(json.dumps, scored)),
         "outcomes.jsonl": "\n".join(map(json.dumps, rows)),
         "graded.jsonl": "\n".join(map(json.dumps, graded)),
         "few.jsonl": json.dumps(graded[0]),
@@ -89,6 +95,7 @@ READERS = {
     "add-model": [*ADD, "--outcomes"],
     "add-model prompts": CHOOSE,
     "evaluate": [*EVALUATE, "-b", "outcomes="],
+    "evaluate strategies": [*EVALUATE, "--strategy", "all", "-b", "outcomes="],
     "evaluate answers": [*EVALUATE, "-b", "answers="],
     "evaluate training data": [*EVALUATE, "-b", "outcomes={outcomes}", "--training-data"],
     "evaluate changed": [*EVALUATE, "-b", "outcomes={outcomes}", "--changed"],
@@ -282,6 +289,54 @@ OTHERS = {
         "{file}",
     ),
     "evaluate: unknown benchmark": ([*EVALUATE, "-b", "mml=x"], "'mml'. Did you mean 'mmlu'"),
+    "evaluate: unknown strategy": (
+        [*EVALUATE, "-b", "outcomes={outcomes}", "--strategy", "cascde"],
+        "'cascde'. Did you mean 'cascade'",
+    ),
+    "evaluate: a strategy without outcomes": (
+        [*EVALUATE, "-b", "mmlu=x", "--strategy", "cascade"],
+        "`--benchmark outcomes=FILE`.*got 'mmlu=x'",
+    ),
+    "evaluate: a strategy without costs": (
+        [*EVALUATE, "-b", "outcomes={outcomes}", "--strategy", "cascade"],
+        "cost of 600 answers of 'big' is not known.*`cost` in US dollars",
+    ),
+    "evaluate: a strategy without scores": (
+        [*EVALUATE, "-b", "outcomes={scored}", "--strategy", "best-of"],
+        "600 of 600 prompts lack a score.*'big'",
+    ),
+    "evaluate: a verifier without its column": (
+        [*EVALUATE, "-b", "outcomes={scored}", "--strategy", "cascade", "--verifier", "logprob"],
+        "'logprob' needs a column `logprob`",
+    ),
+    "evaluate: unknown verifier": (
+        [*EVALUATE, "-b", "outcomes={scored}", "--strategy", "cascade", "--verifier", "jugde"],
+        "'jugde'. Did you mean 'judge'",
+    ),
+    "evaluate: a verifier without a strategy": (
+        [*EVALUATE, "-b", "outcomes={scored}", "--verifier", "logprob"],
+        "`--verifier` is read with `--strategy` only",
+    ),
+    "evaluate: costs of calls and a strategy": (
+        [*EVALUATE, "-b", "outcomes={scored}", "--strategy", "cascade", "--strong-cost-usd", "1"],
+        "`--strategy` reads costs from the column `cost`",
+    ),
+    "evaluate: training data and a strategy": (
+        [*EVALUATE, "-b", "outcomes={scored}", "--strategy", "cascade", "--training-data", "x"],
+        "`--training-data` is not read with `--strategy`",
+    ),
+    "evaluate: robustness and a strategy": (
+        [*EVALUATE, "-b", "outcomes={scored}", "--strategy", "cascade", "--robustness"],
+        "`--robustness` and `--changed` are not read with `--strategy`",
+    ),
+    "evaluate: a strategy of many models and a router of a pair": (
+        [*EVALUATE, "-b", "outcomes={scored}", "--strategy", "experts"],
+        "'random' compares two models",
+    ),
+    "evaluate: strategies written under a file": (
+        [*EVALUATE, "-b", "outcomes={scored}", "--strategy", "cascade", "-o", "{file}/out"],
+        "Not a directory|File exists",
+    ),
     "evaluate: no path": ([*EVALUATE, "-b", "outcomes"], "NAME=PATH, got 'outcomes'"),
     "evaluate: unknown models": (
         [*EVALUATE, "-b", "outcomes={outcomes}", "--strong-model", "bgi", "--weak-model", "small"],

@@ -1,0 +1,69 @@
+"""Strategies from the command line: evaluate, calibrate and replay."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """Write answers of three models to 400 prompts, with scores that tell good from bad."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for i in range(400):
+        hardness = rng.uniform()
+        for model, cost, power in (("small", 1e-4, 1.0), ("middle", 3e-4, 2.0), ("big", 1e-3, 4.0)):
+            quality = float(rng.uniform() > hardness / power)
+            score = np.clip(0.5 * quality + rng.uniform(0.0, 0.6), 0.0, 1.0)
+            rows.append(
+                {
+                    "prompt": f"Question {i}{' and why' * int(5 * hardness)}?",
+                    "model": model,
+                    "quality": quality,
+                    "cost": cost,
+                    "score": round(float(score), 3),
+                    "latency_ms": cost * 1e6,
+                }
+            )
+    path = tmp_path / "answers.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return path
+
+
+def test_evaluate_compares_strategies_on_dollars_and_time(run, table: Path, tmp_path: Path) -> None:
+    arguments = ["evaluate", "-b", f"outcomes={table}", "-r", "random", "--rounds", "20"]
+    arguments += ["--strategy", "cascade", "--strategy", "best-of", "--strategy", "hybrid"]
+    found = run(*arguments, "--json", "-o", str(tmp_path / "out"))
+    assert found.exit_code == 0
+    [line] = found.stdout.splitlines()
+    measured = json.loads(line)
+    assert measured["models"] == ["small", "middle", "big"]
+    names = [row["name"] for row in measured["strategies"]]
+    assert names == ["predict", "cascade", "best_of", "hybrid", "length", "random", "oracle"]
+    gains = {row["name"]: row["usd"]["gain"]["value"] for row in measured["strategies"]}
+    assert gains["oracle"] > gains["cascade"] > gains["predict"]
+    assert all(row["ms"] is not None for row in measured["strategies"])
+    stored = json.loads((tmp_path / "out" / "strategies.json").read_text())
+    assert stored["tables"] == [measured]
+    assert "cascade" in (tmp_path / "out" / "strategies.html").read_text()
+    shown = run(*arguments).stdout
+    assert "APGR ($)" in shown
+    assert f"{gains['cascade']:.1%}" in shown
+
+
+def test_evaluate_takes_a_pair_out_of_a_table_and_prices_the_verifier(run, table: Path) -> None:
+    arguments = ["evaluate", "-b", f"outcomes={table}", "-r", "random", "--rounds", "5", "--json"]
+    arguments += ["--strategy", "cascade", "--strong-model", "big", "--weak-model", "small"]
+    free, dear = (
+        json.loads(run(*arguments, "--verifier-usd", usd).stdout) for usd in ("0", "0.0005")
+    )
+    assert free["models"] == ["small", "big"]
+    gains = [
+        next(r for r in each["strategies"] if r["name"] == "cascade")["usd"]["gain"]["value"]
+        for each in (free, dear)
+    ]
+    assert gains[0] > gains[1]
