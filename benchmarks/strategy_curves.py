@@ -90,23 +90,25 @@ def main() -> None:
     }
     rows = []
     for accuracy in ACCURACIES:
-        drawn = {"cascade": [], "cascade with win rate": [], "hybrid": []}
+        curves = {"cascade": [], "cascade with win rate": [], "hybrid": []}
         for _ in range(arguments.draws):
             verdict = np.where(rng.uniform(size=len(right)) < accuracy, right, 1 - right)
             both = joint(verdict, win_rates, right)
-            drawn["cascade"].append(at_equal_dollars(cascade_curve(verdict, pair), pair))
-            drawn["cascade with win rate"].append(at_equal_dollars(cascade_curve(both, pair), pair))
-            drawn["hybrid"].append(at_equal_dollars(hybrid_curve(win_rates, both, pair), pair))
-        rows.append({"accuracy": accuracy, **_means(drawn)})
+            curves["cascade"].append(at_equal_dollars(cascade_curve(verdict, pair), pair))
+            curves["cascade with win rate"].append(
+                at_equal_dollars(cascade_curve(both, pair), pair)
+            )
+            curves["hybrid"].append(at_equal_dollars(hybrid_curve(win_rates, both, pair), pair))
+        rows.append({"accuracy": accuracy, **_means(curves)})
     for level, (before, after) in NOISE.items():
-        drawn = {"predict": [], "cascade": []}
+        curves = {"predict": [], "cascade": []}
         for _ in range(arguments.draws):
             noise = rng.normal(size=(3, len(right)))
             guess = pair.strong - pair.weak + before * (noise[0] - noise[1])
-            drawn["predict"].append(at_equal_dollars(predictive_curve(guess, pair), pair))
+            curves["predict"].append(at_equal_dollars(predictive_curve(guess, pair), pair))
             seen = pair.weak + after * noise[2]
-            drawn["cascade"].append(at_equal_dollars(cascade_curve(seen, pair), pair))
-        rows.append({"noise": level, **_means(drawn)})
+            curves["cascade"].append(at_equal_dollars(cascade_curve(seen, pair), pair))
+        rows.append({"noise": level, **_means(curves)})
     if arguments.svg is not None:
         arguments.svg.write_text(drawn(fixed, [row for row in rows if "accuracy" in row]))
     print(
