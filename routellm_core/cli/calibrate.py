@@ -8,9 +8,21 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
+from routellm_core.cli.calibrate_display import (
+    FoundThreshold,
+    show_thresholds,
+    tell_of_no_map,
+)
+from routellm_core.cli.calibrate_strategy import find_setting
 from routellm_core.cli.calibrated import move_scale, save_calibrated
-from routellm_core.cli.console import notes, print_json, results
+from routellm_core.cli.console import notes, print_json
 from routellm_core.cli.settings import CheckpointOption, RouterOption, open_router
+from routellm_core.cli.strategies import (
+    VerifierMsOption,
+    VerifierOption,
+    VerifierUsdOption,
+    pair_of,
+)
 from routellm_core.errors import ConfigurationError, DataError
 
 if TYPE_CHECKING:
@@ -25,20 +37,6 @@ __all__ = ["calibrate"]
 
 _SHARES = (0.1, 0.3, 0.5, 0.7)
 _METHODS = ("isotonic", "platt")
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """One target, and the threshold for it."""
-
-    target: str
-    threshold: float
-    strong_share: float
-    low: float
-    high: float
-    n_prompts: int
-    note: str
-    warning: str
 
 
 def calibrate(
@@ -106,10 +104,23 @@ def calibrate(
         str | None,
         typer.Option(metavar="NAME", help="The weak model in the outcomes and the price table."),
     ] = None,
+    strategy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Set a strategy for `--max-cost` or `--min-quality` in place of a threshold: "
+            "cascade, hybrid or experts. Needs `--outcomes` with costs and scores.",
+        ),
+    ] = None,
+    verifier: VerifierOption = None,
+    verifier_usd: VerifierUsdOption = 0.0,
+    verifier_ms: VerifierMsOption = 0.0,
     save: Annotated[
         str | None,
         typer.Option(
-            metavar="FOLDER", help="Write the router there with this calibration, as a checkpoint."
+            metavar="PATH",
+            help="Write the router with this calibration there, as a checkpoint's folder; with "
+            "`--strategy` its settings, as a JSON file that the server and `read_strategy` read.",
         ),
     ] = None,
     json: Annotated[
@@ -120,10 +131,25 @@ def calibrate(
 
     Without a target: the thresholds for 10, 30, 50 and 70 % of calls.
     """
-    if prompts is None and outcomes is None:
-        raise ConfigurationError("Pass a file of prompts, or `--outcomes`, or both.")
-    if method not in _METHODS:
-        raise ConfigurationError(f"`--method` must be isotonic or platt, got {method!r}.")
+    if strategy is not None:
+        _check_targets(strong_share or [], max_cost, min_quality, confidence)
+        find_setting(
+            strategy,
+            _alone(outcomes, prompts, strong_share),
+            router=router,
+            checkpoint=checkpoint,
+            models=pair_of(strong_model, weak_model),
+            verifier=verifier,
+            verifier_usd=verifier_usd,
+            verifier_ms=verifier_ms,
+            max_cost=None if max_cost is None else max_cost / calls,
+            min_quality=min_quality,
+            confidence=confidence,
+            save=save,
+            as_json=json,
+        )
+        return
+    _check_sources(prompts, outcomes, verifier, method)
     _check_targets(strong_share or [], max_cost, min_quality, confidence)
     opened = open_router(router, checkpoint=checkpoint)
     judged = None if outcomes is None else _judged(outcomes, strong_model, weak_model)
@@ -150,7 +176,26 @@ def calibrate(
     if save is not None:
         save_calibrated(opened, stored, save)
         if gain is not None and not gain.helps:
-            _tell_of_no_map(gain)
+            tell_of_no_map(gain)
+
+
+def _alone(outcomes: str | None, prompts: str | None, shares: list[float] | None) -> str:
+    if prompts is not None or shares or outcomes is None:
+        raise ConfigurationError(
+            "`--strategy` reads `--outcomes` alone, without prompts and `--strong-share`."
+        )
+    return outcomes
+
+
+def _check_sources(
+    prompts: str | None, outcomes: str | None, verifier: str | None, method: str
+) -> None:
+    if verifier is not None:
+        raise ConfigurationError("`--verifier` is read with `--strategy` only.")
+    if prompts is None and outcomes is None:
+        raise ConfigurationError("Pass a file of prompts, or `--outcomes`, or both.")
+    if method not in _METHODS:
+        raise ConfigurationError(f"`--method` must be isotonic or platt, got {method!r}.")
 
 
 def _check_targets(
@@ -182,7 +227,7 @@ class _Scored:
 
 
 def _write(
-    found: list[_Found], gain: ProbabilityGain | None, scored: _Scored, *, json: bool
+    found: list[FoundThreshold], gain: ProbabilityGain | None, scored: _Scored, *, json: bool
 ) -> None:
     if json:
         for row in found:
@@ -190,7 +235,7 @@ def _write(
         if gain is not None:
             print_json({"probability": {**asdict(gain), "helps": gain.helps}})
     else:
-        _show(found, gain, n=len(scored.win_rates), name=scored.router.name)
+        show_thresholds(found, gain, n=len(scored.win_rates), name=scored.router.name)
     for row in found:
         if row.warning:
             notes().print(f"[yellow]Warning:[/] {row.warning}", soft_wrap=True)
@@ -252,14 +297,14 @@ def _tokens(
     return logged_tokens(logged, output_tokens=output_tokens, judged=counted)
 
 
-def _share(scored: _Scored, share: float) -> _Found:
+def _share(scored: _Scored, share: float) -> FoundThreshold:
     from routellm_core.calibration import calibrate_share
 
     found = calibrate_share(scored.win_rates, strong_share=share, confidence=scored.confidence)
     return _row(f"{share:.1%} strong", found, "")
 
 
-def _cost(scored: _Scored, max_cost: float, names: tuple[str, str]) -> _Found:
+def _cost(scored: _Scored, max_cost: float, names: tuple[str, str]) -> FoundThreshold:
     from routellm_core.calibration import calibrate_cost
     from routellm_core.monitoring import price_of
 
@@ -287,7 +332,7 @@ def _cost(scored: _Scored, max_cost: float, names: tuple[str, str]) -> _Found:
     return _row(f"${max_cost:.6f} a call", found, note)
 
 
-def _quality(scored: _Scored, min_quality: float) -> _Found:
+def _quality(scored: _Scored, min_quality: float) -> FoundThreshold:
     from routellm_core.calibration import calibrate_quality
 
     judged = scored.judged
@@ -306,8 +351,8 @@ def _quality(scored: _Scored, min_quality: float) -> _Found:
     return _row(f"{min_quality:.1%} quality", found, note)
 
 
-def _row(target: str, found: ShareTarget | CostTarget | QualityTarget, note: str) -> _Found:
-    return _Found(
+def _row(target: str, found: ShareTarget | CostTarget | QualityTarget, note: str) -> FoundThreshold:
+    return FoundThreshold(
         target=target,
         threshold=found.threshold,
         strong_share=found.strong_share,
@@ -358,41 +403,3 @@ def _calibration(scored: _Scored, *, method: str) -> tuple[Calibration, Probabil
         ),
         gain,
     )
-
-
-def _tell_of_no_map(gain: ProbabilityGain) -> None:
-    other = "isotonic" if gain.method == "platt" else "platt"
-    notes().print(
-        "The map to probabilities is not stored: it does not lower the Brier score on "
-        f"{gain.n_held_out:,} held-out prompts. Bring more outcomes, or try `--method {other}`.",
-        markup=False,
-        soft_wrap=True,
-    )
-
-
-def _show(found: list[_Found], gain: ProbabilityGain | None, *, n: int, name: str) -> None:
-    from rich.table import Table
-
-    console = results()
-    console.print(f"Router {name!r}, {n:,} prompts.\n")
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("target")
-    for title in ("threshold", "strong share", "interval"):
-        table.add_column(title, justify="right")
-    table.add_column("")
-    for row in found:
-        interval = f"{row.low:.1%} to {row.high:.1%}"
-        share = f"{row.strong_share:.1%}"
-        table.add_row(row.target, f"{row.threshold:.6f}", share, interval, row.note)
-    console.print(table)
-    if gain is not None:
-        console.print(
-            f"\nWin rates as probabilities ({gain.method}), on {gain.n_held_out:,} held-out "
-            "prompts:"
-        )
-        for label, before, after in (
-            ("ECE", gain.before.ece, gain.after.ece),
-            ("Brier", gain.before.brier, gain.after.brier),
-            ("NLL", gain.before.nll, gain.after.nll),
-        ):
-            console.print(f"  {label:6}{before:.4f} → {after:.4f}")

@@ -184,7 +184,7 @@ def _check_for_strategies(
         raise ConfigurationError("`--training-data` is not read with `--strategy`.")
     if robustness:
         raise ConfigurationError(
-            "`--robustness` and `--changed` are not read with `--strategy`: run `evaluate` once more."
+            "`--robustness` and `--changed` are not read with `--strategy`: run twice."
         )
 
 

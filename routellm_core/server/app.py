@@ -19,7 +19,6 @@ from routellm_core.server.auth import KeyCheck
 from routellm_core.server.chat import ChatEndpoint
 from routellm_core.server.drain import Drain
 from routellm_core.server.errors import error_body
-from routellm_core.server.expert_settings import make_strategy
 from routellm_core.server.failures import FailureAnswer
 from routellm_core.server.hosts import HostCheck
 from routellm_core.server.meters import Meters
@@ -29,6 +28,7 @@ from routellm_core.server.paths import ClientPaths
 from routellm_core.server.service import ChatService
 from routellm_core.server.settings import ServerSettings
 from routellm_core.server.upstream import endpoint_of, reached_by, verifier_endpoint
+from routellm_core.strategies.stated import make_strategy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping

@@ -1,38 +1,22 @@
-"""What the server can be told of experts and of the strategy that asks them."""
+"""What the server can be told of experts."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from routellm_core.answers import load_verifier
-from routellm_core.errors import ConfigurationError
 from routellm_core.experts import Capabilities, Variant, check_settings
 from routellm_core.policy import known_capabilities
-from routellm_core.strategies import load_strategy
 from routellm_core.types import Modality
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from routellm_core.answers import Verifier
-    from routellm_core.strategies import Strategy
-
-__all__ = ["ExpertSettings", "StrategyName", "UpstreamKind", "make_strategy"]
+__all__ = ["ExpertSettings", "StrategyName", "UpstreamKind"]
 
 UpstreamKind = Literal["auto", "openai", "litellm"]
 """How a model is reached: by OpenAI's protocol, by LiteLLM, or as its name and address suggest."""
 
 StrategyName = Literal["cascade", "hybrid", "best_of"]
 """What the server can do besides routing by the prompt alone."""
-
-_TAKEN: Mapping[str, tuple[str, ...]] = {
-    "cascade": ("verifier", "accept"),
-    "hybrid": ("verifier", "accept", "band"),
-    "best_of": ("choose", "limit_s"),
-}
-_DEFAULTS: Mapping[str, Any] = {"verifier": "schema", "accept": 0.5, "choose": "schema"}
 
 
 class ExpertSettings(BaseModel):
@@ -88,70 +72,3 @@ class ExpertSettings(BaseModel):
             tools=known.tools if self.tools is None else self.tools,
             context_window=self.context_window or known.context_window,
         )
-
-
-def make_strategy(name: str, given: Mapping[str, Any]) -> Strategy:
-    """Return the strategy that settings mean.
-
-    Parameters
-    ----------
-    name
-        See `StrategyName`.
-    given
-        The settings `verifier`, `accept`, `band`, `choose` and `limit_s`; None where not set.
-        Without a verifier it is "schema".
-
-    Raises
-    ------
-    ConfigurationError
-        If the strategy does not take a setting, or its value cannot be used.
-
-    Examples
-    --------
-    >>> make_strategy("cascade", {"verifier": "no_refusal", "accept": 0.7})
-    Cascade(<verifier no_refusal>, accept=0.7)
-    """
-    taken = _TAKEN[name]
-    options = {key: value for key, value in given.items() if value is not None}
-    unknown = sorted(options.keys() - set(taken))
-    if unknown:
-        raise ConfigurationError(
-            f"The strategy {name!r} takes {' and '.join(f'`{key}`' for key in taken)}, not "
-            f"`{unknown[0]}`."
-        )
-    defaults = {key: value for key, value in _DEFAULTS.items() if key in taken}
-    options = {**defaults, **options}
-    accept = options.get("accept")
-    if isinstance(accept, tuple) and len(accept) == 1:  # as the environment has it
-        options["accept"] = accept[0]
-    for key in ("verifier", "choose"):
-        if key in options and options[key] not in ("consensus", "vote"):
-            options[key] = make_verifier(options[key])
-    return load_strategy(name, **options)
-
-
-def make_verifier(stated: Any) -> Verifier:
-    """Return the verifier of a name, or of a mapping of one name to options or to verifiers.
-
-    Raises
-    ------
-    ConfigurationError
-        If it is neither, or the verifier cannot be made.
-
-    Examples
-    --------
-    >>> make_verifier({"all_of": ["no_refusal", {"judge": {"model": "gpt-4o-mini"}}]})
-    <verifier all_of(no_refusal, judge)>
-    """
-    if isinstance(stated, str):
-        return load_verifier(stated)
-    if isinstance(stated, dict) and len(stated) == 1:
-        ((name, options),) = stated.items()
-        if isinstance(options, dict):
-            return load_verifier(str(name), **options)
-        if isinstance(options, list):
-            return load_verifier(str(name), *map(make_verifier, options))
-    raise ConfigurationError(
-        "A verifier must be a name, as in 'no_refusal', or one name with its options, as in "
-        f"{{'judge': {{'model': 'gpt-4o'}}}}, got {stated!r}."
-    )

@@ -12,6 +12,7 @@ from routellm_core.strategies.registry import (
     load_strategy,
     strategy_names,
 )
+from routellm_core.strategies.stated import read_strategy
 from routellm_core.strategies.weights import CostWeight, quality_per_usd_for
 
 __all__ = [
@@ -26,5 +27,6 @@ __all__ = [
     "expected_maximum",
     "load_strategy",
     "quality_per_usd_for",
+    "read_strategy",
     "strategy_names",
 ]

@@ -87,6 +87,14 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 READERS = {
     "route": [*ROUTE, "-f"],
     "calibrate": CALIBRATE,
+    "calibrate strategy": [
+        *CALIBRATE,
+        "--strategy",
+        "cascade",
+        "--max-cost",
+        "1",
+        "--outcomes",
+    ],
     "calibrate outcomes": [*CALIBRATE, "--outcomes"],
     "train": [*TRAIN, "--data"],
     "train verifier": ["train", "verifier", "--out", "{tmp}/out", "--data"],
@@ -335,6 +343,40 @@ OTHERS = {
     ),
     "evaluate: strategies written under a file": (
         [*EVALUATE, "-b", "outcomes={scored}", "--strategy", "cascade", "-o", "{file}/out"],
+        "Not a directory|File exists",
+    ),
+    "calibrate: unknown strategy": (
+        [*CALIBRATE, "--outcomes", "{scored}", "--strategy", "best-of", "--max-cost", "1"],
+        "Unknown strategy 'best-of'.*cascade, hybrid, experts",
+    ),
+    "calibrate: a strategy without a goal": (
+        [*CALIBRATE, "--outcomes", "{scored}", "--strategy", "cascade"],
+        "either `--max-cost` or `--min-quality`",
+    ),
+    "calibrate: a strategy and prompts": (
+        [*CALIBRATE, "{prompts}", "--strategy", "cascade", "--max-cost", "1"],
+        "`--strategy` reads `--outcomes` alone",
+    ),
+    "calibrate: a strategy out of reach": (
+        [*CALIBRATE, "--outcomes", "{scored}", "--strategy", "cascade", "--max-cost", "0.0001"],
+        "`max_cost` must be at least 0.001 .*got 0.0001",
+    ),
+    "calibrate: a verifier without a strategy": (
+        [*CALIBRATE, "--outcomes", "{scored}", "--verifier", "logprob"],
+        "`--verifier` is read with `--strategy` only",
+    ),
+    "calibrate: a strategy stored under a file": (
+        [
+            *CALIBRATE,
+            "--outcomes",
+            "{scored}",
+            "--strategy",
+            "cascade",
+            "--max-cost",
+            "1",
+            "--save",
+            "{file}/strategy.json",
+        ],
         "Not a directory|File exists",
     ),
     "evaluate: no path": ([*EVALUATE, "-b", "outcomes"], "NAME=PATH, got 'outcomes'"),

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from routellm_core.strategies import read_strategy
+
 
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
@@ -67,3 +69,44 @@ def test_evaluate_takes_a_pair_out_of_a_table_and_prices_the_verifier(run, table
         for each in (free, dear)
     ]
     assert gains[0] > gains[1]
+
+
+def test_calibrate_sets_a_cascade_that_is_stored_and_read_again(
+    run, table: Path, tmp_path: Path
+) -> None:
+    stored = tmp_path / "folder" / "strategy.json"
+    arguments = ["calibrate", "--outcomes", str(table), "--strategy", "cascade", "--max-cost"]
+    arguments += ["0.0006", "--strong-model", "big", "--weak-model", "small"]
+    found = run(*arguments, "--save", str(stored), "--json")
+    assert found.exit_code == 0, found.stderr
+    setting = json.loads(found.stdout)
+    assert json.loads(stored.read_text()) == setting["settings"]
+    assert setting["break_even"] == pytest.approx(0.9)
+    assert setting["usd"]["value"] == pytest.approx(1e-4 + 1e-3 * setting["rejected"])
+    assert "verifier=..." in found.stderr
+    read = read_strategy(stored, verifier="no_refusal")
+    assert read.accept == setting["setting"][0]
+    shown = run(*arguments).stdout
+    assert "all-strong is cheaper where more than 90.0% are rejected" in shown
+    assert f"accept {read.accept:.6g}" in shown
+
+
+def test_a_servers_configuration_may_be_a_stored_strategy(
+    run, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from routellm_core.server.settings import read_settings
+
+    rows = [json.loads(line) for line in table.read_text().splitlines()]
+    for row in rows:
+        row["logprob"] = -2.0 + row.pop("score")
+    table.write_text("\n".join(map(json.dumps, rows)))
+    stored = tmp_path / "strategy.json"
+    arguments = ["calibrate", "--outcomes", str(table), "--strategy", "hybrid", "-r", "random"]
+    arguments += ["--min-quality", "0.8", "--verifier", "logprob", "--save", str(stored)]
+    found = run(*arguments)
+    assert found.exit_code == 0, found.stderr
+    assert "routellm serve --config" in found.stderr
+    settings = read_settings(config=stored, environ={})
+    assert settings.strategy == "hybrid"
+    assert settings.verifier == "logprob"
+    assert settings.band == read_strategy(stored).band
