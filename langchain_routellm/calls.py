@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from time import time
 from typing import Any, NamedTuple, TypeAlias
 
@@ -317,7 +318,7 @@ class Call(RoutedCall[Any, Any]):
         config["callbacks"] = callbacks or []
         messages = convert_to_messages([dict(message) for message in request.messages])
         message = models.drafts[route].invoke(messages, config, **models.taken(route, options))
-        return read_answer(message)
+        return replace(read_answer(message), usage=usage_of(message))
 
     def ask_other(self, expert: str, /, *, timeout_s: float) -> OtherAnswer:  # noqa: ARG002
         """Ask another model below its callbacks, its tracers and its cache.

@@ -178,7 +178,8 @@ class Call(DirectedCall):
         token = active_instrument_tags.set(self.tags())
         try:
             model, _ = with_held(model, self._routed.callback_manager)
-            return answer_read(model.chat(messages_of(request.messages), **self.kept(given)))
+            reply = model.chat(messages_of(request.messages), **self.kept(given))
+            return replace(answer_read(reply), usage=usage_of(reply))
         finally:
             active_instrument_tags.reset(token)
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "RECORD_KEY",
+    "VERIFIER_OUTCOMES",
     "CacheNote",
     "Calibration",
     "Decision",
@@ -291,6 +292,10 @@ class Usage:
         return cls(read, written, model, reasoning)
 
 
+VERIFIER_OUTCOMES = ("sample", "verdict")
+"""Outcomes of steps that a verifier asked of a model."""
+
+
 @dataclass(frozen=True, slots=True)
 class StepRecord:
     """One step of a call that took several, for its record.
@@ -301,8 +306,9 @@ class StepRecord:
         Who was asked.
     outcome
         "accepted", "rejected", "answered", "abandoned" by the caller, "late" beside experts that
-        were asked at the same time, or "failed:<error class>". At most one
-        step of a call is "accepted" or "answered".
+        were asked at the same time, or "failed:<error class>". At most one step of a call is
+        "accepted" or "answered". "sample" and "verdict" are what a verifier asked of a model, which
+        comes before the draft that it scored.
     score
         The verifier's, in [0, 1]; None when there is none.
     seconds

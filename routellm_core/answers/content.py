@@ -13,6 +13,8 @@ from routellm_core.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from routellm_core.types import Usage
+
 __all__ = ["Answer", "Prompt", "Token", "ToolCall", "as_answer", "as_prompt"]
 
 
@@ -124,6 +126,8 @@ class Answer:
         Why the model stopped, in its provider's words.
     refusal
         The model's own words of refusal, where its provider keeps them apart.
+    usage
+        What it used; None where nobody says.
     """
 
     text: str
@@ -131,6 +135,7 @@ class Answer:
     tool_calls: tuple[ToolCall, ...] = ()
     finish_reason: str | None = None
     refusal: str | None = None
+    usage: Usage | None = None
 
     @property
     def logprobs(self) -> Sequence[float]:

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from inspect import isawaitable, iscoroutine, iscoroutinefunction
 from typing import Any, TypeAlias, TypeVar
 
-from routellm_core.answers.content import as_answer
+from routellm_core.answers.content import Answer, as_answer
 from routellm_core.errors import ConfigurationError
 
-__all__ = ["Ask", "Invocation", "Plan", "Request", "Step", "arun", "run", "together"]
+__all__ = [
+    "Ask", "Invocation", "Note", "Plan", "Request", "Step", "arun", "run", "together",
+]  # fmt: skip
 
 T = TypeVar("T")
 
@@ -75,14 +77,19 @@ class Invocation:
 
 Step: TypeAlias = "Request | Invocation"
 
+Note: TypeAlias = "Callable[[Request, Answer], None]"
+"""Takes a request and the answer to it."""
 
-def run(plan: Plan[T], *, ask: Ask | None = None) -> T:
+
+def run(plan: Plan[T], *, ask: Ask | None = None, note: Note | None = None) -> T:
     """Take a plan's steps one after another, and return its result.
 
     Parameters
     ----------
     ask
         Asks for every request that has no `ask` of its own.
+    note
+        Told of every request and its answer.
 
     Raises
     ------
@@ -92,7 +99,7 @@ def run(plan: Plan[T], *, ask: Ask | None = None) -> T:
     try:
         steps = next(plan)
         while True:
-            steps = plan.send([_taken(step, ask) for step in steps])
+            steps = plan.send([_taken(step, ask, note) for step in steps])
     except StopIteration as end:
         result: T = end.value
         return result
@@ -100,12 +107,12 @@ def run(plan: Plan[T], *, ask: Ask | None = None) -> T:
         plan.close()
 
 
-async def arun(plan: Plan[T], *, ask: Ask | None = None) -> T:
+async def arun(plan: Plan[T], *, ask: Ask | None = None, note: Note | None = None) -> T:
     """Do what `run` does; steps that may run together do, and none blocks the event loop."""
     try:
         steps = next(plan)
         while True:
-            steps = plan.send(await _all(_awaited(step, ask) for step in steps))
+            steps = plan.send(await _all(_awaited(step, ask, note) for step in steps))
     except StopIteration as end:
         result: T = end.value
         return result
@@ -155,7 +162,7 @@ def together(
             plan.close()
 
 
-def _taken(step: Step, ask: Ask | None) -> Any:
+def _taken(step: Step, ask: Ask | None, note: Note | None) -> Any:
     function, arguments = _call_of(step, ask)
     result = function(*arguments)
     if isawaitable(result):
@@ -164,10 +171,10 @@ def _taken(step: Step, ask: Ask | None) -> Any:
         raise ConfigurationError(
             f"{_name(function)} is asynchronous: await `ascore` in place of `score`."
         )
-    return as_answer(result) if isinstance(step, Request) else result
+    return _noted(step, result, note)
 
 
-async def _awaited(step: Step, ask: Ask | None) -> Any:
+async def _awaited(step: Step, ask: Ask | None, note: Note | None) -> Any:
     function, arguments = _call_of(step, ask)
     if iscoroutinefunction(function) or iscoroutinefunction(getattr(function, "__call__", None)):  # noqa: B004
         result = await function(*arguments)
@@ -175,7 +182,16 @@ async def _awaited(step: Step, ask: Ask | None) -> Any:
         result = await asyncio.to_thread(function, *arguments)
         if isawaitable(result):
             result = await result
-    return as_answer(result) if isinstance(step, Request) else result
+    return _noted(step, result, note)
+
+
+def _noted(step: Step, result: Any, note: Note | None) -> Any:
+    if not isinstance(step, Request):
+        return result
+    answer = as_answer(result)
+    if note is not None:
+        note(step, answer)
+    return answer
 
 
 def _call_of(step: Step, ask: Ask | None) -> tuple[Callable[..., Any], tuple[Any, ...]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -351,12 +352,12 @@ class Controller:
         """Ask a model for a verifier."""
         with quiet_litellm() as litellm:
             answer = litellm.completion(**self._question(routed, question))
-        return read_answer(answer.model_dump())
+        return replace(read_answer(answer.model_dump()), usage=routed.used(answer))
 
     async def _aask_model(self, routed: LiteLLMCall, question: Request) -> Answer:
         with quiet_litellm() as litellm:
             answer = await litellm.acompletion(**self._question(routed, question))
-        return read_answer(answer.model_dump())
+        return replace(read_answer(answer.model_dump()), usage=routed.used(answer))
 
     def _question(self, routed: LiteLLMCall, question: Request) -> dict[str, Any]:
         named = routed.route if question.model is None else str(question.model)

@@ -14,10 +14,10 @@ from routellm_core.errors import MissingDependencyError
 from routellm_core.experts import bare_model
 from routellm_core.monitoring.prices import Price, price_of
 from routellm_core.monitoring.records import CallRecord
-from routellm_core.types import Usage
+from routellm_core.types import VERIFIER_OUTCOMES, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from routellm_core.types import Decision, Outcome, StepRecord
 
@@ -128,10 +128,11 @@ class RecordMaker:
         cost = self.pricing.cost_usd(decision.model, usage)
         strong = self._strong_usd(ending, usage)
         router_usd, drafts_usd = self.decision_usd(ending), self.drafts_usd(ending)
+        verifiers_usd = self._steps_usd(ending, VERIFIER_OUTCOMES)
         saved = None
-        if ending.outcome == "answered" and None not in (cost, strong, drafts_usd):
+        if ending.outcome == "answered" and None not in (cost, strong, drafts_usd, verifiers_usd):
             saved = cast("float", strong) - cast("float", cost) - router_usd
-            saved -= cast("float", drafts_usd)
+            saved -= cast("float", drafts_usd) + cast("float", verifiers_usd)
         return CallRecord(
             call_id=call_id(ending.number),
             started_at=ending.started_at,
@@ -163,6 +164,7 @@ class RecordMaker:
             cost_usd=cost,
             router_usd=router_usd,
             drafts_usd=drafts_usd if ending.steps else None,
+            verifiers_usd=verifiers_usd if _asked_by_verifier(ending) else None,
             strong_usd=strong,
             saved_usd=saved,
             prompt_hash=text_digest(ending.text, key=self.hash_key) if ending.text else None,
@@ -190,10 +192,14 @@ class RecordMaker:
 
     def drafts_usd(self, ending: Ending) -> float | None:
         """Return what the answers cost that were not given out; None when one is unknown."""
+        return self._steps_usd(ending, ("rejected", "late"))
+
+    def _steps_usd(self, ending: Ending, outcomes: Sequence[str]) -> float | None:
+        """Return the cost of the steps of these outcomes; None when one is unknown."""
         costs = [
             self.pricing.cost_usd(step.model, step.usage or NO_USAGE)
             for step in ending.steps
-            if step.outcome in ("rejected", "late")
+            if step.outcome in outcomes
         ]
         known = [cost for cost in costs if cost is not None]
         return sum(known) if len(known) == len(costs) else None
@@ -220,6 +226,10 @@ class RecordMaker:
         decided = ending.decided
         was_asked = decided.win_rate is not None and decided.reason != "sticky"
         return self.router_usd if was_asked else 0.0
+
+
+def _asked_by_verifier(ending: Ending) -> bool:
+    return any(step.outcome in VERIFIER_OUTCOMES for step in ending.steps)
 
 
 def call_id(number: int) -> str:

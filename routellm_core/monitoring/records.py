@@ -72,12 +72,15 @@ class CallRecord:
         Price of the decision.
     drafts_usd
         Price of the drafts that were rejected; None where no strategy drafts, or when unknown.
+    verifiers_usd
+        Price of what verifiers asked of models, such as a judge's verdicts and further samples;
+        None where none did, or when unknown.
     strong_usd
         What the call would have cost at the strong model: the same tokens, cached as they were, or
         as many more as that model is expected to write; None when unknown.
     saved_usd
-        `strong_usd` less `cost_usd`, `router_usd` and `drafts_usd`; None when one is unknown, or
-        no answer came.
+        `strong_usd` less `cost_usd`, `router_usd`, `drafts_usd` and `verifiers_usd`; None when one
+        is unknown, or no answer came.
     prompt_hash
         Keyed digest of the routed text, equal for equal texts under one key.
     prompt_chars
@@ -88,9 +91,10 @@ class CallRecord:
         Of a sampled call, after which another model was to be asked, too: how probable that was.
         See `ShadowRecord`.
     steps
-        Of a call that followed a strategy's plan, each step: "expert", "model", "outcome", and as
-        far as they are known "score", "ms", "input_tokens", "output_tokens", "reasoning_tokens",
-        "cached_tokens", "cache_write_tokens" and "cost_usd".
+        Of a call that followed a strategy's plan, each step, and before it what its verifier asked
+        ("verdict", "sample"): "expert", "model", "outcome", and as far as they are known "score",
+        "ms", "input_tokens", "output_tokens", "reasoning_tokens", "cached_tokens",
+        "cache_write_tokens" and "cost_usd".
     """
 
     call_id: str
@@ -123,6 +127,7 @@ class CallRecord:
     cost_usd: float | None = None
     router_usd: float = 0.0
     drafts_usd: float | None = None
+    verifiers_usd: float | None = None
     strong_usd: float | None = None
     saved_usd: float | None = None
     prompt_hash: str | None = None
@@ -182,6 +187,7 @@ _OPTIONAL = frozenset(
         "shadow_share",
         "cached_tokens",
         "cache_write_tokens",
+        "verifiers_usd",
     }
 )
 _REQUIRED = (

@@ -6,6 +6,7 @@ from time import perf_counter, time
 from typing import TYPE_CHECKING
 
 from routellm_core.monitoring.endings import Ending, call_id, next_call_number
+from routellm_core.types import VERIFIER_OUTCOMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CallWatch"]
 
-_PAID = ("rejected", "late")
+_PAID = ("rejected", "late", *VERIFIER_OUTCOMES)
 """Outcomes of steps whose model was paid, beside the answer's own."""
 
 

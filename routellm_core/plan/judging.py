@@ -29,7 +29,9 @@ def is_given(call: RoutedCall[Any, Any], answer: Any) -> bool:
     """
     attempts = cast("PlannedAttempts", call.attempts)
     try:
-        score, is_formed = run(_judging(call, answer), ask=call.ask_verifier)
+        score, is_formed = run(
+            _judging(call, answer), ask=call.ask_verifier, note=attempts.note_verifier
+        )
     except Exception as error:  # noqa: BLE001 - a verifier's fault is never the caller's
         return attempts.unjudged(error, answer, usage_of(call, answer))
     return _told(call, answer, score, is_formed=is_formed)
@@ -39,7 +41,7 @@ async def ais_given(call: RoutedCall[Any, Any], answer: Any) -> bool:
     """Score a whole answer as `is_given` does, until the call's deadline at the latest."""
     attempts = cast("PlannedAttempts", call.attempts)
     try:
-        scoring = arun(_judging(call, answer), ask=call.ask_verifier)
+        scoring = arun(_judging(call, answer), ask=call.ask_verifier, note=attempts.note_verifier)
         score, is_formed = await attempts.before_deadline(scoring)
     except Exception as error:  # noqa: BLE001 - a verifier's fault is never the caller's
         return attempts.unjudged(error, answer, usage_of(call, answer))

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from routellm_core.errors import EmptyAnswerError
 from routellm_core.plan.attempts import Attempts
-from routellm_core.plan.steps import THE_PLAN_DECIDES, Ask, AskAll, Report
+from routellm_core.plan.steps import THE_PLAN_DECIDES, Ask, AskAll, Report, verifier_step
 from routellm_core.policy.faults import fault_of
 from routellm_core.types import StepRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from routellm_core.answers.content import Answer
+    from routellm_core.answers.steps import Request
     from routellm_core.answers.verifier import Score, Verifier
     from routellm_core.plan.steps import Plan
     from routellm_core.types import Decision, Usage
@@ -233,6 +235,10 @@ class PlannedAttempts(Attempts):
             self._note_step("late")
         self.given = drafts[best]
         self.decision = replace(self.given.decision, reason=reason)
+
+    def note_verifier(self, request: Request, answer: Answer) -> None:
+        """Note what a verifier asked a model."""
+        self.steps.append(verifier_step(request, answer, self.decision, self._experts))
 
     def succeeded(self, usage: Usage | None = None) -> None:
         """Report that the answer is complete, and what it used; once more does nothing."""

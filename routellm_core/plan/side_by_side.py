@@ -61,9 +61,9 @@ def best_of(call: Call, ask: Callable[[Any], Any], drive: Callable[[Any, Any], A
         # A model that is still at work cannot be stopped from outside; nobody waits for it.
         pool.shutdown(wait=False, cancel_futures=True)
     drafts, late = _came(call, branches, tasks, limit_s)
-    scores, fault = None, None
+    scores, fault, note = None, None, _planned(call).note_verifier
     try:
-        scores = run(_scoring(call, step, drafts), ask=call.ask_verifier)
+        scores = run(_scoring(call, step, drafts), ask=call.ask_verifier, note=note)
     except Exception as error:  # noqa: BLE001 - a verifier's fault is never the caller's
         fault = error
     return _chosen(call, drafts, scores, late=late, fault=fault)
@@ -91,13 +91,17 @@ async def abest_of(
         await asyncio.gather(*waiting, return_exceptions=True)
     came = [task if task in done else None for task in tasks]
     drafts, late = _came(call, branches, came, limit_s)
-    scores, fault = None, None
+    scores, fault, note = None, None, _planned(call).note_verifier
     try:
-        scoring = arun(_scoring(call, step, drafts), ask=call.ask_verifier)
+        scoring = arun(_scoring(call, step, drafts), ask=call.ask_verifier, note=note)
         scores = await call.attempts.before_deadline(scoring)
     except Exception as error:  # noqa: BLE001 - a verifier's fault is never the caller's
         fault = error
     return _chosen(call, drafts, scores, late=late, fault=fault)
+
+
+def _planned(call: Call) -> PlannedAttempts:
+    return cast("PlannedAttempts", call.attempts)
 
 
 def _step(call: Call) -> AskAll:
@@ -112,7 +116,7 @@ def _branches(call: Call) -> list[Call]:
     CircuitOpenError
         If there is none.
     """
-    attempts, branches = cast("PlannedAttempts", call.attempts), []
+    attempts, branches = _planned(call), []
     for name in _step(call).experts:
         try:
             branches.append(call.branch(attempts.branch(name)))
@@ -205,8 +209,7 @@ def _chosen(
             (place for place, score in enumerate(scores) if score is not None),
             key=lambda place: (drafts[place].score or 0.0, -place),
         )
-    attempts = cast("PlannedAttempts", call.attempts)
-    attempts.chosen(drafts, best, late=late, reason=reason)
+    _planned(call).chosen(drafts, best, late=late, reason=reason)
     answer = drafts[best].answer
     if isinstance(answer, ChunkGate):
         answer.call = call  # whose record the chunks carry

@@ -10,16 +10,21 @@ import math
 from collections.abc import Generator
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from routellm_core.types import StepRecord
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from routellm_core.answers.content import Answer, Prompt
     from routellm_core.answers.steps import Plan as ScoringPlan
+    from routellm_core.answers.steps import Request
     from routellm_core.answers.verifier import Score, Verifier
+    from routellm_core.experts import ExpertTable
+    from routellm_core.types import Decision
 
     Choose: TypeAlias = Callable[[Prompt, Sequence[Answer]], ScoringPlan[Sequence[Score]]]
 
-__all__ = ["THE_PLAN_DECIDES", "Ask", "AskAll", "Plan", "Report"]
+__all__ = ["THE_PLAN_DECIDES", "Ask", "AskAll", "Plan", "Report", "verifier_step"]
 
 
 THE_PLAN_DECIDES = math.inf
@@ -76,6 +81,31 @@ class Report(NamedTuple):
 
     score: float | None = None
     error: BaseException | None = None
+
+
+def verifier_step(
+    request: Request, answer: Answer, decision: Decision, experts: ExpertTable
+) -> StepRecord:
+    """Return the record of what a verifier asked: its purpose is the outcome.
+
+    Parameters
+    ----------
+    request, answer
+        What was asked, and what came.
+    decision
+        Who wrote the draft, for a request that names no model.
+    experts
+        Resolve a name.
+    """
+    named, usage = request.model, answer.usage
+    if named is None:
+        return StepRecord(decision.route, decision.model, request.purpose, usage=usage)
+    if not isinstance(named, str):  # a framework's own model
+        said = None if usage is None else usage.model
+        return StepRecord("", said or type(named).__name__, request.purpose, usage=usage)
+    if named in experts:
+        return StepRecord(named, experts[named].model, request.purpose, usage=usage)
+    return StepRecord("", named, request.purpose, usage=usage)
 
 
 Plan: TypeAlias = Generator["Ask | AskAll", Report, None]

@@ -332,7 +332,7 @@ class ChatService:
             self._verifiers[named] = self._open_model(named)
         upstream = self._verifiers[named] if route is None else self._upstreams[route]
         reply = await upstream.complete(ModelCall(fields_of(question), call.sent().headers))
-        return read_answer(reply.answer)
+        return replace(read_answer(reply.answer), usage=usage_of(reply.answer))
 
     async def aclose(self) -> None:
         """Close every connection to the models, and deliver the records on their way."""

@@ -24,7 +24,7 @@ def strategy_headers(attempts: Attempts, pricing: Pricing) -> dict[str, str]:
     Returns
     -------
     "x-routellm-drafts": how many drafts were rejected. "x-routellm-total-cost-usd": what all of its
-    steps cost, in US dollars, without what verifiers asked; left out while a price or a count of
+    steps cost, in US dollars, with what verifiers asked; left out while a price or a count of
     tokens is unknown, as it is of an answer that has not ended.
     """
     steps = attempts.steps

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from routellm_core import Budget, RetrySettings
+from routellm_core.answers import consistency
+from routellm_core.strategies import Cascade
 from routellm_core.testing import ScriptedRouter, Step
 from tests.faults.applications import EASY, HARD, PRICES
 from tests.promises.ways_in import WAYS, Way
@@ -161,6 +163,19 @@ async def test_every_call_has_one_record(application, way: Way) -> None:
         assert (record.output_tokens or 0) > 0
     if way.application != "server":
         assert len(app.records) == 1
+
+
+@every_way
+async def test_what_a_verifier_asks_is_in_the_record(application, way: Way) -> None:
+    if way.application == "server":
+        options = {"strategy": "cascade", "verifier": {"consistency": {"k": 2}}, "accept": 0.5}
+    else:
+        options = {"strategy": Cascade(consistency(2), accept=0.5)}
+    app = application(way.application, **options)
+    await way(app, EASY)
+    samples = [step for step in app.record().steps if step["outcome"] == "sample"]
+    assert [step["expert"] for step in samples] == ["weak", "weak"]
+    assert all(step["input_tokens"] > 0 and step["output_tokens"] > 0 for step in samples)
 
 
 @every_stream
