@@ -8,11 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
-from routellm_core.cli.calibrate_display import (
-    FoundThreshold,
-    show_thresholds,
-    tell_of_no_map,
-)
+from routellm_core.cli.calibrate_display import FoundThreshold, show_thresholds, tell_of_no_map
 from routellm_core.cli.calibrate_strategy import find_setting
 from routellm_core.cli.calibrated import move_scale, save_calibrated
 from routellm_core.cli.console import notes, print_json
