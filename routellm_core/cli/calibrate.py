@@ -177,9 +177,7 @@ def calibrate(
 
 def _alone(outcomes: str | None, prompts: str | None, shares: list[float] | None) -> str:
     if prompts is not None or shares or outcomes is None:
-        raise ConfigurationError(
-            "`--strategy` reads `--outcomes` alone, without prompts and `--strong-share`."
-        )
+        raise ConfigurationError("`--strategy` reads `--outcomes` alone, no prompts, no shares.")
     return outcomes
 
 
