@@ -345,6 +345,26 @@ OTHERS = {
         [*EVALUATE, "-b", "outcomes={scored}", "--strategy", "cascade", "-o", "{file}/out"],
         "Not a directory|File exists",
     ),
+    "replay: unknown strategy": (
+        ["replay", "{log}", "--strategy", "hybrid", "--accept-rate", "0.5"],
+        "Unknown strategy 'hybrid'. .*cascade",
+    ),
+    "replay: a strategy without a level": (
+        ["replay", "{log}", "--strategy", "cascade"],
+        "`--strategy` needs `--accept`, `--accept-rate`",
+    ),
+    "replay: a strategy and a threshold": (
+        ["replay", "{log}", "--strategy", "cascade", "--accept-rate", "0.5", "-t", "0.5"],
+        "without a threshold or a router",
+    ),
+    "replay: a rate without a strategy": (
+        ["replay", "{log}", "--accept-rate", "0.5"],
+        "are read with `--strategy` only",
+    ),
+    "replay: a rate in percent": (
+        ["replay", "{log}", "--strategy", "cascade", "--accept-rate", "70"],
+        "`accept_rate` must lie in .0, 1., got 70",
+    ),
     "calibrate: unknown strategy": (
         [*CALIBRATE, "--outcomes", "{scored}", "--strategy", "best-of", "--max-cost", "1"],
         "Unknown strategy 'best-of'.*cascade, hybrid, experts",
@@ -525,7 +545,7 @@ def test_a_fraction_in_percent_is_answered_with_the_fraction(
 
 def test_every_fraction_of_the_command_line_is_among_them() -> None:
     fractions = {"threshold", "strong_share", "min_quality", "confidence", "validation_share"}
-    fractions |= {"hard_share"}
+    fractions |= {"hard_share", "accept_rate"}
     named = {
         (name, parameter.name)
         for name, command in COMMANDS.items()

@@ -110,3 +110,24 @@ def test_a_servers_configuration_may_be_a_stored_strategy(
     assert settings.strategy == "hybrid"
     assert settings.verifier == "logprob"
     assert settings.band == read_strategy(stored).band
+
+
+def test_replay_prices_a_log_as_a_cascade(run, tmp_path: Path) -> None:
+    record = {
+        "call_id": "1", "started_at": 0.0, "outcome": "answered", "route": "strong",
+        "model": "gpt-4o", "reason": "win_rate", "decided_route": "strong",
+        "decided_reason": "win_rate", "win_rate": 0.7, "threshold": 0.5, "router": "mf",
+        "strong_model": "gpt-4o", "weak_model": "gpt-4o-mini", "input_tokens": 100,
+        "output_tokens": 10, "cost_usd": 0.00035, "v": 1,
+    }  # fmt: skip
+    log = tmp_path / "calls.jsonl"
+    log.write_text("".join(json.dumps({**record, "call_id": str(i)}) + "\n" for i in range(4)))
+    arguments = ["replay", str(log), "--strategy", "cascade", "--accept-rate", "0.75"]
+    found = json.loads(run(*arguments, "--json").stdout)
+    assert found["n_calls"] == 4
+    paid = found["weak_usd"] + 0.25 * found["strong_usd"]
+    assert found["cascade_usd"] == pytest.approx(paid)
+    assert 0.0 < found["weak_usd"] < found["cascade_usd"] < found["strong_usd"]
+    shown = run(*arguments).stdout
+    assert "cascade, 75.0% accepted" in shown
+    assert f"All-strong is cheaper below {found['break_even']:.1%} accepted." in shown
