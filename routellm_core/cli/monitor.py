@@ -67,10 +67,11 @@ def monitor(
 
     if period is not None and not period > 0.0:
         raise ConfigurationError(f"`--period` must be above 0, got {period!r}.")
+    baseline = _baseline(router, checkpoint)
     reader = LogReader(log)
     reader.notes = []
     records = list(records_of(reader, log))
-    summary = summarise(records, period_s=period, baseline=_baseline(router, checkpoint))
+    summary = summarise(records, period_s=period, baseline=baseline)
     if plot is not None:
         _draw(summary, Path(plot))
     if json:

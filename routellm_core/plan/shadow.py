@@ -17,7 +17,7 @@ from routellm_core.errors import BudgetExceededError, ConfigurationError, Router
 from routellm_core.monitoring.call_notes import ShadowRecord
 from routellm_core.monitoring.sinks import is_round
 from routellm_core.plan.budget import Budget
-from routellm_core.plan.shadow_settings import ShadowSettings
+from routellm_core.plan.shadow_settings import OtherAnswer, ShadowSettings
 from routellm_core.policy.workers import Workers
 from routellm_core.types import Usage
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from routellm_core.experts import Expert, ExpertTable
     from routellm_core.monitoring.monitor import Monitor
     from routellm_core.plan.calls import RoutedCall
-    from routellm_core.plan.shadow_settings import OtherAnswer
     from routellm_core.types import Decision
 
 __all__ = ["Shadow", "ShadowedCall", "is_chosen", "make_shadow"]
@@ -226,10 +225,14 @@ class Shadow:
                 self.n_over_budget += 1
                 return
         began_at, began_s = time(), perf_counter()
-        told, error = None, None
+        told: OtherAnswer | None = None
+        error: BaseException | None = None
         try:
             assert job.call.ask_other is not None  # noqa: S101 - `ShadowedCall.take` saw to it
-            told = job.call.ask_other(expert.name, timeout_s=self.settings.timeout_s)
+            said: Any = job.call.ask_other(expert.name, timeout_s=self.settings.timeout_s)
+            if not isinstance(said, OtherAnswer):
+                raise TypeError(f"An `OtherAnswer` was expected, got {type(said).__name__}.")
+            told = said
         except BaseException as failure:  # noqa: BLE001 - written down
             error = failure
             self._failed(error)

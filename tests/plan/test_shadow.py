@@ -130,6 +130,7 @@ def test_garbage_and_exits_reach_nobody(shadowed, other: Any) -> None:
         assert toy.run("drive") == "small words"
     assert toy.guards.shadow.drain(timeout_s=5.0)
     assert toy.guards.shadow.n_failed == 5
+    assert [row["outcome"] for row in lines(shadowed.log, "shadow")] == ["failed"] * 5
     assert all(record["outcome"] == "answered" for record in lines(shadowed.log, None))
     toy.other = answered
     toy.run("drive")
