@@ -9,7 +9,7 @@ ROOT = Path(__file__).parent.parent
 
 # The lowest first. A name stands for a module or a folder of `routellm_core`.
 LAYERS = [
-    ["errors", "types", "_numbers"],
+    ["errors", "types", "_numbers", "_usage"],
     [
         "_optional",
         "_registered",

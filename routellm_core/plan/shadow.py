@@ -139,7 +139,7 @@ class Shadow:
         """How often the other model answered, failed, and took longer than the timeout."""
         self.n_dropped = self.n_over_budget = 0
         """Of how many calls it was not asked: the queue was full, or the budget used up."""
-        self._random = random.Random(settings.seed)  # noqa: S311 - no secret
+        self._random = random.Random(settings.seed)  # noqa: S311  # nosec B311 - no secret
         self._workers = Workers(
             threads=settings.concurrency, waiting=settings.concurrency + settings.queue_size
         )

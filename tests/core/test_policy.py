@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -126,6 +126,11 @@ def test_an_unknown_routing_text_is_refused(bad: object) -> None:
 def test_a_tie_goes_to_the_strong_model() -> None:
     assert POLICY.after_scoring(0.5).route == "strong"
     assert POLICY.after_scoring(np.nextafter(0.5, 0)).route == "weak"
+
+
+def test_a_decision_of_a_call_keeps_everything_else() -> None:
+    made = Decision(*[object() for _ in fields(Decision)])  # type: ignore[arg-type]
+    assert made.of_call("c1") == replace(made, call_id="c1")
 
 
 def test_a_decision_names_everything_it_was_made_of() -> None:
