@@ -46,7 +46,7 @@ FORMAT_VERSION = 1
 
 _CONFIG = "config.json"
 _TENSORS = "model.safetensors"
-_BUNDLED = "bundled-"
+_OLDER = " (`BundledEmbedder(read_checkpoint(FOLDER))`, its release's `embedders/tables` as FOLDER)"
 _MAX_CONFIG_BYTES = 4 * 2**20
 _MAX_TENSOR_BYTES = 16 * 2**30
 _CALIBRATION = ("quantiles", "quality_floors", "tokens", "probability", "scale", "better")
@@ -133,18 +133,12 @@ class Checkpoint:
         CheckpointError
             If the identities differ.
         """
-        if self.embedder == identity:
-            return
-        remedy = "Pass the embedder it was fitted on, or train a new checkpoint."
-        if identity.startswith(_BUNDLED) and str(self.embedder).startswith(_BUNDLED):
-            remedy = (
-                "Releases differ in the bundled embedder: train a new checkpoint, or pass "
-                "`embedder=BundledEmbedder(read_checkpoint(FOLDER))`, where FOLDER is "
-                "`embedders/tables` of the release that trained this one."
+        if self.embedder != identity:
+            ours = identity.startswith("bundled-") and str(self.embedder).startswith("bundled-")
+            raise CheckpointError(
+                f"The checkpoint was fitted on embedder {self.embedder!r}, got {identity!r}. Pass "
+                f"the embedder it was fitted on{_OLDER if ours else ''}, or train a new checkpoint."
             )
-        raise CheckpointError(
-            f"The checkpoint was fitted on embedder {self.embedder!r}, got {identity!r}. {remedy}"
-        )
 
 
 def write_checkpoint(checkpoint: Checkpoint, folder: str | Path) -> Path:
