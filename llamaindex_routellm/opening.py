@@ -224,14 +224,21 @@ class Opening(Base):
         return overrides, prepared.decision
 
     def _read_chat(
-        self, messages: Sequence[ChatMessage | Words], decider: Decider, *, tools: bool = False
+        self,
+        messages: Sequence[ChatMessage | Words],
+        decider: Decider,
+        *,
+        tools: bool = False,
+        question: str | None = None,
     ) -> Asked:
         routing_text = self.routing_text
         by_name: RoutingText = routing_text if isinstance(routing_text, str) else "auto"
         questions: set[str] = set()
+        # The last message is read first: what is known to be asked there need not be found.
+        known = [] if question is None else [question]
 
         def request_of(text: str) -> str:
-            question = question_in(text)
+            question = question_in(text) or (known.pop() if known else None)
             if question is None:
                 return request_in(text)
             words = self._words(question)
@@ -265,7 +272,7 @@ class Opening(Base):
                 return self._named(read.question, self._read_chat(read.parts, decider).turn)
         messages = selected(prompt, self).format_messages(llm=self, **arguments)
         # What a question continues may stand in the template's own messages.
-        asked = self._read_chat(messages, decider)
+        asked = self._read_chat(messages, decider, question=read and read.question)
         return asked if read is None else Asked(asked.turn, names_question=True)
 
     def _named(self, question: str, turn: Turn) -> Asked:
