@@ -188,7 +188,8 @@ def evaluate_strategies(
             verifier_ms=verifier_ms,
         )
         for candidate in candidates:
-            measured = _measure(candidate.router, answers, part, wanted, rounds=rounds, seed=seed)
+            usable = _usable(wanted, candidate.router, answers) if "all" in names else wanted
+            measured = _measure(candidate.router, answers, part, usable, rounds=rounds, seed=seed)
             found.append((Path(path).name, candidate.label, measured))
     for name, label, measured in found:
         if as_json:
@@ -240,6 +241,26 @@ def _wanted(names: Sequence[str]) -> list[str]:
     if "all" in spelt:
         return list(STRATEGIES)
     return list(dict.fromkeys(spelt))
+
+
+def _usable(names: Sequence[str], router: Router, answers: ExpertAnswers) -> list[str]:
+    """Return the strategies that the data and the router allow, and say which are left out."""
+    without: dict[str, str] = {}
+    if answers.scores is None:
+        reason = "the table has no `score`, `answer` or `logprob`, and no `--verifier` is given"
+        without = dict.fromkeys(("cascade", "hybrid", "best_of"), reason)
+    try:
+        router.qualities((), answers.models)
+    except ConfigurationError:
+        without["experts"] = f"router {router.name!r} cannot rate {', '.join(answers.models)}"
+    for name in names:
+        if name in without:
+            notes().print(
+                f"Left out {name.replace('_', '-')!r}: {without[name]}.",
+                markup=False,
+                soft_wrap=True,
+            )
+    return [name for name in names if name not in without]
 
 
 def _path(spec: str) -> str:

@@ -131,3 +131,23 @@ def test_replay_prices_a_log_as_a_cascade(run, tmp_path: Path) -> None:
     shown = run(*arguments).stdout
     assert "cascade, 75.0% accepted" in shown
     assert f"All-strong is cheaper below {found['break_even']:.1%} accepted." in shown
+
+
+def test_all_strategies_are_those_that_data_and_router_allow(
+    run, table: Path, tmp_path: Path
+) -> None:
+    bare = tmp_path / "bare.jsonl"
+    rows = [json.loads(line) for line in table.read_text().splitlines()]
+    bare.write_text("\n".join(json.dumps({**row, "score": None}) for row in rows))
+    arguments = ["-r", "mf", "--strategy", "all", "--rounds", "5", "--json"]
+    found = run("evaluate", "-b", f"outcomes={bare}", *arguments)
+    assert found.exit_code == 0, found.output
+    names = [row["name"] for row in json.loads(found.stdout)["strategies"]]
+    assert names == ["predict", "length", "random", "oracle"]
+    for name in ("experts", "cascade", "hybrid", "best-of"):
+        assert f"Left out '{name}': " in found.stderr
+    scored = run("evaluate", "-b", f"outcomes={table}", *arguments)
+    assert "Left out 'experts': router 'mf' cannot rate small, middle, big." in scored.stderr
+    assert "cascade" in scored.stdout
+    # What is asked for by name is an error.
+    assert run("evaluate", "-b", f"outcomes={table}", "-r", "mf", "--strategy", "experts").exit_code
