@@ -257,6 +257,8 @@ def test_a_template_of_ones_own_names_its_question(llm: RoutedLLM, routed_texts,
 
 
 def test_a_template_without_a_question_is_routed_whole(llm, templates, routed_texts) -> None:
+    # "auto" leaves fenced blocks out, which some of these have.
+    llm.routing_text = "last_user"
     read = {}
     for name in sorted(NO_QUESTION):
         template = templates[name]

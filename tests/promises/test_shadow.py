@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -199,6 +200,10 @@ async def test_no_callback_of_litellm_sees_a_shadow(application, tmp_path: Path)
         assert shadow_of(app, way, log)["outcome"] == "answered"
         app.server.script(Step(status=500), model="big")
         app.model.completion(model="router-mf-0.5", messages=[{"role": "user", "content": EASY}])
+        # LiteLLM tells the callbacks of a synchronous call in a thread of its own.
+        deadline = time.monotonic() + 10.0
+        while seen.count("after small") < 2 and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
         assert seen.count("after small") == 2
         app.model.guards.shadow.drain(timeout_s=10.0)
         assert lines(log, "shadow")[-1]["outcome"] == "failed"
