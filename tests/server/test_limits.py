@@ -179,7 +179,7 @@ def test_a_bad_field_is_named_with_what_is_accepted(
     assert (error["message"], error["param"]) == (told, param)
 
 
-@pytest.mark.parametrize("model", ["gpt-4o", "gpt-4", "BIG", "strong", "Router-mf-0.5"])
+@pytest.mark.parametrize("model", ["gpt-4o", "gpt-4", "BIGGER", "strong"])
 def test_a_model_that_is_not_served_is_not_found(served: Served, model: str) -> None:
     response = served.post(model=model)
     assert response.status_code == 404
