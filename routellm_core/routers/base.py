@@ -57,7 +57,10 @@ class Router(ABC):
 
     @property
     def calibration(self) -> Calibration | None:
-        """The stored win rates of representative prompts; None when there are none."""
+        """The stored win rates of representative prompts; None when there are none.
+
+        It is asked for at every call: a router that overrides this should make it once.
+        """
         return self._calibration
 
     def set_calibration(self, calibration: Calibration | None) -> None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["RandomRouter"]
 
+_UNIFORM = Calibration(np.array([0.0, 1.0]), n_prompts=0, source="uniform by construction")
+
 
 class RandomRouter(Router):
     """Draw every prompt's win rate uniformly from [0, 1).
@@ -56,7 +58,7 @@ class RandomRouter(Router):
     @property
     def calibration(self) -> Calibration:
         """The uniform distribution, which needs no prompts."""
-        return Calibration(np.array([0.0, 1.0]), n_prompts=0, source="uniform by construction")
+        return _UNIFORM
 
     @property
     def scale(self) -> Scale:

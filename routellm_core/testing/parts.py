@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["HashingEmbedder", "ScriptedRouter"]
 
+_UNIFORM = Calibration(np.array([0.0, 1.0]), n_prompts=0, source="uniform, for tests")
+
 
 class ScriptedRouter(Router):
     """Return the win rates that a test says.
@@ -54,7 +56,7 @@ class ScriptedRouter(Router):
     @property
     def calibration(self) -> Calibration:
         """The uniform distribution: a strong share p means the threshold 1 - p."""
-        return Calibration(np.array([0.0, 1.0]), n_prompts=0, source="uniform, for tests")
+        return _UNIFORM
 
     def _win_rates(self, prompts: Sequence[str]) -> WinRates:
         self.prompts.extend(prompts)
