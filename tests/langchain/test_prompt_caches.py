@@ -93,17 +93,20 @@ CACHED = {"input_token_details": {"cache_read": 7000}}
 
 
 @pytest.mark.parametrize(
-    ("message", "route"),
+    ("earlier", "route"),
     [
-        (first_answer(time(), **CACHED), "weak"),
-        (first_answer(time()), "weak"),
-        (first_answer(time() - 400, **CACHED), "strong"),
-        (first_answer(time(), input_token_details={"cache_read": 0}), "strong"),
-        (AIMessage("Yes."), "strong"),
+        (lambda: first_answer(time(), **CACHED), "weak"),
+        (lambda: first_answer(time()), "weak"),
+        (lambda: first_answer(time() - 400, **CACHED), "strong"),
+        (lambda: first_answer(time(), input_token_details={"cache_read": 0}), "strong"),
+        (lambda: AIMessage("Yes."), "strong"),
     ],
     ids=["counted", "not counted", "expired", "counted as 0", "without a record"],
 )
-def test_only_what_is_cached_now_counts(make_openai: Make, message: AIMessage, route: str) -> None:
+def test_only_what_is_cached_now_counts(
+    make_openai: Make, earlier: Callable[[], AIMessage], route: str
+) -> None:
+    message = earlier()
     model = make_openai(router=ROUTER)
     label = str(record_of(model.invoke("Hi"))["model"])
     if "routellm" in message.response_metadata:
