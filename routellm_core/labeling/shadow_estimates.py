@@ -233,7 +233,9 @@ def _kept(strata: Mapping[str, _Stratum]) -> Estimated | None:
 
 def _saved(weak: _Stratum, calls: Iterable[CallRecord]) -> Estimated | None:
     """Return what weak calls cost less than the strong model's own answers, less the decisions."""
-    decisions = math.fsum(call.router_usd for call in calls)
+    decisions = math.fsum(
+        call.router_usd + (call.drafts_usd or 0.0) + (call.verifiers_usd or 0.0) for call in calls
+    )
     if not weak.n_calls:
         return Estimated(-decisions, -decisions, -decisions)
     dearer, weights = weak.dearer_usd, weak.dearer_weights / max(weak.dearer_weights.sum(), 1e-300)

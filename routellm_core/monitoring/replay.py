@@ -182,8 +182,10 @@ class _Count:
         if actual is None or strong is None or other is None:
             self._n_unpriced += 1
             return
-        self._cost[0] += actual
-        self._cost[1] += other
+        # What a strategy asked before the answer was paid for, wherever the answer came from.
+        before = (record.drafts_usd or 0.0) + (record.verifiers_usd or 0.0)
+        self._cost[0] += actual + before
+        self._cost[1] += other + before
         self._all_strong += strong
 
     def _cost_at(self, route: str, record: CallRecord) -> float | None:

@@ -89,7 +89,12 @@ def replay_cascade(
     accepted = actual = weak_usd = strong_usd = cascade = 0.0
     for record in records:
         n_calls += 1
-        usage = Usage(record.input_tokens, record.output_tokens)
+        usage = Usage(
+            record.input_tokens,
+            record.output_tokens,
+            cached_tokens=record.cached_tokens,
+            cache_write_tokens=record.cache_write_tokens,
+        )
         weak = pricing.cost_usd(record.weak_model, usage)
         strong = pricing.cost_usd(record.strong_model, usage)
         if weak is None or strong is None or record.cost_usd is None:

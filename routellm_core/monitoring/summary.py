@@ -85,7 +85,9 @@ class _Bin:
         self.n_failed += record.outcome in ("failed", "refused")
         self.n_unpriced += record.outcome == "answered" and record.cost_usd is None
         self.n_strong += record.route == "strong"
-        self.cost_usd += record.cost_usd or 0.0
+        self.cost_usd += sum(
+            usd or 0.0 for usd in (record.cost_usd, record.drafts_usd, record.verifiers_usd)
+        )
         self.saved_usd += record.saved_usd or 0.0
         if record.decided_reason == "win_rate" and record.win_rate is not None:
             self.win_rates.append(record.win_rate)

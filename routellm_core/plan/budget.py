@@ -14,7 +14,7 @@ from routellm_core.monitoring.endings import Pricing
 from routellm_core.types import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from routellm_core.experts import Expert
     from routellm_core.monitoring.prices import Price
@@ -220,10 +220,14 @@ class Budget:
         )
 
     def _settle(
-        self, reservation: Reservation, answers: Iterable[tuple[str, Usage | None]]
+        self,
+        reservation: Reservation,
+        answers: Sequence[tuple[str, Usage | None]],
+        besides: Sequence[tuple[str, Usage | None]],
     ) -> None:
         costs = [
-            (model, self.pricing.cost_usd(model, usage or Usage())) for model, usage in answers
+            (model, self.pricing.cost_usd(model, usage or Usage()))
+            for model, usage in (*answers, *besides)
         ]
         n_unpriced = sum(self.pricing.price(model) is None for model, _ in costs)
         unknown = any(cost is None for _, cost in costs)
@@ -231,7 +235,8 @@ class Budget:
         with self._lock:
             self._turn_over()
             self.n_unpriced += n_unpriced > 0
-            for model, cost in costs:
+            # A verdict is shorter than an answer, and tells nothing of what one costs.
+            for model, cost in costs[: len(answers)]:
                 if cost is not None:
                     mean = self._mean_usd.get(model, cost)
                     self._mean_usd[model] = mean + _NEWEST * (cost - mean)
@@ -271,7 +276,11 @@ class Reservation:
         return self._budget._extend(self, model)
 
     def settle(
-        self, model: str, usage: Usage | None, drafts: Sequence[tuple[str, Usage | None]] = ()
+        self,
+        model: str,
+        usage: Usage | None,
+        drafts: Sequence[tuple[str, Usage | None]] = (),
+        besides: Sequence[tuple[str, Usage | None]] = (),
     ) -> None:
         """Exchange the reservation for what the call cost; the second time does nothing.
 
@@ -281,18 +290,24 @@ class Reservation:
             Of the answer.
         drafts
             Models and usage of the answers before it.
+        besides
+            Models and usage of what verifiers asked.
         """
         if self._open:
             self._open = False
-            self._budget._settle(self, ((model, usage), *drafts))
+            self._budget._settle(self, ((model, usage), *drafts), besides)
 
-    def fail(self, drafts: Sequence[tuple[str, Usage | None]]) -> None:
-        """Exchange the reservation for what the drafts of a call without an answer cost."""
-        if not drafts:
+    def fail(
+        self,
+        drafts: Sequence[tuple[str, Usage | None]],
+        besides: Sequence[tuple[str, Usage | None]] = (),
+    ) -> None:
+        """Exchange the reservation for what a call without an answer cost on the way."""
+        if not (drafts or besides):
             self.release()
         elif self._open:
             self._open = False
-            self._budget._settle(self, drafts)
+            self._budget._settle(self, drafts, besides)
 
     def release(self) -> None:
         """Give back what a call without an answer did not spend; the second time does nothing."""

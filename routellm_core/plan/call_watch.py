@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CallWatch"]
 
-_PAID = ("rejected", "late", *VERIFIER_OUTCOMES)
+_PAID = ("rejected", "late")
 """Outcomes of steps whose model was paid, beside the answer's own."""
 
 
@@ -96,10 +96,11 @@ class CallWatch:
             self._shadow_share = self.shadowed.share if outcome == "answered" else None
         if self.reservation is not None:
             drafts = [(s.model, s.usage) for s in attempts.steps if s.outcome in _PAID]
+            asked = [(s.model, s.usage) for s in attempts.steps if s.outcome in VERIFIER_OUTCOMES]
             if outcome == "failed" and not attempts.is_committed:
-                self.reservation.fail(drafts)
+                self.reservation.fail(drafts, asked)
             else:
-                self.reservation.settle(self.decision.model, usage, drafts)
+                self.reservation.settle(self.decision.model, usage, drafts, asked)
         if self.on_answer is not None:
             for step in attempts.steps:
                 if step.outcome == "rejected":

@@ -227,6 +227,7 @@ class PlannedAttempts(Attempts):
         reason
             For the record.
         """
+        order = self.decision.order
         for place, draft in enumerate(drafts):
             self.decision = draft.decision
             outcome = "accepted" if place == best else "rejected"
@@ -234,7 +235,7 @@ class PlannedAttempts(Attempts):
         for self.decision in late:
             self._note_step("late")
         self.given = drafts[best]
-        self.decision = replace(self.given.decision, reason=reason)
+        self.decision = replace(self.given.decision, reason=reason, order=order)
 
     def note_verifier(self, request: Request, answer: Answer) -> None:
         """Note what a verifier asked a model."""

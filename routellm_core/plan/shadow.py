@@ -325,7 +325,8 @@ def is_chosen(reason: str) -> bool:
 
 def _others(decision: Decision, experts: ExpertTable) -> list[Expert]:
     """Return the experts that could have taken a call and did not."""
-    able = decision.order or experts.names
+    # Of a pair both can, or the router would not have chosen; `order` may hold one alone.
+    able = experts.names if experts.is_pair else decision.order or experts.names
     return [expert for expert in experts if expert.name != decision.route and expert.name in able]
 
 

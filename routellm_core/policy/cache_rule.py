@@ -237,15 +237,15 @@ class CacheRule:
         calibration = self._router.calibration
         if calibration is None:
             return min(1.0, max(0.0, threshold * factor)) if threshold < 1.0 else threshold
+        levels = np.linspace(0.0, 1.0, calibration.quantiles.size)
+        rank = float(np.interp(threshold, calibration.quantiles, levels))
+        if not 0.0 < rank < 1.0:  # always strong, or never: not a matter of price
+            return threshold
         if calibration.probability is not None:
             rates, observed = calibration.probability.T
             over = float(np.interp(threshold, rates, observed)) - 0.5
             if over > 0.0:
                 return _inverse(0.5 + over * factor, rates, observed)
-        levels = np.linspace(0.0, 1.0, calibration.quantiles.size)
-        rank = float(np.interp(threshold, calibration.quantiles, levels))
-        if not 0.0 < rank < 1.0:  # always strong, or never: not a matter of price
-            return threshold
         return float(np.interp(min(1.0, rank * factor), levels, calibration.quantiles))
 
     def _price(self, expert: Expert) -> Price | None:

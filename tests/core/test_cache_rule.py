@@ -166,6 +166,13 @@ def test_three_experts_cost_what_the_equations_say() -> None:
     assert (note.model, note.share, note.shift) == ("small", 0.85, None)
 
 
+@pytest.mark.parametrize("threshold", [0.0, 1.0])
+def test_always_and_never_stay_with_a_map_to_observed_win_rates(threshold: float) -> None:
+    router = calibrated(np.array([[0.0, 0.55], [0.5, 0.7], [1.0, 0.9]]))
+    for warm in (history(weak=0.9), history(strong=0.9)):
+        assert rule(router=router).moved(threshold, warm)[0] == threshold
+
+
 @pytest.mark.parametrize(
     "prices",
     [
