@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -131,6 +131,8 @@ def estimate_shadows(
         elif note.call_id in calls and note.outcome == "answered":
             shadows[note.call_id] = note
     gaps = {} if labels is None else _gaps(labels, list(calls.values()))
+    for text in _in_several_conversations(shadows.values()):
+        gaps.pop(text, None)
     strata = {route: _stratum(route, calls, shadows, gaps) for route in _ROUTES}
     routes = {record.call_id: record.route for record in known}
     return ShadowEstimates(
@@ -145,6 +147,19 @@ def estimate_shadows(
         ratings=_ratings(scores, routes),
         n_orphans=sum(call_id not in routes for call_id in scores),
     )
+
+
+def _in_several_conversations(shadows: Iterable[ShadowRecord]) -> set[str]:
+    """Return the texts that stand for several conversations: a label of one says nothing of others.
+
+    A follow-up is logged under the request that it continues.
+    """
+    known: dict[str, Any] = {}
+    return {
+        text
+        for shadow in shadows
+        if known.setdefault(text := shadow.prompt or "", shadow.messages) != shadow.messages
+    }
 
 
 def _gaps(labels: TrainingData, calls: Sequence[CallRecord]) -> dict[str, float]:

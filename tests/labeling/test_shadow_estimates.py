@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -140,3 +142,15 @@ def test_a_log_of_experts_or_labels_of_other_models_are_refused() -> None:
     other = labels({"x": 1.0})
     with pytest.raises(DataError, match="'gpt-4o' is not in the labels"):
         estimate_shadows([call(1, "weak", strong_model="gpt-4o")], [], other)
+
+
+def test_a_label_of_a_text_in_several_conversations_is_left_out() -> None:
+    records = [call(number, "weak", share=1.0) for number in range(2)]
+    alone, continued = (
+        replace(shadow(record, cost=0.0), prompt="Sort a list") for record in records
+    )
+    said = ({"role": "user", "content": "Sort a list"}, {"role": "user", "content": "continue"})
+    label = labels({"Sort a list": 1.0})
+    assert estimate_shadows(records, [alone, continued], label).n_labelled == 2
+    apart = [alone, replace(continued, messages=said)]
+    assert estimate_shadows(records, apart, label).n_labelled == 0
