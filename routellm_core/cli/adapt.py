@@ -9,6 +9,13 @@ from typing import Annotated
 import typer
 
 from routellm_core.cli.train import train
+from routellm_core.cli.train_inputs import (
+    ColumnsOption,
+    ForceOption,
+    QualityScaleOption,
+    ReportJsonOption,
+    StrictRowsOption,
+)
 
 __all__ = ["adapt"]
 
@@ -52,27 +59,11 @@ def adapt(
             help="What the router will be measured on, as for `routellm train`.",
         ),
     ] = None,
-    columns: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--map",
-            metavar="NAME=COLUMN",
-            help="What FILE calls a column, as prompt=question. Repeatable.",
-        ),
-    ] = None,
-    scale: Annotated[
-        str | None,
-        typer.Option(metavar="LOW:HIGH", help="The scale of qualities that are grades, as 1:5."),
-    ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad row.")] = False,
-    force: Annotated[
-        bool,
-        typer.Option(
-            "--force",
-            help="Warn where the data speaks against training, and go on; replace a checkpoint.",
-        ),
-    ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,
+    columns: ColumnsOption = None,
+    scale: QualityScaleOption = None,
+    strict: StrictRowsOption = False,
+    force: ForceOption = False,
+    json: ReportJsonOption = False,
 ) -> None:
     """Correct a router by labels of your own, from a few dozen on.
 

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from routellm_core.cli.console import notes, print_json, results
-from routellm_core.cli.train_inputs import check_free, reading_of
+from routellm_core.cli.train_inputs import (
+    ColumnsOption,
+    QualityScaleOption,
+    ReportJsonOption,
+    StrictRowsOption,
+    check_free,
+    reading_of,
+)
 from routellm_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -76,21 +83,11 @@ def add_model(
     seed: Annotated[
         int, typer.Option(metavar="N", min=0, help="Of the prompts that --choose looks at.")
     ] = 0,
-    columns: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--map",
-            metavar="NAME=COLUMN",
-            help="What FILE calls a column, as prompt=question. Repeatable.",
-        ),
-    ] = None,
-    scale: Annotated[
-        str | None,
-        typer.Option(metavar="LOW:HIGH", help="The scale of qualities that are grades, as 1:5."),
-    ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad row.")] = False,
+    columns: ColumnsOption = None,
+    scale: QualityScaleOption = None,
+    strict: StrictRowsOption = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a checkpoint.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,
+    json: ReportJsonOption = False,
 ) -> None:
     """Add a model to a trained router from few outcomes, without training anew.
 

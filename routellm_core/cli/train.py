@@ -11,7 +11,15 @@ import typer
 
 from routellm_core._numbers import check_fraction
 from routellm_core.cli.console import notes, print_json, results
-from routellm_core.cli.train_inputs import check_free, reading_of
+from routellm_core.cli.train_inputs import (
+    ColumnsOption,
+    ForceOption,
+    QualityScaleOption,
+    ReportJsonOption,
+    StrictRowsOption,
+    check_free,
+    reading_of,
+)
 from routellm_core.errors import ConfigurationError, DataError
 
 if TYPE_CHECKING:
@@ -102,27 +110,11 @@ def train(
             "May be repeated.",
         ),
     ] = None,
-    columns: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--map",
-            metavar="NAME=COLUMN",
-            help="What FILE calls a column, as prompt=question. Repeatable.",
-        ),
-    ] = None,
-    scale: Annotated[
-        str | None,
-        typer.Option(metavar="LOW:HIGH", help="The scale of qualities that are grades, as 1:5."),
-    ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad row.")] = False,
-    force: Annotated[
-        bool,
-        typer.Option(
-            "--force",
-            help="Warn where the data speaks against training, and go on; replace a checkpoint.",
-        ),
-    ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,
+    columns: ColumnsOption = None,
+    scale: QualityScaleOption = None,
+    strict: StrictRowsOption = False,
+    force: ForceOption = False,
+    json: ReportJsonOption = False,
 ) -> None:
     """Train a router on your own data, and store how good it is and how it is calibrated."""
     if name != "verifier":

@@ -2,14 +2,48 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from routellm_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["check_free", "reading_of"]
+__all__ = [
+    "ColumnsOption",
+    "ForceOption",
+    "QualityScaleOption",
+    "ReportJsonOption",
+    "StrictRowsOption",
+    "check_free",
+    "reading_of",
+]
+
+ColumnsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map",
+        metavar="NAME=COLUMN",
+        help="What FILE calls a column, as prompt=question. Repeatable.",
+    ),
+]
+QualityScaleOption = Annotated[
+    str | None,
+    typer.Option(
+        "--scale", metavar="LOW:HIGH", help="The scale of qualities that are grades, as 1:5."
+    ),
+]
+StrictRowsOption = Annotated[bool, typer.Option("--strict", help="Stop at the first bad row.")]
+ForceOption = Annotated[
+    bool,
+    typer.Option(
+        "--force",
+        help="Warn where the data speaks against training, and go on; replace a checkpoint.",
+    ),
+]
+ReportJsonOption = Annotated[bool, typer.Option("--json", help="Write the report as JSON.")]
 
 
 def check_free(folder: Path, *, force: bool) -> None:
