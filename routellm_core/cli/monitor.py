@@ -112,7 +112,8 @@ def _estimate(
             console.print(f"  {name}: {figure.value:{style}} ({low} to {high})", highlight=False)
     if found.n_rated or found.n_orphans:
         means = ", ".join(f"{route} {mean:.2f}" for route, mean in found.ratings.items())
-        console.print(f"Users rated {found.n_rated:,} calls: {means or '-'}.", highlight=False)
+        calls = "1 call" if found.n_rated == 1 else f"{found.n_rated:,} calls"
+        console.print(f"Users rated {calls}: {means or '-'}.", highlight=False)
     if found.n_orphans:
         notes_ = f"{found.n_orphans:,} outcomes belong to no call of this log."
         console.print(notes_, highlight=False)

@@ -18,13 +18,7 @@ from routellm_core.errors import ConfigurationError
 if TYPE_CHECKING:
     from routellm_core.monitoring.prices import Price
 
-__all__ = [
-    "CachedCall",
-    "break_even_calls",
-    "break_even_price_ratio",
-    "break_even_share",
-    "cached_share",
-]
+__all__ = ["CachedCall", "break_even_calls", "break_even_price_ratio"]
 
 
 class CachedCall(NamedTuple):
@@ -105,38 +99,6 @@ class CachedCall(NamedTuple):
         return n_calls * saved - self.one_off_usd(other)
 
 
-def cached_share(
-    *, prompt_tokens: float, cached_tokens: int | None, cache_write_tokens: int | None = None
-) -> float | None:
-    """Return the share of the next prompt that the provider has cached since the last call.
-
-    What the last call wrote to the cache is there as well as what it read from it. A count of 0 is
-    evidence that there is nothing.
-
-    Parameters
-    ----------
-    prompt_tokens
-        Of the next prompt.
-    cached_tokens, cache_write_tokens
-        What the last call read from the cache and wrote to it; None where its provider did not say.
-
-    Returns
-    -------
-    In [0, 1]; None where neither was said.
-
-    Examples
-    --------
-    >>> cached_share(prompt_tokens=2000, cached_tokens=0, cache_write_tokens=1500)
-    0.75
-    >>> cached_share(prompt_tokens=2000, cached_tokens=0)
-    0.0
-    """
-    if cached_tokens is None and cache_write_tokens is None:
-        return None
-    held = (cached_tokens or 0) + (cache_write_tokens or 0)
-    return min(1.0, held / prompt_tokens) if prompt_tokens > 0 else 0.0
-
-
 def break_even_price_ratio(share: float, *, read: float = 0.1, write: float = 1.25) -> float:
     """Return the price ratio below which leaving a warm model saves on the first call's prompt.
 
@@ -156,30 +118,6 @@ def break_even_price_ratio(share: float, *, read: float = 0.1, write: float = 1.
     """
     _check_share(share)
     return (share * read + 1.0 - share) / (share * write + 1.0 - share)
-
-
-def break_even_share(price_ratio: float, *, read: float = 0.1, write: float = 1.25) -> float:
-    """Return the cached share from which staying is cheaper on the first call's prompt.
-
-    Parameters
-    ----------
-    price_ratio
-        In (0, 1]: the other model's price per token over the current one's.
-    read, write
-        The multiples r and w, equal for both models, r < 1 <= w.
-
-    Returns
-    -------
-    In [0, 1]; 1 where a switch saves whatever is cached.
-
-    Examples
-    --------
-    >>> round(break_even_share(break_even_price_ratio(0.85)), 6)
-    0.85
-    """
-    if not 0.0 < price_ratio <= 1.0:
-        raise ConfigurationError(f"`price_ratio` must lie in (0, 1], got {price_ratio!r}.")
-    return min(1.0, (1.0 - price_ratio) / (price_ratio * (write - 1.0) + 1.0 - read))
 
 
 def break_even_calls(

@@ -92,6 +92,14 @@ def test_where_both_have_the_same_cached_the_threshold_stays(share: float) -> No
     assert moved == 0.3
 
 
+def test_no_more_than_the_whole_prompt_is_cached_and_nothing_of_an_empty_one() -> None:
+    whole, more = (rule().moved(0.3, history(weak=share)) for share in (1.0, 4.5))
+    assert whole == more
+    assert whole[1] is not None
+    assert whole[1].share == 1.0
+    assert rule().moved(0.3, History({"weak": Held(5.0, False)}, 0.0, 1.0)) == (0.3, None)
+
+
 def test_a_model_that_is_no_dearer_moves_nothing() -> None:
     same = CacheSettings(prices={**PRICES, "large": PRICES["small"]})
     assert rule(settings=same).moved(0.3, history(weak=0.9)) == (0.3, None)
