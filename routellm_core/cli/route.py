@@ -147,6 +147,7 @@ class _Table:
 
     def __init__(self, decider: Decider) -> None:
         self._policy = decider.policy
+        self._scale = decider.router.scale
         self._console = results()
         self._n = {"strong": 0, "weak": 0}
 
@@ -174,7 +175,13 @@ class _Table:
         self._console.print(
             f"\n{n:,} prompt{'' if n == 1 else 's'}: {strong:,} strong ({strong / n:.0%}), "
             f"{weak:,} weak ({weak / n:.0%})\n"
-            f"router {policy.router!r}: strong from win rate {policy.threshold:.3g}",
+            f"router {policy.router!r}: strong from win rate {policy.threshold:.3g}"
+            + (
+                f", above {policy.threshold:.0%} of typical prompts"
+                if self._scale == "percentile"
+                else ""
+            ),
+            soft_wrap=True,
         )
         if policy.strong_model != "strong":
             self._console.print(f"strong is {policy.strong_model}, weak is {policy.weak_model}")

@@ -26,6 +26,11 @@ def test_prompts_on_the_command_line_are_routed_into_a_table(routed) -> None:
     assert result.stderr == ""
 
 
+def test_the_table_says_what_a_threshold_on_percentiles_is(run) -> None:
+    shown = run("route", "hi", "--threshold", "0.3").stdout
+    assert "strong from win rate 0.3, above 30% of typical prompts" in shown
+
+
 def test_json_lines_hold_the_whole_decision(routed) -> None:
     [record] = records(routed("hello", "--json", "--threshold", "0.4").stdout)
     assert record == {
