@@ -21,15 +21,16 @@ ROOT = Path(__file__).parents[2]
 def pair() -> Any:
     """Return `benchmarks/small_pair.py`."""
     pytest.importorskip("torch")
+    sys.path.insert(0, str(ROOT / "benchmarks"))
     spec = spec_from_file_location("small_pair", ROOT / "benchmarks" / "small_pair.py")
     module = module_from_spec(spec)
     sys.modules["small_pair"] = module
     spec.loader.exec_module(module)
     yield module
-    del sys.modules["small_pair"]
+    sys.path.remove(str(ROOT / "benchmarks"))
+    del sys.modules["small_pair"], sys.modules["small_models"]
 
 
-@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 def test_a_live_cascade_does_what_the_models_answers_foretell(pair: Any, tmp_path: Path) -> None:
     import torch
 
