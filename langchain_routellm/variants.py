@@ -12,7 +12,14 @@ from pydantic import SecretStr
 from langchain_routellm.backing import field_of, model_label
 from langchain_routellm.tools import BoundTools
 from routellm_core import ConfigurationError
-from routellm_core.experts import EFFORT_SETTINGS, SHOWN_SETTINGS, Variant, effort_pair, sets_effort
+from routellm_core.experts import (
+    EFFORT_SETTINGS,
+    SHOWN_SETTINGS,
+    Variant,
+    effort_pair,
+    missing_setting,
+    sets_effort,
+)
 
 __all__ = [
     "check_different",
@@ -56,7 +63,9 @@ def varied(model: BaseChatModel, settings: Mapping[str, Any], *, role: str) -> B
         elif _MORE in type(model).model_fields and name in EFFORT_SETTINGS:
             more[name] = value
         else:
-            raise ConfigurationError(_not_taken(model, name, role))
+            raise ConfigurationError(
+                missing_setting(role, type(model), name, type(model).model_fields)
+            )
     if more:
         changes[_MORE] = {**(getattr(model, _MORE) or {}), **more}
     return _copied(model, changes)
@@ -73,7 +82,9 @@ def check_taken(model: BaseChatModel, settings: Mapping[str, Any], *, role: str)
     more = getattr(model, _MORE, None) or {}
     for name in settings:
         if field_of(model, name) is None and name not in more:
-            raise ConfigurationError(_not_taken(model, name, role))
+            raise ConfigurationError(
+                missing_setting(role, type(model), name, type(model).model_fields)
+            )
 
 
 def without_effort(model: BaseChatModel) -> BaseChatModel:
@@ -145,12 +156,3 @@ def _copied(model: BaseChatModel, changes: Mapping[str, Any]) -> BaseChatModel:
     # Cached from the original: what is part of the cache key would name the wrong settings.
     copy.__dict__.pop("_serialized", None)
     return copy
-
-
-def _not_taken(model: BaseChatModel, name: str, role: str) -> str:
-    known = sorted(EFFORT_SETTINGS & type(model).model_fields.keys())
-    own = f" How much it thinks is set by {' or '.join(f'`{name}`' for name in known)}."
-    return (
-        f"The `{role}` model, a {type(model).__name__}, has no setting `{name}`."
-        f"{own if known else ''}"
-    )

@@ -10,7 +10,7 @@ from llamaindex_routellm.copies import with_field
 from llamaindex_routellm.history import dialect_of
 from llamaindex_routellm.metadata import model_name
 from routellm_core import ConfigurationError
-from routellm_core.experts import EFFORT_SETTINGS, SHOWN_SETTINGS, effort_pair
+from routellm_core.experts import EFFORT_SETTINGS, SHOWN_SETTINGS, effort_pair, missing_setting
 
 if TYPE_CHECKING:
     from llama_index.core.llms import LLM
@@ -79,12 +79,7 @@ def varied(llm: LLM, settings: Mapping[str, Any], *, name: str) -> LLM:
         elif takes_more:
             more[setting] = value
         else:
-            known = sorted(EFFORT_SETTINGS & fields.keys())
-            own = f" How much it thinks is set by {' or '.join(f'`{one}`' for one in known)}."
-            raise ConfigurationError(
-                f"The model of `{name}`, a {type(llm).__name__}, has no setting `{setting}`."
-                f"{own if known else ''}"
-            )
+            raise ConfigurationError(missing_setting(name, type(llm), setting, fields))
     return with_field(llm, _MORE, more) if more != _more(llm) else llm
 
 

@@ -27,9 +27,18 @@ _COLOURS = {"strong": "magenta", "weak": "cyan"}
 def chat(
     *,
     strong_model: Annotated[
-        str, typer.Option(metavar="NAME", help="The strong model, as LiteLLM names it.")
+        str,
+        typer.Option(
+            "--strong-model",
+            "--strong",
+            metavar="NAME",
+            help="The strong model, as LiteLLM names it.",
+        ),
     ],
-    weak_model: Annotated[str, typer.Option(metavar="NAME", help="The weak model.")],
+    weak_model: Annotated[
+        str,
+        typer.Option("--weak-model", "--weak", metavar="NAME", help="The weak model."),
+    ],
     router: Annotated[
         str,
         typer.Option(

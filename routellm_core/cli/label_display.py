@@ -55,7 +55,8 @@ def show_estimate(found: Estimate) -> None:
     from rich.table import Table
 
     console = results()
-    console.print(f"{found.n_prompts:,} prompts; nobody was asked.")
+    prompts = "1 prompt" if found.n_prompts == 1 else f"{found.n_prompts:,} prompts"
+    console.print(f"{prompts}; nobody was asked.")
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for name in ("model", "calls", "paid before", "cost USD"):
         table.add_column(name, justify="left" if name == "model" else "right")

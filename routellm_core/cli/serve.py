@@ -31,9 +31,15 @@ Config: TypeAlias = Annotated[
     ),
 ]
 StrongModel: TypeAlias = Annotated[
-    str | None, typer.Option(metavar="NAME", help="The strong model, as LiteLLM names it.")
+    str | None,
+    typer.Option(
+        "--strong-model", "--strong", metavar="NAME", help="The strong model, as LiteLLM names it."
+    ),
 ]
-WeakModel: TypeAlias = Annotated[str | None, typer.Option(metavar="NAME", help="The weak model.")]
+WeakModel: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--weak-model", "--weak", metavar="NAME", help="The weak model."),
+]
 BaseUrl: TypeAlias = Annotated[
     str | None,
     typer.Option(metavar="URL", help="Where both models are; without it, their providers'."),

@@ -20,6 +20,7 @@ __all__ = [
     "check_settings",
     "distinct_labels",
     "effort_pair",
+    "missing_setting",
     "model_and_settings",
     "sets_effort",
     "with_settings",
@@ -161,6 +162,25 @@ def check_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
 def sets_effort(arguments: Mapping[str, Any]) -> bool:
     """Return whether a call's arguments say how much to think; None says nothing."""
     return any(arguments.get(name) is not None for name in EFFORT_SETTINGS & arguments.keys())
+
+
+def missing_setting(argument: str, model: type, setting: str, fields: Iterable[str]) -> str:
+    """Return what to say of a setting that a class of models does not have.
+
+    Parameters
+    ----------
+    argument
+        The user's, which named the model.
+    model
+        Its class.
+    setting
+        The name of what it does not have.
+    fields
+        The names of what it has.
+    """
+    known = " or ".join(f"`{name}`" for name in sorted(EFFORT_SETTINGS & set(fields)))
+    own = f" How much it thinks is set by {known}." if known else ""
+    return f"The model of `{argument}`, a {model.__name__}, has no setting `{setting}`.{own}"
 
 
 def without_unset_effort(arguments: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -133,7 +133,8 @@ def read_data(
         why = map_advice(renamed(first, own), ("prompt", "model", "quality"))
     raise DataError(
         f"{source_name(source)} holds neither outcomes (prompt, model, quality) nor battles "
-        f"(prompt, model_a, model_b, winner). {why}"
+        f"(prompt, model_a, model_b, winner). {why} A log of calls has to be labelled first: with "
+        "`routellm label`, or with `routellm tune`, which goes on to a router."
     )
 
 

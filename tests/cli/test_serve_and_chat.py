@@ -57,6 +57,11 @@ def test_routellms_flags_mean_what_they_meant(settings: list[Any]) -> None:
     assert (served.port, served.workers, served.playground) == (7000, 2, False)
 
 
+def test_the_models_may_be_named_as_other_commands_name_them(settings: list[Any]) -> None:
+    assert run("serve", "--strong", "openai/big", "--weak", "openai/small").exit_code == 0
+    assert (settings[0].strong_model, settings[0].weak_model) == ("openai/big", "openai/small")
+
+
 def test_experts_and_a_strategy_come_from_a_file(
     settings: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

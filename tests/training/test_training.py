@@ -144,7 +144,9 @@ def test_data_of_either_kind_is_told_apart(tmp_path) -> None:
         path = tmp_path / f"{kind}.jsonl"
         path.write_text("\n".join(json.dumps(row) for row in rows))
         assert type(read_data(path)).__name__ == kind
-    with pytest.raises(DataError, match="neither outcomes"):
+    with pytest.raises(
+        DataError, match=r"neither outcomes.*`routellm label`, or with `routellm tune`"
+    ):
         read_data([{"text": "x"}])
 
 
