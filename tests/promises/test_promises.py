@@ -166,6 +166,20 @@ async def test_every_call_has_one_record(application, way: Way) -> None:
 
 
 @every_way
+async def test_a_paste_is_routed_on_the_request_in_it(application, way: Way) -> None:
+    app = application(way.application)
+    await way(app, f"Context:\nThe tower is 324 m high.\n\nQuestion: {HARD}\nAnswer:")
+    assert (app.record().route, app.record().win_rate) == ("strong", 0.9)
+
+
+@every_way
+async def test_the_whole_paste_is_routed_where_that_is_asked_for(application, way: Way) -> None:
+    app = application(way.application, routing_text="last_user")
+    await way(app, f"Context:\nThe tower is 324 m high.\n\nQuestion: {HARD}\nAnswer:")
+    assert (app.record().route, app.record().win_rate) == ("weak", 0.1)
+
+
+@every_way
 async def test_what_a_verifier_asks_is_in_the_record(application, way: Way) -> None:
     if way.application == "server":
         options = {"strategy": "cascade", "verifier": {"consistency": {"k": 2}}, "accept": 0.5}
